@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: MIT
+# Every command a person runs: `make run`, `make test`, `make help` for the rest.
+# SAN=address,undefined or SAN=thread builds and tests in a directory of its own.
+
+PREFIX  ?= /usr/local
+VERSION := 0.1.0
+SONAME  := libbaton.so.0
+
+comma := ,
+B     := build$(if $(SAN),/$(subst $(comma),-,$(SAN)))
+WARN  := -Wall -Wextra -Wshadow -Wmissing-prototypes -Wstrict-prototypes -Wpointer-arith -Wvla
+HARD  := $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer,\
+	-D_FORTIFY_SOURCE=2 -fstack-protector-strong)
+BASE  := -std=gnu11 -D_GNU_SOURCE -DBATON_VERSION='"$(VERSION)"' -O2 -g -pthread $(WARN) $(HARD) \
+	-I. -I$(B)/include
+CFLAGS ?=
+COMPILE = $(CC) $(BASE) -MMD -MP $(CPPFLAGS)
+LINK    = $(CC) $(BASE) $(CFLAGS) $(LDFLAGS)
+
+# What is built from what: the folder says it.
+EXAMPLES  := server/hello.c
+LIB_SRC   := $(wildcard ctx/*.c) $(filter-out $(EXAMPLES),$(wildcard server/*.c))
+SUP_SRC   := $(wildcard supervisor/*.c)
+HARNESS   := $(wildcard tests/harness/*.c)
+PUBLIC    := $(wildcard ctx/ctx.h ctx/bag.h ctx/registry.h server/http.h)
+TESTS     := $(patsubst %.c,$(B)/%,$(wildcard tests/ctx/*.c tests/server/*.c tests/supervisor/*.c \
+	tests/e2e/*.c))
+FIXTURES  := $(patsubst %.c,$(B)/%,$(wildcard tests/fixtures/*.c))
+BENCHES   := $(patsubst %.c,$(B)/%,$(wildcard tests/bench/*.c))
+obj       = $(patsubst %.c,$(B)/obj/%.o,$(1))
+LIB_LIBS  := -lmicrohttpd -ltalloc
+SUP_LIBS  := -ltevent -ltalloc -linih -ljansson
+HEADERS   := $(patsubst %,$(B)/include/baton/%,$(notdir $(PUBLIC)))
+PROGRAMS  := $(B)/baton $(patsubst server/%.c,$(B)/%,$(EXAMPLES))
+LIBRARIES := $(B)/libbaton.a $(B)/$(SONAME) $(B)/libbaton.so $(B)/baton.pc
+
+.DELETE_ON_ERROR:
+.PHONY: all run test bench lint deps install uninstall clean help
+all: $(LIBRARIES) $(PROGRAMS) $(HEADERS)
+
+help:
+	@echo 'make run       install what is missing, build, serve etc/baton.conf (Ctrl-C ends it)'
+	@echo 'make test      install what is missing, build, run every test (SAN=… for sanitizers)'
+	@echo 'make           build only, into $(B)/'
+	@echo 'make deps      install the Debian packages that building and testing need'
+	@echo 'make bench     measure, beside the peers that are installed'
+	@echo 'make lint      formatting, static analysis, warnings as errors with gcc and clang'
+	@echo 'make install   to $(PREFIX) (PREFIX=… DESTDIR=…), make uninstall, make clean'
+
+run: all
+	$(B)/baton run -c etc/baton.conf
+
+test: $(B)/.deps-test all $(TESTS) $(FIXTURES)
+	BATON_BUILD=$(abspath $(B)) CC='$(CC)' tests/run.sh $(TESTS)
+
+bench: $(B)/.deps-bench all $(BENCHES)
+	BATON_BUILD=$(abspath $(B)) tests/bench/run.sh $(BENCHES)
+
+lint: $(B)/.deps-lint $(B)/.deps-test all
+	tests/lint.sh '$(BASE)'
+
+deps:
+	etc/deps.sh build test
+
+$(B)/.deps-%: etc/packages etc/deps.sh
+	@mkdir -p $(@D)
+	@etc/deps.sh $*
+	@touch $@
+
+$(B)/obj/%.o: %.c | $(B)/.deps-build $(HEADERS)
+	@mkdir -p $(@D)
+	$(COMPILE) -fPIC -fvisibility=hidden $(CFLAGS) -c -o $@ $<
+
+$(B)/include/baton/%.h:
+	@mkdir -p $(@D)
+	ln -sf $(abspath $(filter %/$*.h,$(PUBLIC))) $@
+
+$(B)/libbaton.a: $(call obj,$(LIB_SRC))
+	rm -f $@ && $(AR) rcs $@ $^
+
+$(B)/$(SONAME): $(call obj,$(LIB_SRC)) server/libbaton.map
+	$(LINK) -shared -Wl,-soname,$(SONAME) -Wl,--version-script=server/libbaton.map \
+	    -o $@ $(filter %.o,$^) $(LIB_LIBS)
+
+$(B)/libbaton.so: $(B)/$(SONAME)
+	ln -sf $(SONAME) $@
+
+$(B)/baton.pc: etc/baton.pc.in Makefile
+	@mkdir -p $(@D)
+	sed 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(VERSION)|' $< >$@
+
+$(B)/baton: $(call obj,$(SUP_SRC))
+	$(LINK) -o $@ $^ $(SUP_LIBS)
+
+$(patsubst server/%.c,$(B)/%,$(EXAMPLES)): $(B)/%: $(B)/obj/server/%.o $(B)/libbaton.a
+	$(LINK) -o $@ $^ $(LIB_LIBS)
+
+# A test sees the internals of what it tests: the objects themselves, not the library.
+$(B)/tests/%: $(B)/obj/tests/%.o $(call obj,$(HARNESS)) $(B)/libbaton.a | $(B)/.deps-test
+	@mkdir -p $(@D)
+	$(LINK) -o $@ $^ $(LIB_LIBS) -lcmocka
+
+$(B)/tests/supervisor/%: $(B)/obj/tests/supervisor/%.o $(call obj,$(HARNESS)) \
+    $(filter-out %/main.o,$(call obj,$(SUP_SRC))) | $(B)/.deps-test
+	@mkdir -p $(@D)
+	$(LINK) -o $@ $^ $(SUP_LIBS) -lcmocka
+
+# Programs that tests start: they know nothing of baton.
+$(B)/tests/fixtures/%: $(B)/obj/tests/fixtures/%.o
+	@mkdir -p $(@D)
+	$(LINK) -o $@ $^
+
+$(B)/tests/bench/%: $(B)/obj/tests/bench/%.o $(B)/libbaton.a
+	@mkdir -p $(@D)
+	$(LINK) -o $@ $^ $(LIB_LIBS)
+
+install: all
+	etc/install.sh install '$(DESTDIR)$(PREFIX)' $(B) $(SONAME) $(PUBLIC)
+
+uninstall:
+	etc/install.sh uninstall '$(DESTDIR)$(PREFIX)' $(B) $(SONAME) $(PUBLIC)
+
+clean:
+	rm -rf build
+
+.SECONDARY:
+-include $(shell find $(B)/obj -name '*.d' 2>/dev/null)

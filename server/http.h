@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * <baton/http.h>: an HTTP/1.1 server whose handlers are ordinary blocking C.
+ *
+ *	static int
+ *	hello(const struct ctx *ctx, const struct http_request *req,
+ *	    struct http_response *res, void *data)
+ *	{
+ *		return http_response_printf(res, 200, "hello\n");
+ *	}
+ *
+ *	int
+ *	main(void)
+ *	{
+ *		struct http_server *s = http_server_new(NULL);
+ *
+ *		http_server_listen(s, "web", "127.0.0.1:8080");
+ *		http_server_handle(s, "GET /", hello, NULL);
+ *		return http_server_run(s);
+ *	}
+ *
+ * Functions that return int return 0 or a negative errno unless they say otherwise.
+ * Strings given to the library are copied; strings it gives out live as long as what they
+ * were asked of. Unless said otherwise, the functions on a server are called from one thread
+ * before it starts, and those on a request or a response by the handler that was given it.
+ */
+#ifndef BATON_HTTP_H
+#define BATON_HTTP_H
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <talloc.h>
+
+#include <baton/ctx.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+#pragma GCC visibility push(default)
+
+struct http_server;
+struct http_request;
+struct http_response;
+struct http_next;
+
+/*
+ * A handler answers one request: it fills `res` by one of the http_response_ functions and
+ * returns what that returned. It may block. `ctx` carries the request's values and ends when
+ * the request does; `data` is what was given at registration. Several handlers run at the
+ * same time in different threads. A negative errno is logged and answered with status 500;
+ * returning 0 without an answer is 500 too.
+ */
+typedef int http_handler(
+    const struct ctx *ctx, const struct http_request *req, struct http_response *res, void *data);
+
+/*
+ * A middleware stands before handlers: it answers by itself, or calls http_next() with the
+ * same or a derived context and returns what that returned.
+ */
+typedef int http_middleware(const struct ctx *ctx, const struct http_request *req,
+    struct http_response *res, const struct http_next *next, void *data);
+
+/* ---- Server ------------------------------------------------------------------------------ */
+
+/*
+ * A server without listeners and routes, owned by `mem` (NULL: by nobody); talloc_free ends
+ * it, once it has stopped. Set-up errors are sticky: each set-up function returns its error,
+ * but nobody has to look: http_server_run prints the first one and refuses to start. NULL for
+ * lack of memory, which the functions below accept and report.
+ */
+struct http_server *http_server_new(TALLOC_CTX *mem);
+
+/*
+ * Serves `address`: "127.0.0.1:8080", "[::1]:8080", ":8080" for every address of the machine
+ * (IPv6 and IPv4), "localhost:http". Port 0 lets the kernel choose; http_server_port tells.
+ *
+ * A socket inherited by LISTEN_FDS (sd_listen_fds(3)) wins over `address`: first one of the
+ * same name, else the first that no http_server_listen claims by name. Inherited sockets that
+ * are left over are served too. The environment is read, and unset, when the server starts.
+ */
+int http_server_listen(struct http_server *s, const char *name, const char *address);
+
+/* The TCP port that listener `name` is bound to once the server has started; else -ENOENT. */
+int http_server_port(const struct http_server *s, const char *name);
+
+/*
+ * Puts `mw` before every handler of the server, also before the answers 404 and 405; those
+ * registered first run first. `data` must outlive the server.
+ */
+int http_server_use(struct http_server *s, http_middleware *mw, void *data);
+
+/*
+ * Registers a handler for a pattern "METHOD /path", or "/path" for every method. A segment is
+ * literal, or {name} (one segment, not empty), or, as the last one, {name...} (the rest, also
+ * nothing). Segments are compared after percent-decoding; a slash at the end counts: "/a" and
+ * "/a/" are two paths. The most specific pattern wins: GET before no method, literal before
+ * {name} before {rest...}; GET serves HEAD too. Two patterns that match a common request while
+ * neither is the more specific are a conflict: -EEXIST. Semantics: Go 1.22's net/http.ServeMux,
+ * but a trailing slash stands for itself, not for a subtree. `data` must outlive the server.
+ */
+int http_server_handle(struct http_server *s, const char *pattern, http_handler *h, void *data);
+
+/*
+ * Sets a setting of the table in baton-settings(7) ("body_max_bytes", "drain_timeout_ms", …)
+ * to a decimal number. The environment variable BATON_HTTP_<NAME> wins over it. -ENOENT for an
+ * unknown name, -EINVAL or -ERANGE for a bad value.
+ */
+int http_server_set(struct http_server *s, const char *name, const char *value);
+
+/*
+ * Serves in the calling thread until SIGTERM or SIGINT, or http_server_drain, and drains: what
+ * is in flight is finished, idle connections are told to close, `drain_timeout_ms` at the
+ * most. A second signal ends the process at once. Says READY=1 and STOPPING=1 to
+ * NOTIFY_SOCKET (sd_notify(3)). Returns an exit status for main: 0, or 1 with the reason on
+ * stderr. The disposition of the two signals is restored, SIGPIPE is ignored from then on.
+ */
+int http_server_run(struct http_server *s);
+
+/*
+ * For programs with a main loop of their own: http_server_start serves in a thread of its own,
+ * without touching signals; its error has been printed. http_server_drain asks it to drain, from
+ * any thread or signal handler. http_server_wait blocks until it has, from one thread, once.
+ */
+int http_server_start(struct http_server *s);
+void http_server_drain(struct http_server *s);
+int http_server_wait(struct http_server *s);
+
+/* Runs what follows in the chain. -ENOMEM if `ctx` is NULL (a derivation that failed). */
+int http_next(const struct ctx *ctx, const struct http_request *req, struct http_response *res,
+    const struct http_next *next);
+
+/* ---- Request ----------------------------------------------------------------------------- */
+
+/* The request's memory, a talloc pool that is freed with it, after the answer was sent. */
+TALLOC_CTX *http_request_mem(const struct http_request *req);
+
+/* Unique among the requests of all instances; what http_log writes. */
+const char *http_request_id(const struct http_request *req);
+
+/* "GET", as sent (methods are case-sensitive, RFC 9110 section 9.1). */
+const char *http_request_method(const struct http_request *req);
+
+/* The request target as sent, undecoded: "/items/a%20b?x=1" (RFC 9112 section 3.2). */
+const char *http_request_target(const struct http_request *req);
+
+/* The target's path as sent, undecoded; "*" for "OPTIONS *". */
+const char *http_request_path(const struct http_request *req);
+
+/* What {name} of the route's pattern matched, percent-decoded; NULL if there is no such name. */
+const char *http_request_path_value(const struct http_request *req, const char *name);
+
+/* The query component as sent, without the question mark; "" if there is none. */
+const char *http_request_query_string(const struct http_request *req);
+
+/*
+ * The first value of `name` in the query, decoded as application/x-www-form-urlencoded (plus is
+ * a space); "" if it has none; NULL if it is absent or badly encoded.
+ */
+const char *http_request_query(const struct http_request *req, const char *name);
+
+/* One header field. */
+struct http_field {
+	const char *name;
+	const char *value;
+};
+
+/* The first value of header field `name` (any case), without white space around; or NULL. */
+const char *http_request_header(const struct http_request *req, const char *name);
+
+/* All header fields in the order received; `*n` is their number. */
+const struct http_field *http_request_headers(const struct http_request *req, size_t *n);
+
+/*
+ * The whole content (RFC 9110 section 6.4), already received, at most `body_max_bytes`; `*len`
+ * is its size, also where it holds NUL bytes. Never NULL; a NUL byte follows it.
+ */
+const void *http_request_body(const struct http_request *req, size_t *len);
+
+/* Who is connected: "192.0.2.1:4711", "[2001:db8::1]:4711", or "unix". */
+const char *http_request_peer(const struct http_request *req);
+
+/* The name of the listener it came by. */
+const char *http_request_listener(const struct http_request *req);
+
+/* ---- Response ---------------------------------------------------------------------------- */
+
+/*
+ * Each of these makes the answer, replacing one made before; header fields that were set stay.
+ * `status` is 200 to 599. Where no Content-Type was set before, it is as each says. All return
+ * -EINVAL for a bad argument and -ENOMEM.
+ */
+
+/* Formatted text; text/plain; charset=utf-8. */
+int http_response_printf(struct http_response *res, int status, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+int http_response_vprintf(struct http_response *res, int status, const char *fmt, va_list ap)
+    __attribute__((format(printf, 3, 0)));
+
+/* `len` bytes, copied; `type` is the Content-Type, NULL for application/octet-stream. */
+int http_response_bytes(
+    struct http_response *res, int status, const char *type, const void *data, size_t len);
+
+/*
+ * The same without a copy: `data` must stay as it is until the answer was sent: a constant, or
+ * in the request's memory.
+ */
+int http_response_static(
+    struct http_response *res, int status, const char *type, const void *data, size_t len);
+
+/* A status without content, such as 204 or 304. */
+int http_response_empty(struct http_response *res, int status);
+
+/* An error for people: the status, its reason phrase, and `text` if not NULL. */
+int http_response_error(struct http_response *res, int status, const char *text);
+
+/* 401 with a challenge: WWW-Authenticate: `scheme` (RFC 9110 section 11.6.1). */
+int http_response_unauthorized(struct http_response *res, const char *scheme, const char *text);
+
+/* 301, 302, 303, 307 or 308 to `location`, a URI reference. */
+int http_response_redirect(struct http_response *res, int status, const char *location);
+
+/*
+ * Sets (replacing all of that name) or adds a header field. -EINVAL for a name that is no
+ * token, for CR, LF, NUL and other control characters in the value (RFC 9110 section 5.5), and
+ * for the fields that are the server's own: Content-Length, Transfer-Encoding, Connection,
+ * Date.
+ */
+int http_response_header(struct http_response *res, const char *name, const char *value);
+int http_response_header_add(struct http_response *res, const char *name, const char *value);
+
+/* The connection is closed after this answer. */
+void http_response_close(struct http_response *res);
+
+/* What has been set so far, for middleware and tests: 0 if there is no answer yet. */
+int http_response_status(const struct http_response *res);
+const void *http_response_content(const struct http_response *res, size_t *len);
+const char *http_response_header_get(const struct http_response *res, const char *name);
+
+/* "Not Found"; "" for a status that is not registered (RFC 9110 section 15). */
+const char *http_status_text(int status);
+
+/* ---- Causes and log ---------------------------------------------------------------------- */
+
+/* Why the server cancelled a request's context, besides ctx_deadline_exceeded (ctx_cause). */
+extern const struct ctx_cause http_client_gone;      /* the connection was lost */
+extern const struct ctx_cause http_draining;         /* the drain deadline has passed */
+extern const struct ctx_cause http_handler_returned; /* the handler is done */
+
+/*
+ * Writes one line to stderr: level, the request's id if `ctx` belongs to one, and the message,
+ * escaped. `priority` is LOG_ERR, LOG_WARNING, LOG_INFO or LOG_DEBUG (syslog.h). Any thread.
+ */
+void http_log(const struct ctx *ctx, int priority, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* ---- Tests of your own handlers, without a socket ------------------------------------------ */
+
+/*
+ * A request as if it had been received, owned by `mem`: `head` is the request line and header
+ * fields, lines separated by \n or \r\n ("GET /items/7\nAccept: text/plain"; the version may be
+ * left out); `body` may be NULL. NULL if it does not parse, or for lack of memory.
+ */
+struct http_request *
+http_test_request(TALLOC_CTX *mem, const char *head, const void *body, size_t len);
+
+/*
+ * Routes `req` through the server's middleware and handlers as a running server would, under
+ * `ctx`, and returns the status; the answer is in `*res`, which lives as long as the request.
+ */
+int http_test_serve(struct http_server *s, const struct ctx *ctx, struct http_request *req,
+    const struct http_response **res);
+
+#pragma GCC visibility pop
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Accepting. The parser's own listener would forget a newcomer at its limit and spin without
+ * file descriptors; here, at our limit the connection that was idle for longest makes room,
+ * and without descriptors the listeners rest until one is closed or a moment has passed.
+ */
+#include <errno.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <syslog.h>
+#include <unistd.h>
+
+#include "server/internal.h"
+
+/* Newcomers of one turn: those who are already here wait no longer than that. */
+#define ACCEPT_AT_ONCE  64
+#define ACCEPT_RETRY_MS 250
+
+void
+accept_poll(struct http_server *s)
+{
+	struct listener *l;
+
+	s->accept_retry_ms = 0;
+	TAILQ_FOREACH(l, &s->listeners, entry)
+	{
+		/* Exclusive: of several instances on one socket only one wakes up. */
+		struct epoll_event ev = {.events = EPOLLIN | EPOLLEXCLUSIVE, .data.ptr = l};
+
+		if (!l->polled && l->fd >= 0)
+			l->polled = epoll_ctl(s->epoll_fd, EPOLL_CTL_ADD, l->fd, &ev) == 0;
+	}
+}
+
+static void
+unpoll(struct http_server *s)
+{
+	struct listener *l;
+
+	TAILQ_FOREACH(l, &s->listeners, entry)
+	{
+		if (l->polled)
+			epoll_ctl(s->epoll_fd, EPOLL_CTL_DEL, l->fd, NULL);
+		l->polled = false;
+	}
+}
+
+/* Lets the listeners rest; newcomers wait in the kernel's queue. */
+static void
+pause_accepting(struct http_server *s)
+{
+	unpoll(s);
+	s->accept_retry_ms = s->now_ms + ACCEPT_RETRY_MS;
+}
+
+void
+accept_resume(struct http_server *s)
+{
+	if (s->accept_retry_ms != 0 && s->accepting_on)
+		accept_poll(s);
+}
+
+/* Makes room by ending the connection that was idle for longest. */
+static void
+make_room(struct http_server *s)
+{
+	struct http_conn *c;
+
+	TAILQ_FOREACH(c, &s->idle, idle_entry)
+	if (!c->cut) {
+		conn_cut(c);
+		return;
+	}
+}
+
+static int
+accept_one(struct http_server *s, struct listener *l)
+{
+	struct sockaddr_storage peer = {.ss_family = AF_UNSPEC};
+	socklen_t len = sizeof(peer);
+	struct http_conn *c;
+	int fd = accept4(l->fd, (struct sockaddr *)&peer, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+	if (fd < 0)
+		return -errno;
+	c = conn_new(s, l, fd);
+	if (c == NULL) {
+		close(fd);
+		return -ENOMEM;
+	}
+	c->peer = peer;
+	c->peer_len = len;
+	return parser_add(c);
+}
+
+static void
+accept_from(struct http_server *s, struct listener *l, int most)
+{
+	for (int i = 0; i < most; i++) {
+		int err;
+
+		if (s->conns_n >= (size_t)s->set.connections_max) {
+			make_room(s);
+			pause_accepting(s);
+			return;
+		}
+		err = accept_one(s, l);
+		if (err == -EAGAIN)
+			return;
+		if (err == -EMFILE || err == -ENFILE || err == -ENOMEM || err == -ENOBUFS) {
+			log_line(LOG_WARNING, "cannot accept on %s: %s; trying again in %d ms",
+			    l->name, strerror(-err), ACCEPT_RETRY_MS);
+			pause_accepting(s);
+			return;
+		}
+		/* Anything else is the newcomer's own trouble (ECONNABORTED and the like). */
+	}
+}
+
+void
+accept_ready(struct http_server *s, struct listener *l)
+{
+	accept_from(s, l, ACCEPT_AT_ONCE);
+}
+
+/*
+ * Takes in who has already connected, for nobody else may ever do so, and closes our
+ * descriptors; where a supervisor or a successor has its own, the queue lives on.
+ */
+void
+accept_stop(struct http_server *s)
+{
+	struct listener *l;
+
+	s->accepting_on = false;
+	unpoll(s);
+	TAILQ_FOREACH(l, &s->listeners, entry)
+	{
+		accept_from(s, l, (int)s->set.backlog);
+		close(l->fd);
+		l->fd = -1;
+	}
+	s->accept_retry_ms = 0;
+}

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * From a request to its answer: the route is found, the middleware run, then the handler, and
+ * whatever comes of it is made an answer. Knows nothing of sockets; runs in any thread.
+ */
+#include <errno.h>
+#include <string.h>
+#include <syslog.h>
+
+#include "server/internal.h"
+
+const struct ctx_cause http_client_gone = {-ECANCELED, "client gone"};
+const struct ctx_cause http_draining = {-ECANCELED, "server draining"};
+const struct ctx_cause http_handler_returned = {-ECANCELED, "handler returned"};
+
+/* Where in the chain of middleware a request is. */
+struct http_next {
+	const struct http_server *server;
+	size_t at;
+};
+
+static int
+not_found(
+    const struct ctx *ctx, const struct http_request *req, struct http_response *res, void *data)
+{
+	int err = 0;
+
+	(void)ctx, (void)data;
+	if (req->match.allow == NULL)
+		return http_response_error(res, 404, NULL);
+	err = http_response_header(res, "Allow", req->match.allow);
+	return err != 0 ? err : http_response_error(res, 405, NULL);
+}
+
+int
+http_next(const struct ctx *ctx, const struct http_request *req, struct http_response *res,
+    const struct http_next *next)
+{
+	const struct http_server *s = next->server;
+	const struct route *route = req->match.route;
+
+	if (ctx == NULL)
+		return -ENOMEM;
+	if (next->at < s->middleware_n) {
+		const struct middleware *mw = &s->middleware[next->at];
+		struct http_next after = {.server = s, .at = next->at + 1};
+
+		return mw->run(ctx, req, res, &after, mw->data);
+	}
+	if (route == NULL)
+		return not_found(ctx, req, res, NULL);
+	return route->handler(ctx, req, res, route->data);
+}
+
+static int
+find_route(const struct http_server *s, struct http_request *req)
+{
+	struct target t;
+
+	if (target_parse(req->target, &t) != 0)
+		return -EINVAL;
+	req->path = talloc_strndup(req, t.path, t.path_len);
+	req->query = t.query;
+	if (req->path == NULL)
+		return -ENOMEM;
+	return router_find(s->router, req, req->method, req->path, t.path_len, &req->match);
+}
+
+/* Does away with what was set for another answer. */
+static void
+answer_error(struct http_request *req, int status, const char *text)
+{
+	bool close = req->res.close;
+
+	response_init(&req->res, req);
+	req->res.close = close;
+	if (http_response_error(&req->res, status, text) != 0)
+		http_response_empty(&req->res, status); /* takes no memory */
+}
+
+void
+dispatch_run(const struct http_server *s, const struct ctx *ctx, struct http_request *req)
+{
+	struct http_next first = {.server = s, .at = 0};
+	int err = find_route(s, req);
+
+	if (err == -EINVAL) {
+		answer_error(req, 400, "malformed request target");
+		return;
+	}
+	if (err == 0) {
+		ctx = ctx == NULL ? NULL : ctx_with_value(req, ctx, &request_key, req);
+		err = http_next(ctx, req, &req->res, &first);
+	}
+	if (err < 0) {
+		log_request(LOG_ERR, req, "handler of %s %s failed: %s", req->method, req->path,
+		    strerror(-err));
+		answer_error(req, 500, NULL);
+	} else if (req->res.status == 0) {
+		log_request(
+		    LOG_ERR, req, "handler of %s %s gave no answer", req->method, req->path);
+		answer_error(req, 500, NULL);
+	}
+}

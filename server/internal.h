@@ -1,0 +1,362 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the files of server/ share: the structures, with their invariants, and each file's
+ * functions in a section of its own. A function's prefix names its file.
+ *
+ * Threads: one thread, the leader, runs the loop: it alone touches connections, lists and the
+ * HTTP parser. Handlers run in the leader now; what followers will share with it (the phase of
+ * a request, its connection, the queue of free requests) is already under a lock.
+ */
+#ifndef BATON_SERVER_INTERNAL_H
+#define BATON_SERVER_INTERNAL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+#include <sys/socket.h>
+#include <talloc.h>
+
+#include <baton/ctx.h>
+#include <baton/http.h>
+
+struct MHD_Connection;
+struct MHD_Daemon;
+
+/* ---- settings.c: the table of settings ------------------------------------------------------ */
+
+struct http_settings {
+	int64_t backlog;
+	int64_t body_max_bytes;
+	int64_t connections_max;
+	int64_t drain_timeout_ms;
+	int64_t header_max_bytes;
+	int64_t idle_linger_ms;
+	int64_t idle_timeout_ms;
+	int64_t lame_duck_ms;
+};
+
+/* A row of the table: what code, environment and manual know of a setting. */
+struct http_setting {
+	const char *name;
+	int64_t min, max, def;
+	size_t offset; /* in struct http_settings */
+	const char *text;
+};
+
+extern const struct http_setting http_settings_table[];
+extern const size_t http_settings_count;
+
+void settings_defaults(struct http_settings *set);
+int settings_set(struct http_settings *set, const char *name, const char *value);
+/* Reads BATON_HTTP_*; on error *culprit is the variable, allocated under mem. */
+int settings_from_environment(struct http_settings *set, TALLOC_CTX *mem, char **culprit);
+
+/* ---- target.c: request targets (RFC 9112 section 3.2, RFC 3986) ------------------------------ */
+
+struct target {
+	const char *path; /* undecoded, absolute, or "*"; within the target */
+	size_t path_len;
+	const char *query; /* undecoded, without the question mark; "" if none */
+};
+
+int target_parse(const char *raw, struct target *t);
+/* Decodes %XX; -EINVAL for a bad escape and for %00. Appends NUL; returns the length. */
+ssize_t target_unescape(char *dst, const char *src, size_t len, bool plus_is_space);
+/* "." or "..", also percent-encoded. */
+bool target_is_dot_segment(const char *seg, size_t len);
+/* First value of name in a query; NULL if absent or badly encoded. */
+const char *target_query(TALLOC_CTX *mem, const char *query, const char *name);
+
+/* ---- route.c, router.c: patterns, and the tree that finds one --------------------------------- */
+
+enum segment_kind { SEGMENT_LITERAL, SEGMENT_ONE, SEGMENT_REST };
+
+struct segment {
+	enum segment_kind kind;
+	const char *text; /* the literal, decoded; or the name */
+};
+
+/* A registered pattern with what it leads to. Immutable once registered. */
+struct route {
+	const char *pattern;
+	const char *method; /* NULL: every method */
+	struct segment *segments;
+	size_t segments_n;
+	http_handler *handler;
+	void *data;
+};
+
+struct route *route_parse(TALLOC_CTX *mem, const char *pattern, const char **why);
+/* Do two patterns match a common request, while neither is the more specific? */
+bool route_conflict(const struct route *a, const struct route *b);
+
+struct router;
+
+struct router *router_new(TALLOC_CTX *mem);
+/* -EEXIST if it conflicts; *with is the other route then. Takes the route over. */
+int router_add(struct router *r, struct route *route, const struct route **with);
+
+/* A path cut into decoded segments, and what the wildcards matched. */
+struct route_match {
+	const struct route *route; /* NULL: none */
+	const char **values;       /* in the order of the pattern's wildcards */
+	const char *allow;         /* methods that would match, for 405; NULL: none */
+};
+
+/* -EINVAL for a path that is badly encoded or has dot segments. */
+int router_find(const struct router *r, TALLOC_CTX *mem, const char *method, const char *path,
+    size_t len, struct route_match *m);
+
+/* ---- request.c, response.c: what handlers see ------------------------------------------------- */
+
+/*
+ * The life of a request. It belongs to the leader up to READY and from DONE on; in between to
+ * the thread that runs its handler.
+ */
+enum request_phase {
+	REQUEST_HEAD,    /* the request line was seen */
+	REQUEST_BODY,    /* header fields copied, content arriving */
+	REQUEST_READY,   /* complete, in the queue of those to run */
+	REQUEST_RUNNING, /* in its handler */
+	REQUEST_DONE,    /* answer made, not given to the parser yet */
+	REQUEST_SENDING  /* answer being written */
+};
+
+struct http_response {
+	struct http_request *req;
+	int status;       /* 0: no answer yet */
+	const char *type; /* Content-Type unless a field says otherwise; NULL: none */
+	const void *content;
+	size_t content_len;
+	struct http_field *fields; /* talloc array */
+	size_t fields_n;
+	bool close; /* the connection ends with this answer */
+};
+
+struct http_request {
+	/* Recycling. */
+	TALLOC_CTX *pool;            /* parentless talloc pool; all of this is inside it */
+	struct request_store *store; /* where the pool goes back to */
+	STAILQ_ENTRY(http_request) ready;
+	/* Ownership: one reference for the connection, one for whoever runs the handler. */
+	atomic_int refs;
+	pthread_mutex_t lock; /* covers phase and conn */
+	enum request_phase phase;
+	struct http_conn *conn; /* NULL once the connection has let go of it */
+	struct ctx *ctx;        /* cancelled with a cause; the handler's is derived from it */
+	/* What was received. */
+	char id[24];
+	const char *method, *target, *version, *path, *query;
+	size_t path_len;
+	struct http_field *fields;
+	size_t fields_n;
+	char *body; /* content so far; NUL-terminated */
+	size_t body_len, body_size;
+	size_t discarded; /* bytes of content beyond body_max_bytes, thrown away */
+	const struct sockaddr *peer_addr;
+	const char *peer; /* formatted when asked for */
+	const char *listener;
+	struct route_match match;
+	struct http_response res;
+};
+
+/* Pools of requests that ended, for those to come. */
+struct request_store {
+	pthread_mutex_t lock;
+	TALLOC_CTX **pools;
+	size_t n, size;
+};
+
+#define REQUEST_POOL_BYTES 8192
+
+struct request_store *request_store_new(TALLOC_CTX *mem);
+struct http_request *request_new(struct request_store *store, const char *target);
+void request_ref(struct http_request *req);
+void request_unref(struct http_request *req);
+enum request_phase request_phase(struct http_request *req);
+void request_set_phase(struct http_request *req, enum request_phase phase);
+/* Copies method, version and fields; the arrays are the caller's. */
+int request_set_head(struct http_request *req, const char *method, const char *version,
+    const struct http_field *fields, size_t n);
+int request_body_append(struct http_request *req, const void *data, size_t len, size_t hint);
+void request_new_id(char id[24]);
+
+void response_init(struct http_response *res, struct http_request *req);
+bool field_name_valid(const char *name);
+bool field_value_valid(const char *value);
+
+/* ---- guard.c: what no handler may see ------------------------------------------------------------ */
+
+/* 0, or the status to refuse the request with, and why. Looks at the head alone. */
+int guard_check(const struct http_request *req, const char **why);
+/* The announced content length; -1: none, or chunked. Call after guard_check. */
+int64_t guard_content_length(const struct http_request *req);
+
+/* ---- dispatch.c: routing, middleware, handler, and the answer that comes of it ------------------- */
+
+struct middleware {
+	http_middleware *run;
+	void *data;
+};
+
+/*
+ * Runs the request to its answer in the calling thread, under a context derived from ctx that
+ * knows its request. Never fails: at worst it is a 500.
+ */
+void dispatch_run(const struct http_server *s, const struct ctx *ctx, struct http_request *req);
+
+/* ---- log.c ----------------------------------------------------------------------------------------- */
+
+CTX_KEY_DECLARE(request_key, struct http_request); /* the request a context belongs to */
+void log_line(int priority, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void log_request(int priority, const struct http_request *req, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* ---- notify.c: sd_notify(3) and sd_listen_fds(3) --------------------------------------------------- */
+
+struct inherited {
+	int fd;
+	const char *name;
+	bool taken;
+};
+
+/* Reads LISTEN_FDS and its kin once, unsets them. *n may be 0. */
+int notify_inherit(TALLOC_CTX *mem, struct inherited **out, size_t *n);
+struct notify;
+/* Reads and unsets NOTIFY_SOCKET; NULL only for lack of memory. */
+struct notify *notify_new(TALLOC_CTX *mem);
+void notify_send(const struct notify *n, const char *message);
+
+/* ---- listener.c ---------------------------------------------------------------------------------- */
+
+/* Everything in the outer epoll starts with this. */
+enum source { SOURCE_WAKE, SOURCE_PARSER, SOURCE_LISTENER, SOURCE_CONN, SOURCE_LINGER };
+
+struct listener {
+	enum source source;
+	const char *name;
+	const char *address; /* as configured; NULL for an inherited one nobody named */
+	int fd;
+	bool polled;
+	TAILQ_ENTRY(listener) entry;
+};
+TAILQ_HEAD(listeners, listener);
+
+/* Opens or inherits all; on error *why tells about which and what to do. */
+int listener_open_all(struct http_server *s, char **why);
+int listener_port(const struct listener *l);
+
+/* ---- conn.c: connections -------------------------------------------------------------------------- */
+
+struct http_conn {
+	enum source source;
+	struct http_server *server;
+	const struct listener *listener;
+	struct MHD_Connection *mhd;
+	int fd; /* owned by the parser */
+	struct sockaddr_storage peer;
+	socklen_t peer_len;
+	struct http_request *current; /* from its request line to its answer's last byte */
+	int64_t idle_since_ms;        /* accepted, or the last answer sent */
+	bool idle;                    /* in the server's idle list: current is NULL */
+	bool hup;                     /* in the hup list: the peer will send no more */
+	bool peer_done;               /* the peer has sent its FIN */
+	bool cut;                     /* we have shut it down; the parser will notice */
+	bool linger;                  /* we end it: read what still comes, so the answer arrives */
+	TAILQ_ENTRY(http_conn) all_entry, idle_entry, hup_entry;
+};
+TAILQ_HEAD(http_conns, http_conn);
+
+struct http_conn *conn_new(struct http_server *s, const struct listener *l, int fd);
+void conn_open(struct http_conn *c);
+void conn_closed(struct http_conn *c);
+void conn_busy(struct http_conn *c, struct http_request *req);
+void conn_idle(struct http_conn *c);
+void conn_cut(struct http_conn *c);
+/* The peer has sent FIN: settle it after the parser has read what came before. */
+void conn_hup(struct http_conn *c);
+void conn_settle_hups(struct http_server *s);
+/* Ends what has been idle too long; returns when to look again, INT64_MAX if never. */
+int64_t conn_expire(struct http_server *s, int64_t now);
+
+/* ---- linger.c: connections that are closed while the client may still be sending --------------------- */
+
+struct lingering;
+TAILQ_HEAD(lingerings, lingering);
+
+void linger_start(struct http_server *s, int fd);
+void linger_read(struct http_server *s, struct lingering *l);
+int64_t linger_expire(struct http_server *s, int64_t now);
+
+/* ---- accept.c --------------------------------------------------------------------------------------- */
+
+void accept_poll(struct http_server *s);
+void accept_ready(struct http_server *s, struct listener *l);
+void accept_resume(struct http_server *s);
+void accept_stop(struct http_server *s);
+
+/* ---- parser.c: libmicrohttpd, all of it ------------------------------------------------------------- */
+
+int parser_start(struct http_server *s);
+void parser_stop(struct http_server *s);
+/* Gives the connection to the parser; on error it is gone, fd and record. */
+int parser_add(struct http_conn *c);
+void parser_run(struct http_server *s);
+int parser_fd(const struct http_server *s);
+/* Milliseconds until it must run again; -1: never. */
+int64_t parser_timeout_ms(const struct http_server *s);
+
+/* ---- loop.c, drain.c: the leader -------------------------------------------------------------------- */
+
+int loop_open(struct http_server *s);
+void loop_close(struct http_server *s);
+/* 0 when it has drained, or a negative errno. */
+int loop_run(struct http_server *s);
+void loop_wake(struct http_server *s);
+void loop_queue(struct http_server *s, struct http_request *req);
+int64_t loop_now_ms(void);
+
+void drain_begin(struct http_server *s);
+/* Moves the drain on; returns when to look again. Sets s->drain to DRAIN_OVER at its end. */
+int64_t drain_step(struct http_server *s, int64_t now);
+/* Is the next answer on a connection its last? */
+bool drain_closes(const struct http_server *s);
+
+enum drain_state { DRAIN_NO, DRAIN_LAME_DUCK, DRAIN_CLOSING, DRAIN_CUT, DRAIN_OVER };
+
+/* ---- server.c --------------------------------------------------------------------------------------- */
+
+struct http_server {
+	/* Set up before the start, constant afterwards. */
+	struct http_settings set;
+	struct router *router;
+	struct middleware *middleware; /* talloc array */
+	size_t middleware_n;
+	struct listeners listeners;
+	char *setup_error; /* the first one, in words; NULL: none */
+	int setup_errno;
+	/* The leader's. */
+	struct notify *notify;
+	struct request_store *store;
+	struct MHD_Daemon *mhd;
+	int epoll_fd, wake_fd;
+	enum source source_wake, source_parser; /* what epoll points to for these two */
+	STAILQ_HEAD(, http_request) ready;
+	struct http_conns conns, idle, hups;
+	struct lingerings lingers;
+	size_t conns_n;
+	struct http_conn *accepting; /* between accept and the parser's notice of it */
+	int64_t accept_retry_ms;     /* listeners are not polled until then; 0: they are */
+	bool accepting_on;           /* newcomers are wanted */
+	enum drain_state drain;
+	int64_t drain_next_ms; /* lame duck or drain deadline, or end of the cut */
+	int64_t now_ms;        /* monotonic; read once a turn */
+	/* Anyone's. */
+	atomic_bool drain_wanted;
+	bool started;
+	pthread_t thread;
+};
+
+#endif

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Lingering close (RFC 9112 section 9.6): when we end a connection whose peer may still be
+ * sending, closing at once would make the kernel answer with a reset, which can destroy our
+ * last answer before it is read. A duplicate of the fd is read until its end for a while.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "server/internal.h"
+
+#define LINGER_MS 2000
+
+struct lingering {
+	enum source source;
+	int fd; /* a duplicate, ours */
+	int64_t until_ms;
+	TAILQ_ENTRY(lingering) entry;
+};
+
+static int
+linger_destroy(struct lingering *l)
+{
+	close(l->fd);
+	return 0;
+}
+
+static void
+linger_end(struct http_server *s, struct lingering *l)
+{
+	TAILQ_REMOVE(&s->lingers, l, entry);
+	talloc_free(l);
+}
+
+/* The parser has sent all it had and closes fd after this, with a FIN. */
+void
+linger_start(struct http_server *s, int fd)
+{
+	struct lingering *l = talloc_zero(s, struct lingering);
+	struct epoll_event ev = {.events = EPOLLIN | EPOLLRDHUP, .data.ptr = l};
+
+	if (l == NULL)
+		return;
+	l->source = SOURCE_LINGER;
+	/* The old registration would outlive its fd, for the duplicate keeps the file open. */
+	epoll_ctl(s->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
+	l->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	if (l->fd < 0) {
+		talloc_free(l);
+		return;
+	}
+	talloc_set_destructor(l, linger_destroy);
+	l->until_ms = s->now_ms + LINGER_MS;
+	shutdown(l->fd, SHUT_WR);
+	TAILQ_INSERT_TAIL(&s->lingers, l, entry);
+	if (epoll_ctl(s->epoll_fd, EPOLL_CTL_ADD, l->fd, &ev) != 0)
+		linger_end(s, l);
+}
+
+void
+linger_read(struct http_server *s, struct lingering *l)
+{
+	char buf[16384];
+	ssize_t n = 1;
+
+	for (int i = 0; i < 16 && n > 0; i++)
+		n = recv(l->fd, buf, sizeof(buf), MSG_DONTWAIT);
+	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
+		linger_end(s, l);
+}
+
+int64_t
+linger_expire(struct http_server *s, int64_t now)
+{
+	struct lingering *l;
+
+	while ((l = TAILQ_FIRST(&s->lingers)) != NULL && l->until_ms <= now)
+		linger_end(s, l);
+	return l == NULL ? INT64_MAX : l->until_ms;
+}

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The log: one line an event to stderr, key=value, in one write so that lines of several
+ * threads do not mix. What comes from outside is escaped here and nowhere else.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <syslog.h>
+#include <unistd.h>
+
+#include "server/internal.h"
+
+#define LINE_MAX_BYTES 2048
+
+static const char *
+level(int priority)
+{
+	if (priority <= LOG_ERR)
+		return "error";
+	if (priority == LOG_WARNING)
+		return "warning";
+	return priority == LOG_DEBUG ? "debug" : "info";
+}
+
+/* Control characters and quotes as \xHH, so that nobody outside forges a line. */
+static size_t
+append_escaped(char *line, size_t at, const char *text)
+{
+	for (const unsigned char *p = (const unsigned char *)text; *p != '\0'; p++) {
+		if (at + 6 > LINE_MAX_BYTES)
+			break;
+		if (*p < 0x20 || *p == 0x7f || *p == '"' || *p == '\\')
+			at += (size_t)sprintf(line + at, "\\x%02x", *p);
+		else
+			line[at++] = (char)*p;
+	}
+	return at;
+}
+
+static void
+write_line(int priority, const char *id, const char *fmt, va_list ap)
+{
+	char text[LINE_MAX_BYTES / 2], line[LINE_MAX_BYTES];
+	int saved = errno;
+	size_t n;
+
+	vsnprintf(text, sizeof(text), fmt, ap);
+	n = (size_t)snprintf(line, sizeof(line), "level=%s ", level(priority));
+	if (id != NULL)
+		n += (size_t)snprintf(line + n, sizeof(line) - n, "request=%s ", id);
+	n += (size_t)snprintf(line + n, sizeof(line) - n, "msg=\"");
+	n = append_escaped(line, n, text);
+	line[n++] = '"';
+	line[n++] = '\n';
+	/* A log that cannot be written is nobody's failure but its own. */
+	if (write(STDERR_FILENO, line, n) < 0)
+		errno = saved;
+	errno = saved;
+}
+
+void
+log_line(int priority, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	write_line(priority, NULL, fmt, ap);
+	va_end(ap);
+}
+
+void
+log_request(int priority, const struct http_request *req, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	write_line(priority, req->id, fmt, ap);
+	va_end(ap);
+}
+
+CTX_KEY_DEFINE(request_key, struct http_request);
+
+void
+http_log(const struct ctx *ctx, int priority, const char *fmt, ...)
+{
+	const struct http_request *req = ctx == NULL ? NULL : ctx_value(ctx, &request_key);
+	va_list ap;
+
+	va_start(ap, fmt);
+	write_line(priority, req == NULL ? NULL : req->id, fmt, ap);
+	va_end(ap);
+}

@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The leader's loop: wait, accept, let the parser read, run what became ready, let the parser
+ * write. Waiting is in an epoll of our own over the listeners, the parser's epoll, a wake-up
+ * and the ends of connections.
+ */
+#include <errno.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <syslog.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "server/internal.h"
+
+#define EVENTS_AT_ONCE 128
+/* Under load the parser has new requests each time; so often they go before newcomers. */
+#define ROUNDS         8
+
+int64_t
+loop_now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+static int
+watch(struct http_server *s, int fd, enum source *source)
+{
+	struct epoll_event ev = {.events = EPOLLIN, .data.ptr = source};
+
+	return epoll_ctl(s->epoll_fd, EPOLL_CTL_ADD, fd, &ev) == 0 ? 0 : -errno;
+}
+
+int
+loop_open(struct http_server *s)
+{
+	int err;
+
+	s->source_wake = SOURCE_WAKE;
+	s->source_parser = SOURCE_PARSER;
+	s->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (s->epoll_fd < 0 || s->wake_fd < 0)
+		return -errno;
+	err = watch(s, s->wake_fd, &s->source_wake);
+	if (err == 0)
+		err = watch(s, parser_fd(s), &s->source_parser);
+	s->now_ms = loop_now_ms();
+	s->accepting_on = true;
+	accept_poll(s);
+	return err;
+}
+
+void
+loop_close(struct http_server *s)
+{
+	if (s->epoll_fd >= 0)
+		close(s->epoll_fd);
+	s->epoll_fd = -1;
+}
+
+void
+loop_wake(struct http_server *s)
+{
+	uint64_t one = 1;
+
+	/* Also from signal handlers: errno is put back. */
+	int saved = errno;
+
+	if (write(s->wake_fd, &one, sizeof(one)) < 0)
+		errno = saved; /* EAGAIN: it is awake already */
+}
+
+/* The parser has a complete request: it is run when the parser has returned. */
+void
+loop_queue(struct http_server *s, struct http_request *req)
+{
+	request_ref(req); /* for whoever runs it */
+	req->ctx = ctx_with_cancel(req, ctx_background());
+	STAILQ_INSERT_TAIL(&s->ready, req, ready);
+}
+
+static void
+run_request(struct http_server *s, struct http_request *req)
+{
+	pthread_mutex_lock(&req->lock);
+	if (req->conn == NULL) { /* the client left before anybody had begun */
+		pthread_mutex_unlock(&req->lock);
+		request_unref(req);
+		return;
+	}
+	req->phase = REQUEST_RUNNING;
+	pthread_mutex_unlock(&req->lock);
+
+	dispatch_run(s, req->ctx, req);
+	if (req->ctx != NULL)
+		ctx_cancel_cause(req->ctx, &http_handler_returned);
+
+	/* Followers: if the connection was suspended meanwhile, here it is resumed. */
+	request_set_phase(req, REQUEST_DONE);
+	request_unref(req);
+}
+
+/* True if anything ran: then the parser has answers to write. */
+static bool
+run_ready(struct http_server *s)
+{
+	struct http_request *req;
+	bool any = false;
+
+	while ((req = STAILQ_FIRST(&s->ready)) != NULL) {
+		STAILQ_REMOVE_HEAD(&s->ready, ready);
+		run_request(s, req);
+		any = true;
+	}
+	return any;
+}
+
+static void
+on_event(struct http_server *s, const struct epoll_event *ev)
+{
+	uint64_t n;
+
+	switch (*(enum source *)ev->data.ptr) {
+	case SOURCE_WAKE:
+		while (read(s->wake_fd, &n, sizeof(n)) > 0)
+			;
+		break;
+	case SOURCE_LISTENER:
+		accept_ready(s, ev->data.ptr);
+		break;
+	case SOURCE_CONN:
+		conn_hup(ev->data.ptr);
+		break;
+	case SOURCE_LINGER:
+		linger_read(s, ev->data.ptr);
+		break;
+	case SOURCE_PARSER: /* it runs in every turn */
+		break;
+	}
+}
+
+static int64_t
+earlier(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
+/* Everything that goes by the clock; returns how long to wait, in ms, -1 for ever. */
+static int
+run_timers(struct http_server *s)
+{
+	int64_t now = s->now_ms, next, parser;
+
+	if (s->drain == DRAIN_NO && atomic_load(&s->drain_wanted))
+		drain_begin(s);
+	if (s->accept_retry_ms != 0 && now >= s->accept_retry_ms)
+		accept_resume(s);
+	next = earlier(conn_expire(s, now), linger_expire(s, now));
+	next = earlier(next, drain_step(s, now));
+	if (s->accept_retry_ms != 0)
+		next = earlier(next, s->accept_retry_ms);
+	parser = parser_timeout_ms(s);
+	if (parser >= 0)
+		next = earlier(next, now + parser);
+	if (next == INT64_MAX)
+		return -1;
+	return next <= now ? 0 : (int)earlier(next - now, 3600000);
+}
+
+int
+loop_run(struct http_server *s)
+{
+	struct epoll_event events[EVENTS_AT_ONCE];
+
+	while (s->drain != DRAIN_OVER) {
+		int n = epoll_wait(s->epoll_fd, events, EVENTS_AT_ONCE, run_timers(s));
+
+		if (n < 0 && errno != EINTR) {
+			n = -errno;
+			log_line(LOG_ERR, "epoll_wait: %s; stopping", strerror(-n));
+			return n;
+		}
+		s->now_ms = loop_now_ms();
+		for (int i = 0; i < n; i++)
+			on_event(s, &events[i]);
+		parser_run(s);
+		for (int i = 0; i < ROUNDS && run_ready(s); i++)
+			parser_run(s);
+		conn_settle_hups(s);
+	}
+	return 0;
+}

@@ -1,0 +1,332 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * libmicrohttpd, all of it: the only file that includes its header. It parses and writes;
+ * accepting, waiting, timing and running handlers are ours.
+ *
+ * The engine stands on this: when the access handler returns MHD_YES at the final call for a
+ * request, with no response and no suspension, it is called again at the next run, and
+ * MHD_get_timeout is 0 meanwhile. So the final call only queues the request; the leader runs
+ * its handler after MHD_run has returned; the next call finds the answer. Suspension will be
+ * needed only for a handler that is still running then (see all_received).
+ */
+#include <errno.h>
+#include <microhttpd.h>
+#include <string.h>
+#include <strings.h>
+#include <syslog.h>
+
+#include "server/internal.h"
+
+/* Content beyond body_max_bytes that is read and thrown away so that the 413 arrives. */
+#define DISCARD_MAX_BYTES (1 << 20)
+
+/* A head has few fields; one with more takes a second look. */
+#define FIELDS_AT_ONCE 64
+
+struct field_list {
+	struct http_field *fields;
+	size_t n, size;
+};
+
+static enum MHD_Result
+add_response_fields(struct MHD_Response *out, const struct http_response *res)
+{
+	enum MHD_Result ok = MHD_YES;
+
+	for (size_t i = 0; i < res->fields_n && ok == MHD_YES; i++)
+		ok = MHD_add_response_header(out, res->fields[i].name, res->fields[i].value);
+	if (ok == MHD_YES && res->type != NULL &&
+	    http_response_header_get(res, "Content-Type") == res->type)
+		ok = MHD_add_response_header(out, "Content-Type", res->type);
+	if (ok == MHD_YES && res->close)
+		ok = MHD_add_response_header(out, "Connection", "close");
+	return ok;
+}
+
+/* Gives the answer to the parser. The content stays ours, in the request's pool. */
+static enum MHD_Result
+send_answer(struct http_conn *c, struct http_request *req)
+{
+	const struct http_response *res = &req->res;
+	struct MHD_Response *out = MHD_create_response_from_buffer(
+	    res->content_len, (void *)res->content, MHD_RESPMEM_PERSISTENT);
+	enum MHD_Result ok = out == NULL ? MHD_NO : MHD_YES;
+
+	if (res->close || drain_closes(c->server)) {
+		req->res.close = true;
+		c->linger = true;
+	}
+	if (ok == MHD_YES)
+		ok = add_response_fields(out, res);
+	if (ok == MHD_YES)
+		ok = MHD_queue_response(c->mhd, (unsigned)res->status, out);
+	if (out != NULL)
+		MHD_destroy_response(out);
+	request_set_phase(req, REQUEST_SENDING);
+	if (ok != MHD_YES)
+		log_request(LOG_ERR, req, "answer lost: no memory for its head; closing");
+	return ok;
+}
+
+/* Refuses a request that no handler sees. The connection ends with it: where the next request
+ * would begin is not certain, or there is content that is not wanted. */
+static enum MHD_Result
+refuse(struct http_conn *c, struct http_request *req, int status, const char *why)
+{
+	response_init(&req->res, req);
+	http_response_close(&req->res);
+	if (http_response_error(&req->res, status, why) != 0)
+		http_response_empty(&req->res, status);
+	return send_answer(c, req);
+}
+
+static enum MHD_Result
+collect_field(void *cls, enum MHD_ValueKind kind, const char *name, size_t name_len,
+    const char *value, size_t value_len)
+{
+	struct field_list *list = cls;
+
+	(void)kind;
+	if (list->n < list->size) {
+		struct http_field *f = &list->fields[list->n];
+
+		*f = (struct http_field){name, value != NULL ? value : ""};
+		/* A NUL inside: nobody agrees where it ends. No valid name, so it is refused. */
+		if (strlen(f->name) != name_len || strlen(f->value) != value_len)
+			f->name = "";
+	}
+	list->n++;
+	return MHD_YES;
+}
+
+static int
+copy_head(struct http_conn *c, struct http_request *req, const char *method, const char *version)
+{
+	struct http_field fields[FIELDS_AT_ONCE];
+	struct field_list list = {.fields = fields, .size = FIELDS_AT_ONCE};
+
+	MHD_get_connection_values_n(c->mhd, MHD_HEADER_KIND, collect_field, &list);
+	if (list.n > list.size) {
+		list.fields = talloc_array(req, struct http_field, list.n);
+		if (list.fields == NULL)
+			return -ENOMEM;
+		list.size = list.n;
+		list.n = 0;
+		MHD_get_connection_values_n(c->mhd, MHD_HEADER_KIND, collect_field, &list);
+	}
+	return request_set_head(req, method, version, list.fields, list.n);
+}
+
+static enum MHD_Result
+head_received(
+    struct http_conn *c, struct http_request *req, const char *method, const char *version)
+{
+	const char *why;
+	int64_t length;
+	int status;
+
+	request_set_phase(req, REQUEST_BODY);
+	if (copy_head(c, req, method, version) != 0)
+		return refuse(c, req, 503, "out of memory");
+	status = guard_check(req, &why);
+	if (status != 0)
+		return refuse(c, req, status, why);
+	length = guard_content_length(req);
+	if (length > c->server->set.body_max_bytes)
+		return refuse(c, req, 413, "the content is larger than this server takes");
+	return MHD_YES;
+}
+
+static enum MHD_Result
+content_received(struct http_conn *c, struct http_request *req, const char *data, size_t *size)
+{
+	size_t len = *size;
+	int64_t announced = guard_content_length(req);
+
+	*size = 0;
+	if (req->discarded > 0 || (int64_t)(req->body_len + len) > c->server->set.body_max_bytes) {
+		/* Only chunked content comes here. An answer is possible only at its end. */
+		req->discarded += len;
+		return req->discarded <= DISCARD_MAX_BYTES ? MHD_YES : MHD_NO;
+	}
+	if (request_body_append(req, data, len, announced < 0 ? 0 : (size_t)announced) != 0)
+		return MHD_NO;
+	return MHD_YES;
+}
+
+static enum MHD_Result
+all_received(struct http_conn *c, struct http_request *req)
+{
+	if (req->discarded > 0)
+		return refuse(c, req, 413, "the content is larger than this server takes");
+	request_set_phase(req, REQUEST_READY);
+	loop_queue(c->server, req);
+	return MHD_YES;
+}
+
+static enum MHD_Result
+on_request(void *cls, struct MHD_Connection *mhd, const char *url, const char *method,
+    const char *version, const char *data, size_t *size, void **slot)
+{
+	struct http_request *req = *slot;
+
+	(void)cls, (void)mhd, (void)url;
+	if (req == NULL)
+		return MHD_NO; /* there was no memory for it */
+	switch (request_phase(req)) {
+	case REQUEST_HEAD:
+		return head_received(req->conn, req, method, version);
+	case REQUEST_BODY:
+		return *size > 0 ? content_received(req->conn, req, data, size)
+				 : all_received(req->conn, req);
+	case REQUEST_DONE:
+		return send_answer(req->conn, req);
+	case REQUEST_READY:
+	case REQUEST_RUNNING: /* followers: here the connection gets suspended */
+	case REQUEST_SENDING:
+		break;
+	}
+	return MHD_YES;
+}
+
+static struct http_conn *
+conn_of(struct MHD_Connection *mhd)
+{
+	const union MHD_ConnectionInfo *info =
+	    MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+
+	return info == NULL ? NULL : info->socket_context;
+}
+
+/* Comes once for each request, with the target as it was sent. */
+static void *
+on_target(void *cls, const char *target, struct MHD_Connection *mhd)
+{
+	struct http_server *s = cls;
+	struct http_conn *c = conn_of(mhd);
+	struct http_request *req = request_new(s->store, target != NULL ? target : "");
+
+	if (req == NULL)
+		return NULL;
+	req->conn = c;
+	req->peer_addr = talloc_memdup(req, &c->peer, c->peer_len);
+	req->listener = c->listener->name;
+	conn_busy(c, req);
+	return req;
+}
+
+/* May come at any time after on_target, also while the handler runs: lets go, frees nothing. */
+static void
+on_completed(
+    void *cls, struct MHD_Connection *mhd, void **slot, enum MHD_RequestTerminationCode how)
+{
+	struct http_request *req = *slot;
+
+	(void)cls, (void)mhd;
+	if (req == NULL)
+		return;
+	*slot = NULL;
+	conn_idle(req->conn);
+	pthread_mutex_lock(&req->lock);
+	req->conn = NULL;
+	pthread_mutex_unlock(&req->lock);
+	if (how != MHD_REQUEST_TERMINATED_COMPLETED_OK && req->ctx != NULL)
+		ctx_cancel_cause(req->ctx, &http_client_gone);
+	request_unref(req);
+}
+
+static void
+on_connection(
+    void *cls, struct MHD_Connection *mhd, void **slot, enum MHD_ConnectionNotificationCode what)
+{
+	struct http_server *s = cls;
+
+	if (what == MHD_CONNECTION_NOTIFY_STARTED) {
+		s->accepting->mhd = mhd;
+		*slot = s->accepting;
+		s->accepting = NULL;
+		conn_open(*slot);
+	} else if (*slot != NULL) {
+		conn_closed(*slot);
+		*slot = NULL;
+	}
+}
+
+static void
+on_message(void *cls, const char *fmt, va_list ap)
+{
+	char text[512];
+	size_t n;
+
+	(void)cls;
+	vsnprintf(text, sizeof(text), fmt, ap);
+	/* Options that Unix sockets do not have, once for each answer: no news. */
+	if (strstr(text, "etting") != NULL && strstr(text, "option") != NULL)
+		return;
+	n = strcspn(text, "\r\n");
+	text[n] = '\0';
+	log_line(LOG_DEBUG, "parser: %s", text);
+}
+
+int
+parser_start(struct http_server *s)
+{
+	unsigned flags = MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET | MHD_USE_TURBO |
+			 MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
+	/* A net below our own timers, in whole seconds. */
+	unsigned net_s = (unsigned)(s->set.idle_timeout_ms / 1000) + 5;
+
+	s->mhd = MHD_start_daemon(flags, 0, NULL, NULL, on_request, s, MHD_OPTION_EXTERNAL_LOGGER,
+	    on_message, s,                             /* first: later options may log */
+	    MHD_OPTION_URI_LOG_CALLBACK, on_target, s, /* */
+	    MHD_OPTION_NOTIFY_COMPLETED, on_completed, s, MHD_OPTION_NOTIFY_CONNECTION,
+	    on_connection, s, MHD_OPTION_CONNECTION_LIMIT, (unsigned)s->set.connections_max + 64,
+	    MHD_OPTION_CONNECTION_TIMEOUT, net_s, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+	    (size_t)s->set.header_max_bytes, MHD_OPTION_STRICT_FOR_CLIENT, -1, MHD_OPTION_END);
+	return s->mhd == NULL ? -ENOMEM : 0;
+}
+
+void
+parser_stop(struct http_server *s)
+{
+	if (s->mhd != NULL)
+		MHD_stop_daemon(s->mhd);
+	s->mhd = NULL;
+}
+
+int
+parser_add(struct http_conn *c)
+{
+	struct http_server *s = c->server;
+	enum MHD_Result ok;
+
+	s->accepting = c;
+	ok = MHD_add_connection(s->mhd, c->fd, (const struct sockaddr *)&c->peer, c->peer_len);
+	/* The fd is closed if it failed; the record is ours as long as nobody was told of it. */
+	if (ok != MHD_YES && s->accepting != NULL)
+		talloc_free(c);
+	s->accepting = NULL;
+	return ok == MHD_YES ? 0 : -errno;
+}
+
+void
+parser_run(struct http_server *s)
+{
+	MHD_run(s->mhd);
+}
+
+int
+parser_fd(const struct http_server *s)
+{
+	const union MHD_DaemonInfo *info = MHD_get_daemon_info(s->mhd, MHD_DAEMON_INFO_EPOLL_FD);
+
+	return info == NULL ? -EINVAL : info->epoll_fd;
+}
+
+int64_t
+parser_timeout_ms(const struct http_server *s)
+{
+	MHD_UNSIGNED_LONG_LONG ms;
+
+	return MHD_get_timeout(s->mhd, &ms) == MHD_YES ? (int64_t)ms : -1;
+}

@@ -1,0 +1,335 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Requests: their memory, their references, and what a handler can ask of them. A request
+ * lives in one parentless talloc pool, which is emptied and used again, so that an ordinary
+ * request costs no malloc.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/random.h>
+
+#include "server/internal.h"
+
+/* So many pools are kept: enough for the requests of one turn of the loop. */
+#define STORE_MAX 256
+
+static int
+store_destroy(struct request_store *store)
+{
+	for (size_t i = 0; i < store->n; i++)
+		talloc_free(store->pools[i]);
+	pthread_mutex_destroy(&store->lock);
+	return 0;
+}
+
+struct request_store *
+request_store_new(TALLOC_CTX *mem)
+{
+	struct request_store *store = talloc_zero(mem, struct request_store);
+
+	if (store == NULL)
+		return NULL;
+	store->pools = talloc_array(store, TALLOC_CTX *, STORE_MAX);
+	if (store->pools == NULL) {
+		talloc_free(store);
+		return NULL;
+	}
+	store->size = STORE_MAX;
+	pthread_mutex_init(&store->lock, NULL);
+	talloc_set_destructor(store, store_destroy);
+	return store;
+}
+
+static TALLOC_CTX *
+pool_take(struct request_store *store)
+{
+	TALLOC_CTX *pool = NULL;
+
+	if (store != NULL) {
+		pthread_mutex_lock(&store->lock);
+		if (store->n > 0)
+			pool = store->pools[--store->n];
+		pthread_mutex_unlock(&store->lock);
+	}
+	return pool != NULL ? pool : talloc_pool(NULL, REQUEST_POOL_BYTES);
+}
+
+static void
+pool_give_back(struct request_store *store, TALLOC_CTX *pool)
+{
+	talloc_free_children(pool); /* an empty pool starts again at its beginning */
+	if (store != NULL) {
+		pthread_mutex_lock(&store->lock);
+		if (store->n < store->size) {
+			store->pools[store->n++] = pool;
+			pool = NULL;
+		}
+		pthread_mutex_unlock(&store->lock);
+	}
+	talloc_free(pool);
+}
+
+void
+request_new_id(char id[24])
+{
+	static _Atomic uint64_t next;
+	static uint32_t process; /* tells processes apart; written once, before threads start */
+	static const char digits[] = "0123456789abcdef";
+	uint64_t n;
+
+	if (process == 0)
+		while (getrandom(&process, sizeof(process), 0) != sizeof(process) || process == 0)
+			;
+	n = atomic_fetch_add_explicit(&next, 1, memory_order_relaxed);
+	for (int i = 7; i >= 0; i--)
+		id[i] = digits[(process >> (4 * (7 - i))) & 15];
+	id[8] = '-';
+	for (int i = 0; i < 12; i++)
+		id[9 + i] = digits[(n >> (4 * (11 - i))) & 15];
+	id[21] = '\0';
+}
+
+struct http_request *
+request_new(struct request_store *store, const char *target)
+{
+	TALLOC_CTX *pool = pool_take(store);
+	struct http_request *req = pool == NULL ? NULL : talloc_zero(pool, struct http_request);
+
+	if (req == NULL) {
+		talloc_free(pool);
+		return NULL;
+	}
+	req->pool = pool;
+	req->store = store;
+	atomic_init(&req->refs, 1);
+	pthread_mutex_init(&req->lock, NULL);
+	req->phase = REQUEST_HEAD;
+	req->target = talloc_strdup(req, target);
+	req->method = req->version = req->path = req->query = req->listener = "";
+	request_new_id(req->id);
+	response_init(&req->res, req);
+	if (req->target == NULL) {
+		request_unref(req);
+		return NULL;
+	}
+	return req;
+}
+
+void
+request_ref(struct http_request *req)
+{
+	atomic_fetch_add_explicit(&req->refs, 1, memory_order_relaxed);
+}
+
+void
+request_unref(struct http_request *req)
+{
+	if (atomic_fetch_sub_explicit(&req->refs, 1, memory_order_acq_rel) > 1)
+		return;
+	pthread_mutex_destroy(&req->lock);
+	pool_give_back(req->store, req->pool);
+}
+
+enum request_phase
+request_phase(struct http_request *req)
+{
+	enum request_phase phase;
+
+	pthread_mutex_lock(&req->lock);
+	phase = req->phase;
+	pthread_mutex_unlock(&req->lock);
+	return phase;
+}
+
+void
+request_set_phase(struct http_request *req, enum request_phase phase)
+{
+	pthread_mutex_lock(&req->lock);
+	req->phase = phase;
+	pthread_mutex_unlock(&req->lock);
+}
+
+/* One block for the array and every string: the parser's memory does not last. */
+int
+request_set_head(struct http_request *req, const char *method, const char *version,
+    const struct http_field *fields, size_t n)
+{
+	size_t size = strlen(method) + strlen(version) + 2 + n * sizeof(*fields);
+	char *block, *p;
+
+	for (size_t i = 0; i < n; i++)
+		size += strlen(fields[i].name) + strlen(fields[i].value) + 2;
+	block = talloc_size(req, size);
+	if (block == NULL)
+		return -ENOMEM;
+	req->fields = (struct http_field *)block;
+	req->fields_n = n;
+	p = block + n * sizeof(*fields);
+	req->method = p;
+	p = stpcpy(p, method) + 1;
+	req->version = p;
+	p = stpcpy(p, version) + 1;
+	for (size_t i = 0; i < n; i++) {
+		size_t len;
+
+		req->fields[i].name = p;
+		p = stpcpy(p, fields[i].name) + 1;
+		/* Optional white space around a value is no part of it (RFC 9110, 5.5). */
+		req->fields[i].value = p;
+		strcpy(p, fields[i].value + strspn(fields[i].value, " \t"));
+		len = strlen(p);
+		while (len > 0 && (p[len - 1] == ' ' || p[len - 1] == '\t'))
+			len--;
+		p[len] = '\0';
+		p += len + 1;
+	}
+	return 0;
+}
+
+/* `hint` is the announced length, so that content of known size is allocated once. */
+int
+request_body_append(struct http_request *req, const void *data, size_t len, size_t hint)
+{
+	if (req->body_len + len + 1 > req->body_size) {
+		size_t size = req->body_size * 2;
+		char *body;
+
+		if (size < req->body_len + len + 1)
+			size = req->body_len + len + 1;
+		if (size < hint + 1)
+			size = hint + 1;
+		body = talloc_realloc(req, req->body, char, size);
+		if (body == NULL)
+			return -ENOMEM;
+		req->body = body;
+		req->body_size = size;
+	}
+	memcpy(req->body + req->body_len, data, len);
+	req->body_len += len;
+	req->body[req->body_len] = '\0';
+	return 0;
+}
+
+/* ---- What <baton/http.h> offers ------------------------------------------------------------ */
+
+TALLOC_CTX *
+http_request_mem(const struct http_request *req)
+{
+	return req->pool;
+}
+
+const char *
+http_request_id(const struct http_request *req)
+{
+	return req->id;
+}
+
+const char *
+http_request_method(const struct http_request *req)
+{
+	return req->method;
+}
+
+const char *
+http_request_target(const struct http_request *req)
+{
+	return req->target;
+}
+
+const char *
+http_request_path(const struct http_request *req)
+{
+	return req->path;
+}
+
+const char *
+http_request_path_value(const struct http_request *req, const char *name)
+{
+	const struct route *route = req->match.route;
+	size_t wild = 0;
+
+	for (size_t i = 0; route != NULL && i < route->segments_n; i++) {
+		if (route->segments[i].kind == SEGMENT_LITERAL)
+			continue;
+		if (strcmp(route->segments[i].text, name) == 0)
+			return req->match.values[wild];
+		wild++;
+	}
+	return NULL;
+}
+
+const char *
+http_request_query_string(const struct http_request *req)
+{
+	return req->query;
+}
+
+const char *
+http_request_query(const struct http_request *req, const char *name)
+{
+	return target_query(req->pool, req->query, name);
+}
+
+const char *
+http_request_header(const struct http_request *req, const char *name)
+{
+	for (size_t i = 0; i < req->fields_n; i++)
+		if (strcasecmp(req->fields[i].name, name) == 0)
+			return req->fields[i].value;
+	return NULL;
+}
+
+const struct http_field *
+http_request_headers(const struct http_request *req, size_t *n)
+{
+	*n = req->fields_n;
+	return req->fields;
+}
+
+const void *
+http_request_body(const struct http_request *req, size_t *len)
+{
+	*len = req->body_len;
+	return req->body != NULL ? req->body : "";
+}
+
+static const char *
+format_peer(TALLOC_CTX *mem, const struct sockaddr *sa)
+{
+	char text[INET6_ADDRSTRLEN];
+
+	if (sa != NULL && sa->sa_family == AF_INET) {
+		const struct sockaddr_in *in = (const struct sockaddr_in *)(const void *)sa;
+
+		inet_ntop(AF_INET, &in->sin_addr, text, sizeof(text));
+		return talloc_asprintf(mem, "%s:%u", text, ntohs(in->sin_port));
+	}
+	if (sa != NULL && sa->sa_family == AF_INET6) {
+		const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)(const void *)sa;
+
+		inet_ntop(AF_INET6, &in6->sin6_addr, text, sizeof(text));
+		return talloc_asprintf(mem, "[%s]:%u", text, ntohs(in6->sin6_port));
+	}
+	return sa != NULL && sa->sa_family == AF_UNIX ? "unix" : "";
+}
+
+const char *
+http_request_peer(const struct http_request *req)
+{
+	/* Formatted at the first call: a request has one handler at a time. */
+	if (req->peer == NULL) {
+		const char *peer = format_peer(req->pool, req->peer_addr);
+
+		((struct http_request *)req)->peer = peer != NULL ? peer : "";
+	}
+	return req->peer;
+}
+
+const char *
+http_request_listener(const struct http_request *req)
+{
+	return req->listener;
+}

@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Responses as handlers make them: a status, header fields and content, all in the request's
+ * memory. Nothing is sent before the handler has returned; streaming will have a file of its
+ * own.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "server/internal.h"
+
+void
+response_init(struct http_response *res, struct http_request *req)
+{
+	*res = (struct http_response){.req = req};
+}
+
+/* tchar (RFC 9110 section 5.6.2). */
+static bool
+is_tchar(unsigned char c)
+{
+	if ((c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z'))
+		return true;
+	return c != '\0' && strchr("!#$%&'*+-.^_`|~", c) != NULL;
+}
+
+bool
+field_name_valid(const char *name)
+{
+	for (const char *p = name; *p != '\0'; p++)
+		if (!is_tchar((unsigned char)*p))
+			return false;
+	return name[0] != '\0';
+}
+
+bool
+field_value_valid(const char *value)
+{
+	for (const unsigned char *p = (const unsigned char *)value; *p != '\0'; p++)
+		if ((*p < 0x20 && *p != '\t') || *p == 0x7f)
+			return false;
+	return true;
+}
+
+/* Fields that frame the message: only the server knows what is right for them. */
+static bool
+is_reserved(const char *name)
+{
+	static const char *const reserved[] = {
+	    "Connection", "Content-Length", "Date", "Keep-Alive", "Trailer", "Transfer-Encoding"};
+
+	for (size_t i = 0; i < sizeof(reserved) / sizeof(reserved[0]); i++)
+		if (strcasecmp(reserved[i], name) == 0)
+			return true;
+	return false;
+}
+
+int
+http_response_header_add(struct http_response *res, const char *name, const char *value)
+{
+	struct http_field *fields, field;
+
+	if (!field_name_valid(name) || !field_value_valid(value) || is_reserved(name))
+		return -EINVAL;
+	fields = talloc_realloc(res->req, res->fields, struct http_field, res->fields_n + 1);
+	if (fields == NULL)
+		return -ENOMEM;
+	res->fields = fields;
+	field.name = talloc_strdup(fields, name);
+	field.value = talloc_strdup(fields, value);
+	if (field.name == NULL || field.value == NULL)
+		return -ENOMEM;
+	fields[res->fields_n++] = field;
+	return 0;
+}
+
+int
+http_response_header(struct http_response *res, const char *name, const char *value)
+{
+	size_t before = res->fields_n, kept = 0;
+	int err = http_response_header_add(res, name, value);
+
+	if (err != 0)
+		return err; /* what was set before stays */
+	for (size_t i = 0; i < res->fields_n; i++)
+		if (i == before || strcasecmp(res->fields[i].name, name) != 0)
+			res->fields[kept++] = res->fields[i];
+	res->fields_n = kept;
+	return 0;
+}
+
+const char *
+http_response_header_get(const struct http_response *res, const char *name)
+{
+	for (size_t i = 0; i < res->fields_n; i++)
+		if (strcasecmp(res->fields[i].name, name) == 0)
+			return res->fields[i].value;
+	return strcasecmp(name, "Content-Type") == 0 ? res->type : NULL;
+}
+
+static int
+answer(struct http_response *res, int status, const char *type, const void *data, size_t len)
+{
+	if (status < 200 || status > 599 || (type != NULL && !field_value_valid(type)))
+		return -EINVAL;
+	res->status = status;
+	res->type = type;
+	res->content = data;
+	res->content_len = len;
+	return 0;
+}
+
+int
+http_response_static(
+    struct http_response *res, int status, const char *type, const void *data, size_t len)
+{
+	if (type == NULL)
+		type = "application/octet-stream";
+	else if ((type = talloc_strdup(res->req, type)) == NULL)
+		return -ENOMEM;
+	return answer(res, status, type, data, len);
+}
+
+int
+http_response_bytes(
+    struct http_response *res, int status, const char *type, const void *data, size_t len)
+{
+	void *copy = talloc_size(res->req, len + 1);
+
+	if (copy == NULL)
+		return -ENOMEM;
+	memcpy(copy, data, len);
+	return http_response_static(res, status, type, copy, len);
+}
+
+int
+http_response_vprintf(struct http_response *res, int status, const char *fmt, va_list ap)
+{
+	char *text = talloc_vasprintf(res->req, fmt, ap);
+
+	if (text == NULL)
+		return -ENOMEM;
+	return answer(res, status, "text/plain; charset=utf-8", text, talloc_get_size(text) - 1);
+}
+
+int
+http_response_printf(struct http_response *res, int status, const char *fmt, ...)
+{
+	va_list ap;
+	int err;
+
+	va_start(ap, fmt);
+	err = http_response_vprintf(res, status, fmt, ap);
+	va_end(ap);
+	return err;
+}
+
+int
+http_response_empty(struct http_response *res, int status)
+{
+	return answer(res, status, NULL, "", 0);
+}
+
+int
+http_response_error(struct http_response *res, int status, const char *text)
+{
+	if (text == NULL)
+		return http_response_printf(
+		    res, status, "%d %s\n", status, http_status_text(status));
+	return http_response_printf(
+	    res, status, "%d %s: %s\n", status, http_status_text(status), text);
+}
+
+int
+http_response_unauthorized(struct http_response *res, const char *scheme, const char *text)
+{
+	int err = http_response_header(res, "WWW-Authenticate", scheme);
+
+	return err != 0 ? err : http_response_error(res, 401, text);
+}
+
+int
+http_response_redirect(struct http_response *res, int status, const char *location)
+{
+	int err;
+
+	if (status != 301 && status != 302 && status != 303 && status != 307 && status != 308)
+		return -EINVAL;
+	if (location[0] == '\0' || strchr(location, ' ') != NULL)
+		return -EINVAL;
+	err = http_response_header(res, "Location", location);
+	return err != 0 ? err : http_response_printf(res, status, "see %s\n", location);
+}
+
+void
+http_response_close(struct http_response *res)
+{
+	res->close = true;
+}
+
+int
+http_response_status(const struct http_response *res)
+{
+	return res->status;
+}
+
+const void *
+http_response_content(const struct http_response *res, size_t *len)
+{
+	*len = res->content_len;
+	return res->content != NULL ? res->content : "";
+}

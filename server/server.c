@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The server as its user sees it: set-up with sticky errors, then run, or start, drain and
+ * wait.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
+#include <syslog.h>
+#include <unistd.h>
+
+#include "server/internal.h"
+
+static int
+server_destroy(struct http_server *s)
+{
+	if (s->wake_fd >= 0)
+		close(s->wake_fd);
+	return 0;
+}
+
+struct http_server *
+http_server_new(TALLOC_CTX *mem)
+{
+	struct http_server *s = talloc_zero(mem, struct http_server);
+
+	if (s == NULL)
+		return NULL;
+	settings_defaults(&s->set);
+	TAILQ_INIT(&s->listeners);
+	STAILQ_INIT(&s->ready);
+	TAILQ_INIT(&s->conns);
+	TAILQ_INIT(&s->idle);
+	TAILQ_INIT(&s->hups);
+	TAILQ_INIT(&s->lingers);
+	s->epoll_fd = -1;
+	s->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	talloc_set_destructor(s, server_destroy);
+	s->router = router_new(s);
+	if (s->router == NULL || s->wake_fd < 0) {
+		talloc_free(s);
+		return NULL;
+	}
+	return s;
+}
+
+/* Keeps the first error, with the call that made it. */
+static int setup_failed(struct http_server *s, int err, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+
+static int
+setup_failed(struct http_server *s, int err, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (s->setup_errno == 0) {
+		s->setup_errno = err;
+		va_start(ap, fmt);
+		s->setup_error = talloc_vasprintf(s, fmt, ap);
+		va_end(ap);
+	}
+	return err;
+}
+
+int
+http_server_listen(struct http_server *s, const char *name, const char *address)
+{
+	struct listener *l;
+
+	if (s == NULL)
+		return -ENOMEM;
+	TAILQ_FOREACH(l, &s->listeners, entry)
+	if (strcmp(l->name, name) == 0)
+		return setup_failed(s, -EEXIST,
+		    "http_server_listen(\"%s\", \"%s\"): there is a listener of that name", name,
+		    address);
+	if (name[0] == '\0' || strchr(name, ':') != NULL)
+		return setup_failed(s, -EINVAL,
+		    "http_server_listen(\"%s\", \"%s\"): a name is not empty and has no colon",
+		    name, address);
+	l = talloc_zero(s, struct listener);
+	if (l == NULL)
+		return setup_failed(s, -ENOMEM, "http_server_listen: out of memory");
+	l->source = SOURCE_LISTENER;
+	l->fd = -1;
+	l->name = talloc_strdup(l, name);
+	l->address = talloc_strdup(l, address);
+	if (l->name == NULL || l->address == NULL)
+		return setup_failed(s, -ENOMEM, "http_server_listen: out of memory");
+	TAILQ_INSERT_TAIL(&s->listeners, l, entry);
+	return 0;
+}
+
+int
+http_server_port(const struct http_server *s, const char *name)
+{
+	const struct listener *l;
+
+	TAILQ_FOREACH(l, &s->listeners, entry)
+	if (strcmp(l->name, name) == 0 && l->fd >= 0)
+		return listener_port(l);
+	return -ENOENT;
+}
+
+int
+http_server_use(struct http_server *s, http_middleware *mw, void *data)
+{
+	struct middleware *all;
+
+	if (s == NULL)
+		return -ENOMEM;
+	all = talloc_realloc(s, s->middleware, struct middleware, s->middleware_n + 1);
+	if (all == NULL)
+		return setup_failed(s, -ENOMEM, "http_server_use: out of memory");
+	s->middleware = all;
+	all[s->middleware_n++] = (struct middleware){.run = mw, .data = data};
+	return 0;
+}
+
+int
+http_server_handle(struct http_server *s, const char *pattern, http_handler *h, void *data)
+{
+	const struct route *with = NULL;
+	const char *why;
+	struct route *route;
+	int err;
+
+	if (s == NULL)
+		return -ENOMEM;
+	route = route_parse(s, pattern, &why);
+	if (route == NULL)
+		return setup_failed(s, -EINVAL, "http_server_handle(\"%s\"): %s", pattern, why);
+	route->handler = h;
+	route->data = data;
+	err = router_add(s->router, route, &with);
+	if (err == -EEXIST)
+		setup_failed(s, err,
+		    "http_server_handle(\"%s\"): conflicts with \"%s\": both match a common "
+		    "request and neither is more specific",
+		    pattern, with->pattern);
+	else if (err != 0)
+		setup_failed(s, err, "http_server_handle(\"%s\"): %s", pattern, strerror(-err));
+	if (err != 0)
+		talloc_free(route);
+	return err;
+}
+
+int
+http_server_set(struct http_server *s, const char *name, const char *value)
+{
+	int err = s == NULL ? -ENOMEM : settings_set(&s->set, name, value);
+
+	if (err == -ENOENT)
+		return setup_failed(
+		    s, err, "http_server_set(\"%s\", \"%s\"): no such setting", name, value);
+	if (err != 0 && s != NULL)
+		return setup_failed(s, err, "http_server_set(\"%s\", \"%s\"): %s", name, value,
+		    err == -ERANGE ? "out of range" : "expected a number");
+	return err;
+}
+
+/* As many connections as the system allows: the soft limit is for programs that use select. */
+static void
+raise_nofile(void)
+{
+	struct rlimit lim;
+
+	if (getrlimit(RLIMIT_NOFILE, &lim) == 0 && lim.rlim_cur < lim.rlim_max) {
+		lim.rlim_cur = lim.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &lim);
+	}
+}
+
+static void
+announce(const struct http_server *s)
+{
+	const struct listener *l;
+
+	TAILQ_FOREACH(l, &s->listeners, entry)
+	log_line(LOG_INFO, "listening: %s on port %d%s", l->name, listener_port(l),
+	    l->address == NULL ? " (inherited)" : "");
+	notify_send(s->notify, "READY=1\nSTATUS=serving");
+}
+
+static int
+open_all(struct http_server *s)
+{
+	char *why = NULL;
+	int err = s->setup_errno;
+
+	if (err != 0) {
+		why = s->setup_error;
+	} else if ((s->notify = notify_new(s)) == NULL ||
+		   (s->store = request_store_new(s)) == NULL) {
+		err = -ENOMEM;
+	} else {
+		raise_nofile();
+		err = settings_from_environment(&s->set, s, &why);
+		if (err == 0)
+			err = listener_open_all(s, &why);
+		if (err == 0)
+			err = parser_start(s);
+		if (err == 0)
+			err = loop_open(s);
+	}
+	if (err != 0)
+		log_line(LOG_ERR, "cannot serve: %s", why != NULL ? why : strerror(-err));
+	return err;
+}
+
+static void
+close_all(struct http_server *s)
+{
+	struct listener *l;
+
+	parser_stop(s);
+	loop_close(s);
+	TAILQ_FOREACH(l, &s->listeners, entry)
+	{
+		if (l->fd >= 0)
+			close(l->fd);
+		l->fd = -1;
+	}
+	TALLOC_FREE(s->store);
+	TALLOC_FREE(s->notify);
+}
+
+/* ---- In the calling thread, with signals --------------------------------------------------- */
+
+static _Atomic(struct http_server *) signalled;
+static atomic_int signals;
+
+/* The first signal drains, the second ends at once: also as PID 1, where the default would not. */
+static void
+on_signal(int sig)
+{
+	struct http_server *s = atomic_load(&signalled);
+
+	if (s == NULL || atomic_fetch_add(&signals, 1) > 0)
+		_exit(128 + sig);
+	http_server_drain(s);
+}
+
+int
+http_server_run(struct http_server *s)
+{
+	struct sigaction act = {.sa_handler = on_signal, .sa_flags = SA_RESTART}, old_term, old_int;
+	struct http_server *none = NULL;
+	int err;
+
+	if (s == NULL) {
+		log_line(LOG_ERR, "cannot serve: out of memory");
+		return EXIT_FAILURE;
+	}
+	if (!atomic_compare_exchange_strong(&signalled, &none, s)) {
+		log_line(
+		    LOG_ERR, "cannot serve: http_server_run is running; use http_server_start");
+		return EXIT_FAILURE;
+	}
+	atomic_store(&signals, 0);
+	signal(SIGPIPE, SIG_IGN);
+	sigaction(SIGTERM, &act, &old_term);
+	sigaction(SIGINT, &act, &old_int);
+	err = open_all(s);
+	if (err == 0) {
+		announce(s);
+		err = loop_run(s);
+	}
+	close_all(s);
+	sigaction(SIGTERM, &old_term, NULL);
+	sigaction(SIGINT, &old_int, NULL);
+	atomic_store(&signalled, NULL);
+	return err == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+/* ---- In a thread of its own ---------------------------------------------------------------- */
+
+static void *
+thread_main(void *arg)
+{
+	struct http_server *s = arg;
+
+	return (void *)(intptr_t)loop_run(s);
+}
+
+int
+http_server_start(struct http_server *s)
+{
+	int err;
+
+	if (s == NULL)
+		return -ENOMEM;
+	err = open_all(s);
+	if (err == 0)
+		err = -pthread_create(&s->thread, NULL, thread_main, s);
+	if (err != 0) {
+		close_all(s);
+		return err;
+	}
+	s->started = true;
+	announce(s);
+	return 0;
+}
+
+void
+http_server_drain(struct http_server *s)
+{
+	atomic_store(&s->drain_wanted, true);
+	loop_wake(s);
+}
+
+int
+http_server_wait(struct http_server *s)
+{
+	void *result;
+
+	if (!s->started)
+		return -ESRCH;
+	pthread_join(s->thread, &result);
+	s->started = false;
+	close_all(s);
+	return (int)(intptr_t)result;
+}

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Requests without a socket, for tests of one's own handlers: parsed by a reader of our own,
+ * which takes well-formed heads and nothing else, and dispatched as a running server would.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "server/internal.h"
+
+static size_t
+line_length(const char *p)
+{
+	size_t len = strcspn(p, "\n");
+
+	return len > 0 && p[len - 1] == '\r' ? len - 1 : len;
+}
+
+static const char *
+next_line(const char *p)
+{
+	p += strcspn(p, "\n");
+	return *p == '\n' ? p + 1 : p;
+}
+
+/* Cuts "Name: value" lines; they point into copies under mem. */
+static int
+parse_fields(TALLOC_CTX *mem, const char *p, struct http_field **fields, size_t *n)
+{
+	*fields = NULL;
+	for (*n = 0; line_length(p) > 0; p = next_line(p)) {
+		size_t len = line_length(p), name = strcspn(p, ":");
+		struct http_field *f =
+		    talloc_realloc(mem, *fields, struct http_field, (unsigned)*n + 1);
+
+		if (f == NULL)
+			return -ENOMEM;
+		*fields = f;
+		if (name >= len)
+			return -EINVAL;
+		f[*n].name = talloc_strndup(mem, p, name);
+		f[*n].value = talloc_strndup(mem, p + name + 1, len - name - 1);
+		if (f[*n].name == NULL || f[*n].value == NULL)
+			return -ENOMEM;
+		if (!field_name_valid(f[(*n)++].name))
+			return -EINVAL;
+	}
+	return 0;
+}
+
+static int
+test_request_free(struct http_request **holder)
+{
+	request_unref(*holder);
+	return 0;
+}
+
+/* "METHOD target [version]" */
+static struct http_request *
+parse_request_line(TALLOC_CTX *mem, const char *head, char **method, char **version)
+{
+	char *line = talloc_strndup(mem, head, line_length(head));
+	char *target, *save;
+
+	*method = line == NULL ? NULL : strtok_r(line, " ", &save);
+	target = *method == NULL ? NULL : strtok_r(NULL, " ", &save);
+	*version = target == NULL ? NULL : strtok_r(NULL, " ", &save);
+	if (*version == NULL)
+		*version = talloc_strdup(mem, "HTTP/1.1");
+	return target == NULL || *version == NULL ? NULL : request_new(NULL, target);
+}
+
+struct http_request *
+http_test_request(TALLOC_CTX *mem, const char *head, const void *body, size_t len)
+{
+	/* The request's pool has no parent; a holder under mem ends it with mem. */
+	struct http_request **holder = talloc_zero(mem, struct http_request *);
+	struct http_request *req;
+	struct http_field *fields;
+	char *method, *version;
+	size_t n;
+
+	if (holder == NULL)
+		return NULL;
+	req = *holder = parse_request_line(holder, head, &method, &version);
+	if (req == NULL)
+		goto fail;
+	talloc_set_destructor(holder, test_request_free);
+	if (parse_fields(holder, next_line(head), &fields, &n) != 0 ||
+	    request_set_head(req, method, version, fields, n) != 0)
+		goto fail;
+	if (len > 0 && request_body_append(req, body, len, len) != 0)
+		goto fail;
+	return req;
+fail:
+	talloc_free(holder);
+	return NULL;
+}
+
+int
+http_test_serve(struct http_server *s, const struct ctx *ctx, struct http_request *req,
+    const struct http_response **res)
+{
+	response_init(&req->res, req);
+	dispatch_run(s, ctx, req);
+	*res = &req->res;
+	return req->res.status;
+}

@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Cancellation: who hangs on whom, and how an end runs down the tree.
+ *
+ * A node without children, fd, timer and canceler above it is ended by one compare-and-swap.
+ * That is safe beside a child being tied to it: the one stores its state and then looks for
+ * children, the other stores the child and then looks at the state, all sequentially
+ * consistent, so at least one of the two sees the other.
+ */
+#include "ctx/ctx_internal.h"
+
+struct ctxi_stripe ctxi_stripes[CTXI_STRIPES] = {
+    [0 ... CTXI_STRIPES - 1] = {PTHREAD_MUTEX_INITIALIZER},
+};
+
+static void
+lock(uint8_t stripe)
+{
+	pthread_mutex_lock(&ctxi_stripes[stripe].lock);
+}
+
+static void
+unlock(uint8_t stripe)
+{
+	pthread_mutex_unlock(&ctxi_stripes[stripe].lock);
+}
+
+/* A tree's stripe: its root's address, multiplicatively hashed. */
+static uint8_t
+stripe_of(const void *root)
+{
+	return ((uintptr_t)root >> 4) * UINT64_C(0x9e3779b97f4a7c15) >> 59;
+}
+static_assert(CTXI_STRIPES == 1 << (64 - 59), "stripe_of yields as many bits as there are stripes");
+
+/* fork() must find every lock free, or the child would never see it given back. */
+static void
+before_fork(void)
+{
+	for (int i = 0; i < CTXI_STRIPES; i++)
+		lock(i);
+	ctxi_timer_fork(CTXI_PREPARE);
+	ctxi_after_fork(CTXI_PREPARE);
+}
+
+static void
+after_fork(enum ctxi_fork when)
+{
+	ctxi_after_fork(when);
+	ctxi_timer_fork(when);
+	for (int i = 0; i < CTXI_STRIPES; i++)
+		unlock(i);
+}
+
+static void
+after_fork_in_parent(void)
+{
+	after_fork(CTXI_PARENT);
+}
+
+static void
+after_fork_in_child(void)
+{
+	after_fork(CTXI_CHILD);
+}
+
+__attribute__((constructor)) static void
+guard_fork(void)
+{
+	pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
+}
+
+static bool
+is_foreign(const struct ctx *ctx)
+{
+	return ctx != NULL && ctx->kind == CTX_FOREIGN;
+}
+
+/* Under the stripe. */
+static void
+unlink_watch(struct ctxi_node *up, struct ctx_watch *w)
+{
+	if (w->next != NULL)
+		w->next->prev = w->prev;
+	if (w->prev != NULL)
+		w->prev->next = w->next;
+	else
+		atomic_store(&up->children, w->next);
+}
+
+static uintptr_t
+attach_foreign(struct ctxi_link *link, const struct ctxi_foreign *up)
+{
+	uintptr_t state = ctxi_state(&up->ctx);
+
+	if (state != 0)
+		return state;
+	/* Before the call: it may be fired before watch() has returned. */
+	link->linked = true;
+	atomic_store_explicit(&link->busy, true, memory_order_relaxed);
+	if (up->type->watch(up->data, &link->watch))
+		return 0;
+	link->linked = false;
+	atomic_store_explicit(&link->busy, false, memory_order_relaxed);
+	state = ctxi_state(&up->ctx);
+	return state != 0 ? state : ctxi_pack(-ECANCELED, NULL);
+}
+
+uintptr_t
+ctxi_attach(struct ctxi_link *link, const struct ctx *up_ctx)
+{
+	struct ctxi_node *up = ctxi_node(up_ctx);
+	struct ctx_watch *first;
+	uintptr_t state;
+
+	link->up = up_ctx;
+	link->linked = false;
+	atomic_init(&link->busy, false);
+	link->stripe = up_ctx == NULL || is_foreign(up_ctx) ? stripe_of(link) : up_ctx->stripe;
+	if (up_ctx == NULL)
+		return 0;
+	if (is_foreign(up_ctx))
+		return attach_foreign(link, ctxi_foreign(up_ctx));
+	state = atomic_load_explicit(&up->state, memory_order_acquire);
+	if (state != 0)
+		return state;
+
+	lock(link->stripe);
+	ctxi_guard(up);
+	first = atomic_load_explicit(&up->children, memory_order_relaxed);
+	link->watch = (struct ctx_watch){.next = first};
+	if (first != NULL)
+		first->prev = &link->watch;
+	atomic_store(&up->children, &link->watch);
+	state = atomic_load(&up->state);
+	if (state == 0) {
+		link->linked = true;
+		atomic_store_explicit(&link->busy, true, memory_order_relaxed);
+	} else {
+		unlink_watch(up, &link->watch);
+	}
+	unlock(link->stripe);
+	return state;
+}
+
+/* Takes link off its list, under the stripe; true if a foreign type is to be told, after
+ * the stripe was given back. */
+static bool
+untie_locked(struct ctxi_link *link)
+{
+	bool foreign = link->linked && is_foreign(link->up); /* untied, up may be gone */
+
+	if (link->linked && !foreign)
+		unlink_watch(ctxi_node(link->up), &link->watch);
+	link->linked = false;
+	if (!foreign)
+		atomic_store_explicit(&link->busy, false, memory_order_release);
+	return foreign;
+}
+
+static void
+unwatch(struct ctxi_link *link)
+{
+	const struct ctxi_foreign *up = ctxi_foreign(link->up);
+
+	up->type->unwatch(up->data, &link->watch);
+	atomic_store_explicit(&link->busy, false, memory_order_release);
+}
+
+void
+ctxi_detach(struct ctxi_link *link)
+{
+	bool foreign;
+
+	if (!atomic_load_explicit(&link->busy, memory_order_acquire))
+		return;
+	lock(link->stripe);
+	foreign = untie_locked(link);
+	unlock(link->stripe);
+	if (foreign)
+		unwatch(link);
+}
+
+static void
+set_state(struct ctxi_node *node, uintptr_t state)
+{
+	uintptr_t alive = 0;
+
+	atomic_compare_exchange_strong(&node->state, &alive, state);
+}
+
+/*
+ * What an end does to one node but for untying it: its fd, its timer, and its children, who
+ * are ended as it was and put before rest, to be told. Nobody looks at their `up` any more,
+ * so node may be gone before they are told.
+ */
+static struct ctx_watch *
+settle(struct ctxi_node *node, struct ctx_watch *rest)
+{
+	uintptr_t state = atomic_load_explicit(&node->state, memory_order_relaxed);
+	struct ctx_watch *first = atomic_exchange(&node->children, NULL), *last = NULL;
+	int fd = atomic_load(&node->fd);
+
+	for (struct ctx_watch *w = first; w != NULL; w = w->next) {
+		struct ctxi_link *link = ctxi_container(w, struct ctxi_link, watch);
+
+		if (link->what == CTXI_NODE)
+			set_state(ctxi_container(link, struct ctxi_node, link), state);
+		last = w;
+	}
+	if (fd >= 0)
+		ctxi_fd_signal(fd);
+	ctxi_timer_disarm(node);
+	if (last == NULL)
+		return rest;
+	last->next = rest;
+	return first;
+}
+
+/* Tells one whose canceler ended, and lets go of it. */
+static struct ctx_watch *
+tell(struct ctxi_link *link, struct ctx_watch *rest)
+{
+	switch ((enum ctxi_what)link->what) {
+	case CTXI_NODE:
+		rest = settle(ctxi_container(link, struct ctxi_node, link), rest);
+		break;
+	case CTXI_AFTER:
+		ctxi_after_due(link);
+		break;
+	case CTXI_WAITER:
+		ctxi_waiter_due(link);
+		break;
+	}
+	link->linked = false;
+	atomic_store_explicit(&link->busy, false, memory_order_release);
+	return rest;
+}
+
+static void
+tell_all(struct ctx_watch *pending)
+{
+	while (pending != NULL)
+		pending = tell(ctxi_container(pending, struct ctxi_link, watch), pending->next);
+}
+
+void
+ctxi_end_locked(struct ctxi_node *node, uintptr_t state)
+{
+	set_state(node, state);
+	tell_all(settle(node, NULL));
+	/* A foreign type cannot be told under the stripe: it goes on watching until node is
+	 * cancelled or freed by its owner, which does no harm. */
+	if (!node->link.linked || !is_foreign(node->link.up))
+		untie_locked(&node->link);
+}
+
+void
+ctxi_end(struct ctxi_node *node, uintptr_t state)
+{
+	struct ctxi_link *link = &node->link;
+	bool foreign;
+
+	set_state(node, state);
+	if (atomic_load(&node->children) == NULL && atomic_load(&node->fd) < 0 &&
+	    !atomic_load_explicit(&link->busy, memory_order_acquire))
+		return;
+	lock(link->stripe);
+	tell_all(settle(node, NULL));
+	foreign = untie_locked(link);
+	unlock(link->stripe);
+	if (foreign)
+		unwatch(link);
+}
+
+void
+ctx_watch_fire(struct ctx_watch *w, int err, const struct ctx_cause *cause)
+{
+	struct ctxi_link *link;
+	uint8_t stripe;
+
+	if (w == NULL || (err != -ECANCELED && err != -ETIMEDOUT))
+		ctxi_misuse(__func__, "NULL watch, or neither -ECANCELED nor -ETIMEDOUT");
+	link = ctxi_container(w, struct ctxi_link, watch);
+	stripe = link->stripe;
+	lock(stripe);
+	if (link->what == CTXI_NODE)
+		set_state(ctxi_container(link, struct ctxi_node, link), ctxi_pack(err, cause));
+	tell_all(tell(link, NULL));
+	unlock(stripe);
+}

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: MIT */
+/* Contexts with a deadline, and the clock they go by. */
+#include <limits.h>
+#include <time.h>
+
+#include "ctx/ctx_internal.h"
+
+int64_t
+ctx_now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+int64_t
+ctxi_deadline(const struct ctx *canceler)
+{
+	const struct ctxi_foreign *f;
+	int64_t at_ns;
+
+	while (canceler != NULL && canceler->kind == CTX_FOREIGN) {
+		f = ctxi_foreign(canceler);
+		if (f->type->deadline != NULL)
+			return f->type->deadline(f->data, &at_ns) ? at_ns : CTXI_NO_DEADLINE;
+		canceler = f->under->canceler;
+	}
+	return canceler == NULL ? CTXI_NO_DEADLINE : ctxi_node(canceler)->deadline_ns;
+}
+
+/* Puts a new node on the heap, unless it has ended meanwhile. */
+static int
+arm(struct ctxi_node *n)
+{
+	pthread_mutex_t *lock = n->link.up == NULL ? NULL : &ctxi_stripes[n->link.stripe].lock;
+	int rc = 0;
+
+	if (lock != NULL) /* others know it already */
+		pthread_mutex_lock(lock);
+	if (atomic_load(&n->state) == 0) {
+		ctxi_guard(n);
+		atomic_store_explicit(&n->link.busy, true, memory_order_relaxed);
+		rc = ctxi_timer_arm(n);
+	}
+	if (lock != NULL)
+		pthread_mutex_unlock(lock);
+	return rc;
+}
+
+static struct ctx *
+with_deadline(TALLOC_CTX *mem, const struct ctx *parent, int64_t at_ns, int64_t now_ns,
+    const struct ctx_cause *cause)
+{
+	struct ctxi_node *n;
+
+	if (parent->canceler != NULL && ctxi_deadline(parent->canceler) < at_ns)
+		return ctx_with_cancel(mem, parent);
+	n = ctxi_node_new(mem, parent, CTX_DEADLINE);
+	if (n == NULL)
+		return NULL;
+	n->ctx.value = cause;
+	n->deadline_ns = at_ns;
+	if (at_ns <= now_ns) {
+		ctxi_end(n, ctxi_pack(-ETIMEDOUT, cause));
+	} else if (arm(n) != 0) {
+		talloc_free(n);
+		return NULL;
+	}
+	return &n->ctx;
+}
+
+struct ctx *
+ctx_with_deadline_cause(
+    TALLOC_CTX *mem, const struct ctx *parent, int64_t at_ns, const struct ctx_cause *cause)
+{
+	ctxi_check(parent, __func__, "NULL parent");
+	if (at_ns == CTXI_NO_DEADLINE)
+		at_ns--;
+	return with_deadline(mem, parent, at_ns, ctx_now_ns(), cause);
+}
+
+struct ctx *
+ctx_with_deadline(TALLOC_CTX *mem, const struct ctx *parent, int64_t at_ns)
+{
+	ctxi_check(parent, __func__, "NULL parent");
+	return ctx_with_deadline_cause(mem, parent, at_ns, NULL);
+}
+
+struct ctx *
+ctx_with_timeout_cause(
+    TALLOC_CTX *mem, const struct ctx *parent, int64_t timeout_ms, const struct ctx_cause *cause)
+{
+	int64_t now_ns, timeout_ns, at_ns;
+
+	ctxi_check(parent, __func__, "NULL parent");
+	now_ns = ctx_now_ns();
+	if (timeout_ms < 0)
+		timeout_ms = 0;
+	if (__builtin_mul_overflow(timeout_ms, 1000000, &timeout_ns) ||
+	    __builtin_add_overflow(now_ns, timeout_ns, &at_ns))
+		at_ns = CTXI_NO_DEADLINE - 1;
+	return with_deadline(mem, parent, at_ns, now_ns, cause);
+}
+
+struct ctx *
+ctx_with_timeout(TALLOC_CTX *mem, const struct ctx *parent, int64_t timeout_ms)
+{
+	ctxi_check(parent, __func__, "NULL parent");
+	return ctx_with_timeout_cause(mem, parent, timeout_ms, NULL);
+}
+
+bool
+ctx_deadline(const struct ctx *ctx, int64_t *at_ns)
+{
+	int64_t found;
+
+	CTXI_CHECK(ctx);
+	found = ctxi_deadline(ctx->canceler);
+	if (found == CTXI_NO_DEADLINE)
+		return false;
+	*at_ns = found;
+	return true;
+}
+
+int
+ctx_remaining_ms(const struct ctx *ctx)
+{
+	int64_t at_ns, left_ms;
+
+	CTXI_CHECK(ctx);
+	if (ctx_err(ctx) != 0)
+		return 0;
+	if (!ctx_deadline(ctx, &at_ns))
+		return -1;
+	left_ms = (at_ns - ctx_now_ns() + 999999) / 1000000;
+	return left_ms <= 0 ? 0 : left_ms > INT_MAX ? INT_MAX : (int)left_ms;
+}

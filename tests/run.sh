@@ -1,26 +1,44 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# Runs the test programs given, one after the other, and sums up: `N passed, N failed`.
-# A program that hangs is ended after TEST_TIMEOUT seconds and counts as failed.
+# Runs the test programs given, one after the other: a line for each, with its time, and what
+# it wrote if it failed. Ends with `N passed, N failed`. A program that hangs is told to end
+# (and ends what it started) after TEST_TIMEOUT seconds, and counts as failed.
 set -u
 : "${TEST_TIMEOUT:=300}"
-passed=0 failed=0 bad=
+passed=0 failed=0 skipped=0 bad=
+now_ms() { echo $(($(date +%s%N) / 1000000)); }
+begin=$(now_ms)
 for t in "$@"; do
 	log=$t.log
-	timeout -k 5 "$TEST_TIMEOUT" "$t" >"$log" 2>&1
+	start=$(now_ms)
+	timeout -k 10 "$TEST_TIMEOUT" "$t" >"$log" 2>&1
 	status=$?
+	took=$(($(now_ms) - start))
 	ok=$(grep -c '^\[       OK \]' "$log")
-	no=$(grep -c '^\[  FAILED  \] [a-zA-Z_]*$' "$log")
-	[ "$status" = 0 ] || [ "$no" -gt 0 ] || no=1
-	passed=$((passed + ok)) failed=$((failed + no))
-	if [ "$status" = 0 ]; then
-		echo "ok    $t ($ok tests)"
+	no=$(grep -c '^\[  FAILED  \] [a-zA-Z_][a-zA-Z0-9_]*$' "$log")
+	skip=$(grep -c '^\[  SKIPPED \] [a-zA-Z_][a-zA-Z0-9_]*$' "$log")
+	# cmocka names a failed test twice: when it fails, and in the list at the end.
+	[ "$no" = 0 ] || no=$(grep '^\[  FAILED  \] [a-zA-Z_][a-zA-Z0-9_]*$' "$log" | sort -u | wc -l)
+	[ "$skip" = 0 ] || skip=$(grep '^\[  SKIPPED \] [a-zA-Z_][a-zA-Z0-9_]*$' "$log" | sort -u | wc -l)
+	what=
+	[ "$skip" = 0 ] || what=", $skip skipped"
+	if [ "$status" = 0 ] && [ "$no" = 0 ] && [ $((ok + skip)) -gt 0 ]; then
+		printf 'ok    %-44s %3d tests%s, %d.%03d s\n' "${t##*/tests/}" "$ok" "$what" \
+		    $((took / 1000)) $((took % 1000))
 	else
-		echo "FAIL  $t (status $status)"
-		cat "$log"
+		[ "$no" -gt 0 ] || no=1
+		reason="status $status"
+		[ "$status" != 124 ] || reason="not done after $TEST_TIMEOUT s"
+		[ "$status" != 0 ] || [ "$ok" -gt 0 ] || reason="it ran no test"
+		echo "FAIL  $t ($reason)"
+		sed 's/^/      /' "$log"
 		bad="$bad $t"
 	fi
+	passed=$((passed + ok)) failed=$((failed + no)) skipped=$((skipped + skip))
 done
+[ "$skipped" = 0 ] || echo "$skipped skipped"
 [ -z "$bad" ] || echo "failed:$bad"
+took=$(($(now_ms) - begin))
+echo "$# programs in $((took / 1000)) s"
 echo "$passed passed, $failed failed"
 [ -z "$bad" ] && [ "$passed" -gt 0 ]

@@ -137,7 +137,7 @@ harness_left_ms(int64_t deadline_ms)
 void
 harness_pause(int64_t deadline_ms, const char *what)
 {
-	const struct timespec pause = {.tv_nsec = 5 * 1000 * 1000};
+	const struct timespec pause = {.tv_nsec = 5000000};
 
 	if (harness_now_ms() >= deadline_ms)
 		harness_fail("waited %d ms in vain until %s", PATIENCE_MS, what);

@@ -32,7 +32,7 @@ LIB_LIBS  := -lmicrohttpd -ltalloc
 SUP_LIBS  := -ltevent -ltalloc -linih -ljansson
 HEADERS   := $(patsubst %,$(B)/include/baton/%,$(notdir $(PUBLIC)))
 PROGRAMS  := $(B)/baton $(patsubst server/%.c,$(B)/%,$(EXAMPLES))
-LIBRARIES := $(B)/libbaton.a $(B)/$(SONAME) $(B)/libbaton.so $(B)/baton.pc
+LIBRARIES := $(B)/libbaton.a $(B)/$(SONAME) $(B)/libbaton.so
 
 .DELETE_ON_ERROR:
 .PHONY: all run test bench lint deps install uninstall clean help
@@ -51,7 +51,7 @@ run: all
 	$(B)/baton run -c etc/baton.conf
 
 test: $(B)/.deps-test all $(TESTS) $(FIXTURES)
-	BATON_BUILD=$(abspath $(B)) CC='$(CC)' tests/run.sh $(TESTS)
+	BATON_BUILD=$(abspath $(B)) SAN='$(SAN)' CC='$(CC)' tests/run.sh $(TESTS)
 
 bench: $(B)/.deps-bench all $(BENCHES)
 	BATON_BUILD=$(abspath $(B)) tests/bench/run.sh $(BENCHES)
@@ -85,10 +85,6 @@ $(B)/$(SONAME): $(call obj,$(LIB_SRC)) server/libbaton.map
 $(B)/libbaton.so: $(B)/$(SONAME)
 	ln -sf $(SONAME) $@
 
-$(B)/baton.pc: etc/baton.pc.in Makefile
-	@mkdir -p $(@D)
-	sed 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(VERSION)|' $< >$@
-
 $(B)/baton: $(call obj,$(SUP_SRC))
 	$(LINK) -o $@ $^ $(SUP_LIBS)
 
@@ -115,10 +111,9 @@ $(B)/tests/bench/%: $(B)/obj/tests/bench/%.o $(B)/libbaton.a
 	$(LINK) -o $@ $^ $(LIB_LIBS)
 
 install: all
-	etc/install.sh install '$(DESTDIR)$(PREFIX)' $(B) $(SONAME) $(PUBLIC)
-
-uninstall:
-	etc/install.sh uninstall '$(DESTDIR)$(PREFIX)' $(B) $(SONAME) $(PUBLIC)
+uninstall install:
+	@DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' VERSION='$(VERSION)' \
+	    etc/install.sh $@ $(B) $(SONAME) $(PUBLIC)
 
 clean:
 	rm -rf build

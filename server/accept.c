@@ -22,8 +22,7 @@ accept_poll(struct http_server *s)
 	struct listener *l;
 
 	s->accept_retry_ms = 0;
-	TAILQ_FOREACH(l, &s->listeners, entry)
-	{
+	TAILQ_FOREACH(l, &s->listeners, entry) {
 		/* Exclusive: of several instances on one socket only one wakes up. */
 		struct epoll_event ev = {.events = EPOLLIN | EPOLLEXCLUSIVE, .data.ptr = l};
 
@@ -37,8 +36,7 @@ unpoll(struct http_server *s)
 {
 	struct listener *l;
 
-	TAILQ_FOREACH(l, &s->listeners, entry)
-	{
+	TAILQ_FOREACH(l, &s->listeners, entry) {
 		if (l->polled)
 			epoll_ctl(s->epoll_fd, EPOLL_CTL_DEL, l->fd, NULL);
 		l->polled = false;
@@ -67,10 +65,10 @@ make_room(struct http_server *s)
 	struct http_conn *c;
 
 	TAILQ_FOREACH(c, &s->idle, idle_entry)
-	if (!c->cut) {
-		conn_cut(c);
-		return;
-	}
+		if (!c->cut) {
+			conn_cut(c);
+			return;
+		}
 }
 
 static int
@@ -134,8 +132,7 @@ accept_stop(struct http_server *s)
 
 	s->accepting_on = false;
 	unpoll(s);
-	TAILQ_FOREACH(l, &s->listeners, entry)
-	{
+	TAILQ_FOREACH(l, &s->listeners, entry) {
 		accept_from(s, l, (int)s->set.backlog);
 		close(l->fd);
 		l->fd = -1;

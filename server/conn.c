@@ -112,7 +112,7 @@ conn_settle_hups(struct http_server *s)
 
 		TAILQ_REMOVE(&s->hups, c, hup_entry);
 		c->hup = false;
-		if (req == NULL || request_phase(req) < REQUEST_READY)
+		if (req == NULL || atomic_load(&req->phase) < REQUEST_READY)
 			conn_cut(c);
 		else if (req->ctx != NULL)
 			ctx_cancel_cause(req->ctx, &http_client_gone);

@@ -52,23 +52,26 @@ http_next(const struct ctx *ctx, const struct http_request *req, struct http_res
 	return route->handler(ctx, req, res, route->data);
 }
 
-static int
-find_route(const struct http_server *s, struct http_request *req)
+void
+dispatch_route(const struct http_server *s, struct http_request *req)
 {
 	struct target t;
+	char *path;
 
-	if (target_parse(req->target, &t) != 0)
-		return -EINVAL;
-	req->path = talloc_strndup(req, t.path, t.path_len);
+	req->route_error = target_parse(req->target, &t);
+	if (req->route_error != 0)
+		return;
+	path = talloc_strndup(req, t.path, t.path_len);
 	req->query = t.query;
-	if (req->path == NULL)
-		return -ENOMEM;
-	return router_find(s->router, req, req->method, req->path, t.path_len, &req->match);
+	req->route_error = -ENOMEM;
+	if (path == NULL)
+		return;
+	req->path = path;
+	req->route_error = router_find(s->router, req, req->method, path, t.path_len, &req->match);
 }
 
-/* Does away with what was set for another answer. */
-static void
-answer_error(struct http_request *req, int status, const char *text)
+void
+dispatch_error(struct http_request *req, int status, const char *text)
 {
 	bool close = req->res.close;
 
@@ -82,10 +85,10 @@ void
 dispatch_run(const struct http_server *s, const struct ctx *ctx, struct http_request *req)
 {
 	struct http_next first = {.server = s, .at = 0};
-	int err = find_route(s, req);
+	int err = req->route_error;
 
 	if (err == -EINVAL) {
-		answer_error(req, 400, "malformed request target");
+		dispatch_error(req, 400, "malformed request target");
 		return;
 	}
 	if (err == 0) {
@@ -95,10 +98,10 @@ dispatch_run(const struct http_server *s, const struct ctx *ctx, struct http_req
 	if (err < 0) {
 		log_request(LOG_ERR, req, "handler of %s %s failed: %s", req->method, req->path,
 		    strerror(-err));
-		answer_error(req, 500, NULL);
+		dispatch_error(req, 500, NULL);
 	} else if (req->res.status == 0) {
 		log_request(
 		    LOG_ERR, req, "handler of %s %s gave no answer", req->method, req->path);
-		answer_error(req, 500, NULL);
+		dispatch_error(req, 500, NULL);
 	}
 }

@@ -45,13 +45,11 @@ cut_all(struct http_server *s)
 	struct http_conn *c;
 
 	log_line(LOG_WARNING, "drain deadline: cutting %zu connections", s->conns_n);
-	TAILQ_FOREACH(c, &s->conns, all_entry)
-	{
-		if (c->current != NULL && c->current->ctx != NULL)
-			ctx_cancel_cause(c->current->ctx, &http_draining);
+	TAILQ_FOREACH(c, &s->conns, all_entry) {
 		conn_cut(c);
 	}
 	s->drain = DRAIN_CUT;
+	work_cut(s);
 	s->drain_next_ms = s->now_ms + CUT_MS;
 }
 

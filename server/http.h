@@ -114,7 +114,9 @@ int http_server_set(struct http_server *s, const char *name, const char *value);
  * is in flight is finished, idle connections are told to close, `drain_timeout_ms` at the
  * most. A second signal ends the process at once. Says READY=1 and STOPPING=1 to
  * NOTIFY_SOCKET (sd_notify(3)). Returns an exit status for main: 0, or 1 with the reason on
- * stderr. The disposition of the two signals is restored, SIGPIPE is ignored from then on.
+ * stderr. SIGQUIT logs every running request. The dispositions of these signals are restored
+ * when it returns; SIGPIPE is ignored meanwhile. Handlers that do not end although their context
+ * was cancelled at the deadline do not keep the process: it ends by _exit(2) then.
  */
 int http_server_run(struct http_server *s);
 

@@ -3,9 +3,11 @@
  * What the files of server/ share: the structures, with their invariants, and each file's
  * functions in a section of its own. A function's prefix names its file.
  *
- * Threads: one thread, the leader, runs the loop: it alone touches connections, lists and the
- * HTTP parser. Handlers run in the leader now; what followers will share with it (the phase of
- * a request, its connection, the queue of free requests) is already under a lock.
+ * Threads: at any time one thread is the leader. It runs the loop, and it alone touches
+ * connections, lists, counters and the HTTP parser, so none of these has a lock. It runs
+ * handlers too; one that takes long is taken over: the thread goes on with its handler and is
+ * leader no more, another one is (crew.c). A handler that runs elsewhere shares with the leader
+ * only its request's phase, and comes back by a list of those that are done (work.c).
  */
 #ifndef BATON_SERVER_INTERNAL_H
 #define BATON_SERVER_INTERNAL_H
@@ -26,22 +28,31 @@ struct MHD_Daemon;
 
 /* ---- settings.c: the table of settings ------------------------------------------------------ */
 
+enum concurrency { CONCURRENCY_PREEMPTIVE, CONCURRENCY_SERIAL };
+
 struct http_settings {
 	int64_t backlog;
 	int64_t body_max_bytes;
+	int64_t concurrency; /* enum concurrency */
 	int64_t connections_max;
 	int64_t drain_timeout_ms;
 	int64_t header_max_bytes;
 	int64_t idle_linger_ms;
 	int64_t idle_timeout_ms;
 	int64_t lame_duck_ms;
+	int64_t queue_max;
+	int64_t stack_bytes;
+	int64_t takeover_after_us;
+	int64_t threads_max;
+	int64_t worker_nice;
 };
 
 /* A row of the table: what code, environment and manual know of a setting. */
 struct http_setting {
 	const char *name;
 	int64_t min, max, def;
-	size_t offset; /* in struct http_settings */
+	size_t offset;            /* in struct http_settings */
+	const char *const *words; /* names of the values from 0 on; NULL: it is a number */
 	const char *text;
 };
 
@@ -86,6 +97,7 @@ struct route {
 	size_t segments_n;
 	http_handler *handler;
 	void *data;
+	struct load *load; /* the leader's */
 };
 
 struct route *route_parse(TALLOC_CTX *mem, const char *pattern, const char **why);
@@ -112,16 +124,17 @@ int router_find(const struct router *r, TALLOC_CTX *mem, const char *method, con
 /* ---- request.c, response.c: what handlers see ------------------------------------------------- */
 
 /*
- * The life of a request. It belongs to the leader up to READY and from DONE on; in between to
- * the thread that runs its handler.
+ * The life of a request. It belongs to the leader but for RUNNING, when it belongs to the
+ * thread that runs its handler, also if that is the leader.
  */
 enum request_phase {
-	REQUEST_HEAD,    /* the request line was seen */
-	REQUEST_BODY,    /* header fields copied, content arriving */
-	REQUEST_READY,   /* complete, in the queue of those to run */
-	REQUEST_RUNNING, /* in its handler */
-	REQUEST_DONE,    /* answer made, not given to the parser yet */
-	REQUEST_SENDING  /* answer being written */
+	REQUEST_HEAD,      /* the request line was seen */
+	REQUEST_BODY,      /* header fields copied, content arriving */
+	REQUEST_READY,     /* complete, waiting for a thread */
+	REQUEST_RUNNING,   /* in its handler */
+	REQUEST_DONE,      /* answer made, not given to the parser yet */
+	REQUEST_ABANDONED, /* still in its handler, whose answer nobody waits for */
+	REQUEST_SENDING    /* answer being written */
 };
 
 struct http_response {
@@ -139,13 +152,21 @@ struct http_request {
 	/* Recycling. */
 	TALLOC_CTX *pool;            /* parentless talloc pool; all of this is inside it */
 	struct request_store *store; /* where the pool goes back to */
-	STAILQ_ENTRY(http_request) ready;
-	/* Ownership: one reference for the connection, one for whoever runs the handler. */
+	/* Ownership: one reference for the connection, one while it is queued or runs. */
 	atomic_int refs;
-	pthread_mutex_t lock; /* covers phase and conn */
-	enum request_phase phase;
-	struct http_conn *conn; /* NULL once the connection has let go of it */
+	_Atomic(enum request_phase) phase;
+	struct http_conn *conn; /* the leader's; NULL once the connection has let go of it */
+	bool suspended;         /* the leader's: the parser does not ask for the answer */
 	struct ctx *ctx;        /* cancelled with a cause; the handler's is derived from it */
+	/* Running (work.c). */
+	STAILQ_ENTRY(http_request) queued; /* in the ready list or its route's waiting list */
+	TAILQ_ENTRY(http_request) away;    /* in the list of those that run elsewhere */
+	struct http_request *next_done;    /* in the list of those that came back */
+	struct load *load;
+	int64_t started_ms;
+	int64_t ran_us;     /* in a worker; -1: it was taken over */
+	_Atomic(pid_t) tid; /* who runs it; 0: nobody yet */
+	int route_error;    /* what finding its route came to */
 	/* What was received. */
 	char id[24];
 	const char *method, *target, *version, *path, *query;
@@ -175,8 +196,6 @@ struct request_store *request_store_new(TALLOC_CTX *mem);
 struct http_request *request_new(struct request_store *store, const char *target);
 void request_ref(struct http_request *req);
 void request_unref(struct http_request *req);
-enum request_phase request_phase(struct http_request *req);
-void request_set_phase(struct http_request *req, enum request_phase phase);
 /* Copies method, version and fields; the arrays are the caller's. */
 int request_set_head(struct http_request *req, const char *method, const char *version,
     const struct http_field *fields, size_t n);
@@ -201,11 +220,15 @@ struct middleware {
 	void *data;
 };
 
+/* Finds the route, in req->match; what fails is in req->route_error. */
+void dispatch_route(const struct http_server *s, struct http_request *req);
 /*
- * Runs the request to its answer in the calling thread, under a context derived from ctx that
- * knows its request. Never fails: at worst it is a 500.
+ * Runs a routed request to its answer in the calling thread, under a context derived from ctx
+ * that knows its request. Never fails: at worst it is a 500.
  */
 void dispatch_run(const struct http_server *s, const struct ctx *ctx, struct http_request *req);
+/* An answer in the place of whatever was made; takes no memory where there is none. */
+void dispatch_error(struct http_request *req, int status, const char *text);
 
 /* ---- log.c ----------------------------------------------------------------------------------------- */
 
@@ -239,6 +262,7 @@ struct listener {
 	const char *name;
 	const char *address; /* as configured; NULL for an inherited one nobody named */
 	int fd;
+	int port; /* known once it is open; -ENOENT for other than TCP */
 	bool polled;
 	TAILQ_ENTRY(listener) entry;
 };
@@ -246,7 +270,6 @@ TAILQ_HEAD(listeners, listener);
 
 /* Opens or inherits all; on error *why tells about which and what to do. */
 int listener_open_all(struct http_server *s, char **why);
-int listener_port(const struct listener *l);
 
 /* ---- conn.c: connections -------------------------------------------------------------------------- */
 
@@ -307,15 +330,16 @@ void parser_run(struct http_server *s);
 int parser_fd(const struct http_server *s);
 /* Milliseconds until it must run again; -1: never. */
 int64_t parser_timeout_ms(const struct http_server *s);
+/* Makes the parser ask for the answer again, if it was told not to. */
+void parser_resume(struct http_request *req);
 
 /* ---- loop.c, drain.c: the leader -------------------------------------------------------------------- */
 
 int loop_open(struct http_server *s);
 void loop_close(struct http_server *s);
-/* 0 when it has drained, or a negative errno. */
-int loop_run(struct http_server *s);
+/* Leads until it has drained (true), or until another thread leads (false). */
+bool loop_run(struct http_server *s);
 void loop_wake(struct http_server *s);
-void loop_queue(struct http_server *s, struct http_request *req);
 int64_t loop_now_ms(void);
 
 void drain_begin(struct http_server *s);
@@ -325,6 +349,58 @@ int64_t drain_step(struct http_server *s, int64_t now);
 bool drain_closes(const struct http_server *s);
 
 enum drain_state { DRAIN_NO, DRAIN_LAME_DUCK, DRAIN_CLOSING, DRAIN_CUT, DRAIN_OVER };
+
+/* ---- work.c: which thread runs a request ------------------------------------------------------------ */
+
+STAILQ_HEAD(http_requests, http_request);
+
+/* How busy a route keeps the threads. The leader's. */
+struct load {
+	const char *pattern;
+	unsigned away;       /* its requests that run, or are about to, outside the leader */
+	unsigned quick_runs; /* runs on end that would not have needed a thread */
+	bool blocking;       /* its requests go to workers at once */
+	struct http_requests waiting; /* for one of the others to end */
+	bool listed;                  /* in the server's list of loads that have waiting ones */
+	TAILQ_ENTRY(load) entry;
+};
+TAILQ_HEAD(loads, load);
+
+struct load *load_new(TALLOC_CTX *mem, const char *pattern);
+/* A complete request: it is run when the parser has returned. */
+void work_ready(struct http_server *s, struct http_request *req);
+enum work_result { WORK_NONE, WORK_SOME, WORK_LOST };
+/* Runs or hands out what is ready. WORK_LOST: the caller is leader no more. */
+enum work_result work_run(struct http_server *s);
+/* A new leader takes note of what the old one is still running. */
+void work_taken_over(struct http_server *s);
+/* Takes back what has come from other threads. */
+void work_collect(struct http_server *s);
+/* In a worker: runs it and gives it back. */
+void work_in_worker(struct http_server *s, struct http_request *req);
+/* Ends the contexts of all that run elsewhere, and lets their connections go. */
+void work_cut(struct http_server *s);
+/* One line for each request that runs elsewhere. */
+void work_dump(const struct http_server *s);
+
+/* ---- crew.c, monitor.c: the threads --------------------------------------------------------------------- */
+
+struct crew;
+
+int crew_start(struct http_server *s);
+/* Waits until all threads are gone, grace_ms at the most once the leader has ended; returns
+ * how many are left in their handlers. */
+int crew_join(struct http_server *s, int grace_ms);
+/* The leader runs something itself: begin, and end: false if it was taken over meanwhile. */
+uint64_t crew_begin(struct crew *c);
+bool crew_end(struct crew *c, uint64_t begun);
+/* Hands a request to a worker; never fails, at worst it waits for a thread. */
+void crew_give(struct crew *c, struct http_request *req);
+/* Gives back to the leader. */
+void crew_give_back(struct crew *c, struct http_request *req);
+struct http_request *crew_take_back(struct crew *c);
+/* So many may be handed out at a time. */
+unsigned crew_size(const struct crew *c);
 
 /* ---- server.c --------------------------------------------------------------------------------------- */
 
@@ -343,7 +419,13 @@ struct http_server {
 	struct MHD_Daemon *mhd;
 	int epoll_fd, wake_fd;
 	enum source source_wake, source_parser; /* what epoll points to for these two */
-	STAILQ_HEAD(, http_request) ready;
+	struct crew *crew;
+	struct http_requests ready;      /* complete, not run yet */
+	TAILQ_HEAD(, http_request) away; /* handed to other threads */
+	unsigned away_n, waiting_n;
+	struct loads waiting;         /* loads that have waiting requests */
+	struct load *unrouted;        /* of requests without a route */
+	struct http_request *running; /* what the leader itself runs, for its successor */
 	struct http_conns conns, idle, hups;
 	struct lingerings lingers;
 	size_t conns_n;
@@ -352,11 +434,11 @@ struct http_server {
 	bool accepting_on;           /* newcomers are wanted */
 	enum drain_state drain;
 	int64_t drain_next_ms; /* lame duck or drain deadline, or end of the cut */
+	int failed;            /* why it stopped without draining; 0 */
 	int64_t now_ms;        /* monotonic; read once a turn */
 	/* Anyone's. */
-	atomic_bool drain_wanted;
+	atomic_bool drain_wanted, dump_wanted;
 	bool started;
-	pthread_t thread;
 };
 
 #endif

@@ -123,8 +123,8 @@ is_declared(const struct http_server *s, const char *name)
 	const struct listener *l;
 
 	TAILQ_FOREACH(l, &s->listeners, entry)
-	if (strcmp(l->name, name) == 0)
-		return true;
+		if (strcmp(l->name, name) == 0)
+			return true;
 	return false;
 }
 
@@ -178,6 +178,21 @@ check_inherited(const struct inherited *in, size_t n, TALLOC_CTX *mem, char **wh
 	return 0;
 }
 
+static int
+port_of(const struct listener *l)
+{
+	struct sockaddr_storage ss;
+	socklen_t len = sizeof(ss);
+
+	if (getsockname(l->fd, (struct sockaddr *)&ss, &len) != 0)
+		return -errno;
+	if (ss.ss_family == AF_INET)
+		return ntohs(((struct sockaddr_in *)&ss)->sin_port);
+	if (ss.ss_family == AF_INET6)
+		return ntohs(((struct sockaddr_in6 *)&ss)->sin6_port);
+	return -ENOENT;
+}
+
 int
 listener_open_all(struct http_server *s, char **why)
 {
@@ -191,10 +206,9 @@ listener_open_all(struct http_server *s, char **why)
 		return err;
 	err = check_inherited(in, n, s, why);
 	TAILQ_FOREACH(l, &s->listeners, entry)
-	if ((from = inherited_for(in, n, l->name)) != NULL)
-		listener_take(l, from);
-	TAILQ_FOREACH(l, &s->listeners, entry)
-	{
+		if ((from = inherited_for(in, n, l->name)) != NULL)
+			listener_take(l, from);
+	TAILQ_FOREACH(l, &s->listeners, entry) {
 		if (err != 0 || l->fd >= 0)
 			continue;
 		talloc_set_destructor(l, listener_close);
@@ -205,25 +219,12 @@ listener_open_all(struct http_server *s, char **why)
 	}
 	if (err == 0)
 		err = serve_left_overs(s, in, n);
+	TAILQ_FOREACH(l, &s->listeners, entry)
+		l->port = port_of(l);
 	if (err == 0 && TAILQ_EMPTY(&s->listeners)) {
 		*why =
 		    talloc_strdup(s, "nothing to listen on: no http_server_listen, no LISTEN_FDS");
 		err = -EDESTADDRREQ;
 	}
 	return err;
-}
-
-int
-listener_port(const struct listener *l)
-{
-	struct sockaddr_storage ss;
-	socklen_t len = sizeof(ss);
-
-	if (getsockname(l->fd, (struct sockaddr *)&ss, &len) != 0)
-		return -errno;
-	if (ss.ss_family == AF_INET)
-		return ntohs(((struct sockaddr_in *)&ss)->sin_port);
-	if (ss.ss_family == AF_INET6)
-		return ntohs(((struct sockaddr_in6 *)&ss)->sin6_port);
-	return -ENOENT;
 }

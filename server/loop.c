@@ -74,51 +74,6 @@ loop_wake(struct http_server *s)
 		errno = saved; /* EAGAIN: it is awake already */
 }
 
-/* The parser has a complete request: it is run when the parser has returned. */
-void
-loop_queue(struct http_server *s, struct http_request *req)
-{
-	request_ref(req); /* for whoever runs it */
-	req->ctx = ctx_with_cancel(req, ctx_background());
-	STAILQ_INSERT_TAIL(&s->ready, req, ready);
-}
-
-static void
-run_request(struct http_server *s, struct http_request *req)
-{
-	pthread_mutex_lock(&req->lock);
-	if (req->conn == NULL) { /* the client left before anybody had begun */
-		pthread_mutex_unlock(&req->lock);
-		request_unref(req);
-		return;
-	}
-	req->phase = REQUEST_RUNNING;
-	pthread_mutex_unlock(&req->lock);
-
-	dispatch_run(s, req->ctx, req);
-	if (req->ctx != NULL)
-		ctx_cancel_cause(req->ctx, &http_handler_returned);
-
-	/* Followers: if the connection was suspended meanwhile, here it is resumed. */
-	request_set_phase(req, REQUEST_DONE);
-	request_unref(req);
-}
-
-/* True if anything ran: then the parser has answers to write. */
-static bool
-run_ready(struct http_server *s)
-{
-	struct http_request *req;
-	bool any = false;
-
-	while ((req = STAILQ_FIRST(&s->ready)) != NULL) {
-		STAILQ_REMOVE_HEAD(&s->ready, ready);
-		run_request(s, req);
-		any = true;
-	}
-	return any;
-}
-
 static void
 on_event(struct http_server *s, const struct epoll_event *ev)
 {
@@ -126,8 +81,12 @@ on_event(struct http_server *s, const struct epoll_event *ev)
 
 	switch (*(enum source *)ev->data.ptr) {
 	case SOURCE_WAKE:
+		/* Read before what it announces is looked at: nothing is missed. */
 		while (read(s->wake_fd, &n, sizeof(n)) > 0)
 			;
+		work_collect(s);
+		if (atomic_exchange(&s->dump_wanted, false))
+			work_dump(s);
 		break;
 	case SOURCE_LISTENER:
 		accept_ready(s, ev->data.ptr);
@@ -171,26 +130,39 @@ run_timers(struct http_server *s)
 	return next <= now ? 0 : (int)earlier(next - now, 3600000);
 }
 
-int
-loop_run(struct http_server *s)
+/* True while the caller leads. */
+static bool
+turn(struct http_server *s)
 {
 	struct epoll_event events[EVENTS_AT_ONCE];
+	int n = epoll_wait(s->epoll_fd, events, EVENTS_AT_ONCE, run_timers(s));
+	enum work_result did = WORK_SOME;
 
-	while (s->drain != DRAIN_OVER) {
-		int n = epoll_wait(s->epoll_fd, events, EVENTS_AT_ONCE, run_timers(s));
-
-		if (n < 0 && errno != EINTR) {
-			n = -errno;
-			log_line(LOG_ERR, "epoll_wait: %s; stopping", strerror(-n));
-			return n;
-		}
-		s->now_ms = loop_now_ms();
-		for (int i = 0; i < n; i++)
-			on_event(s, &events[i]);
-		parser_run(s);
-		for (int i = 0; i < ROUNDS && run_ready(s); i++)
-			parser_run(s);
-		conn_settle_hups(s);
+	if (n < 0 && errno != EINTR) {
+		log_line(LOG_ERR, "epoll_wait: %s; stopping", strerror(errno));
+		s->failed = -errno;
+		s->drain = DRAIN_OVER;
 	}
-	return 0;
+	s->now_ms = loop_now_ms();
+	for (int i = 0; i < n; i++)
+		on_event(s, &events[i]);
+	parser_run(s);
+	for (int i = 0; i < ROUNDS && did == WORK_SOME; i++) {
+		did = work_run(s);
+		if (did == WORK_LOST)
+			return false;
+		if (did == WORK_SOME)
+			parser_run(s);
+	}
+	conn_settle_hups(s);
+	return true;
+}
+
+bool
+loop_run(struct http_server *s)
+{
+	while (s->drain != DRAIN_OVER)
+		if (!turn(s))
+			return false;
+	return true;
 }

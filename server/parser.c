@@ -6,8 +6,8 @@
  * The engine stands on this: when the access handler returns MHD_YES at the final call for a
  * request, with no response and no suspension, it is called again at the next run, and
  * MHD_get_timeout is 0 meanwhile. So the final call only queues the request; the leader runs
- * its handler after MHD_run has returned; the next call finds the answer. Suspension will be
- * needed only for a handler that is still running then (see all_received).
+ * its handler after MHD_run has returned; the next call finds the answer. Only if the handler is
+ * still running then, in another thread, does the connection get suspended.
  */
 #include <errno.h>
 #include <microhttpd.h>
@@ -62,7 +62,7 @@ send_answer(struct http_conn *c, struct http_request *req)
 		ok = MHD_queue_response(c->mhd, (unsigned)res->status, out);
 	if (out != NULL)
 		MHD_destroy_response(out);
-	request_set_phase(req, REQUEST_SENDING);
+	atomic_store(&req->phase, REQUEST_SENDING);
 	if (ok != MHD_YES)
 		log_request(LOG_ERR, req, "answer lost: no memory for its head; closing");
 	return ok;
@@ -125,7 +125,7 @@ head_received(
 	int64_t length;
 	int status;
 
-	request_set_phase(req, REQUEST_BODY);
+	atomic_store(&req->phase, REQUEST_BODY);
 	if (copy_head(c, req, method, version) != 0)
 		return refuse(c, req, 503, "out of memory");
 	status = guard_check(req, &why);
@@ -159,9 +159,29 @@ all_received(struct http_conn *c, struct http_request *req)
 {
 	if (req->discarded > 0)
 		return refuse(c, req, 413, "the content is larger than this server takes");
-	request_set_phase(req, REQUEST_READY);
-	loop_queue(c->server, req);
+	atomic_store(&req->phase, REQUEST_READY);
+	work_ready(c->server, req);
 	return MHD_YES;
+}
+
+/* The answer is not there yet: the parser shall not ask again before parser_resume. */
+static enum MHD_Result
+suspend(struct http_conn *c, struct http_request *req)
+{
+	if (c->server->drain == DRAIN_CUT)
+		return MHD_NO;
+	if (!req->suspended)
+		MHD_suspend_connection(c->mhd);
+	req->suspended = true;
+	return MHD_YES;
+}
+
+void
+parser_resume(struct http_request *req)
+{
+	if (req->suspended && req->conn != NULL)
+		MHD_resume_connection(req->conn->mhd);
+	req->suspended = false;
 }
 
 static enum MHD_Result
@@ -173,20 +193,22 @@ on_request(void *cls, struct MHD_Connection *mhd, const char *url, const char *m
 	(void)cls, (void)mhd, (void)url;
 	if (req == NULL)
 		return MHD_NO; /* there was no memory for it */
-	switch (request_phase(req)) {
+	switch (atomic_load(&req->phase)) {
 	case REQUEST_HEAD:
 		return head_received(req->conn, req, method, version);
 	case REQUEST_BODY:
 		return *size > 0 ? content_received(req->conn, req, data, size)
 				 : all_received(req->conn, req);
+	case REQUEST_READY:
+	case REQUEST_RUNNING:
+		return suspend(req->conn, req);
 	case REQUEST_DONE:
 		return send_answer(req->conn, req);
-	case REQUEST_READY:
-	case REQUEST_RUNNING: /* followers: here the connection gets suspended */
+	case REQUEST_ABANDONED:
 	case REQUEST_SENDING:
 		break;
 	}
-	return MHD_YES;
+	return MHD_NO;
 }
 
 static struct http_conn *
@@ -227,9 +249,7 @@ on_completed(
 		return;
 	*slot = NULL;
 	conn_idle(req->conn);
-	pthread_mutex_lock(&req->lock);
 	req->conn = NULL;
-	pthread_mutex_unlock(&req->lock);
 	if (how != MHD_REQUEST_TERMINATED_COMPLETED_OK && req->ctx != NULL)
 		ctx_cancel_cause(req->ctx, &http_client_gone);
 	request_unref(req);

@@ -105,8 +105,7 @@ request_new(struct request_store *store, const char *target)
 	req->pool = pool;
 	req->store = store;
 	atomic_init(&req->refs, 1);
-	pthread_mutex_init(&req->lock, NULL);
-	req->phase = REQUEST_HEAD;
+	atomic_init(&req->phase, REQUEST_HEAD);
 	req->target = talloc_strdup(req, target);
 	req->method = req->version = req->path = req->query = req->listener = "";
 	request_new_id(req->id);
@@ -129,27 +128,7 @@ request_unref(struct http_request *req)
 {
 	if (atomic_fetch_sub_explicit(&req->refs, 1, memory_order_acq_rel) > 1)
 		return;
-	pthread_mutex_destroy(&req->lock);
 	pool_give_back(req->store, req->pool);
-}
-
-enum request_phase
-request_phase(struct http_request *req)
-{
-	enum request_phase phase;
-
-	pthread_mutex_lock(&req->lock);
-	phase = req->phase;
-	pthread_mutex_unlock(&req->lock);
-	return phase;
-}
-
-void
-request_set_phase(struct http_request *req, enum request_phase phase)
-{
-	pthread_mutex_lock(&req->lock);
-	req->phase = phase;
-	pthread_mutex_unlock(&req->lock);
 }
 
 /* One block for the array and every string: the parser's memory does not last. */

@@ -14,6 +14,9 @@
 
 #include "server/internal.h"
 
+/* Handlers whose context was cancelled at the drain deadline have this long to end. */
+#define HANDLERS_END_MS 1000
+
 static int
 server_destroy(struct http_server *s)
 {
@@ -36,11 +39,14 @@ http_server_new(TALLOC_CTX *mem)
 	TAILQ_INIT(&s->idle);
 	TAILQ_INIT(&s->hups);
 	TAILQ_INIT(&s->lingers);
+	TAILQ_INIT(&s->away);
+	TAILQ_INIT(&s->waiting);
 	s->epoll_fd = -1;
 	s->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	talloc_set_destructor(s, server_destroy);
 	s->router = router_new(s);
-	if (s->router == NULL || s->wake_fd < 0) {
+	s->unrouted = load_new(s, "(none)");
+	if (s->router == NULL || s->unrouted == NULL || s->wake_fd < 0) {
 		talloc_free(s);
 		return NULL;
 	}
@@ -73,10 +79,10 @@ http_server_listen(struct http_server *s, const char *name, const char *address)
 	if (s == NULL)
 		return -ENOMEM;
 	TAILQ_FOREACH(l, &s->listeners, entry)
-	if (strcmp(l->name, name) == 0)
-		return setup_failed(s, -EEXIST,
-		    "http_server_listen(\"%s\", \"%s\"): there is a listener of that name", name,
-		    address);
+		if (strcmp(l->name, name) == 0)
+			return setup_failed(s, -EEXIST,
+			    "http_server_listen(\"%s\", \"%s\"): there is a listener of that name",
+			    name, address);
 	if (name[0] == '\0' || strchr(name, ':') != NULL)
 		return setup_failed(s, -EINVAL,
 		    "http_server_listen(\"%s\", \"%s\"): a name is not empty and has no colon",
@@ -86,6 +92,7 @@ http_server_listen(struct http_server *s, const char *name, const char *address)
 		return setup_failed(s, -ENOMEM, "http_server_listen: out of memory");
 	l->source = SOURCE_LISTENER;
 	l->fd = -1;
+	l->port = -ENOENT;
 	l->name = talloc_strdup(l, name);
 	l->address = talloc_strdup(l, address);
 	if (l->name == NULL || l->address == NULL)
@@ -100,8 +107,8 @@ http_server_port(const struct http_server *s, const char *name)
 	const struct listener *l;
 
 	TAILQ_FOREACH(l, &s->listeners, entry)
-	if (strcmp(l->name, name) == 0 && l->fd >= 0)
-		return listener_port(l);
+		if (strcmp(l->name, name) == 0)
+			return l->port;
 	return -ENOENT;
 }
 
@@ -135,7 +142,8 @@ http_server_handle(struct http_server *s, const char *pattern, http_handler *h, 
 		return setup_failed(s, -EINVAL, "http_server_handle(\"%s\"): %s", pattern, why);
 	route->handler = h;
 	route->data = data;
-	err = router_add(s->router, route, &with);
+	route->load = load_new(route, route->pattern);
+	err = route->load == NULL ? -ENOMEM : router_add(s->router, route, &with);
 	if (err == -EEXIST)
 		setup_failed(s, err,
 		    "http_server_handle(\"%s\"): conflicts with \"%s\": both match a common "
@@ -180,9 +188,8 @@ announce(const struct http_server *s)
 	const struct listener *l;
 
 	TAILQ_FOREACH(l, &s->listeners, entry)
-	log_line(LOG_INFO, "listening: %s on port %d%s", l->name, listener_port(l),
-	    l->address == NULL ? " (inherited)" : "");
-	notify_send(s->notify, "READY=1\nSTATUS=serving");
+		log_line(LOG_INFO, "listening: %s on port %d%s", l->name, l->port,
+		    l->address == NULL ? " (inherited)" : "");
 }
 
 static int
@@ -218,8 +225,7 @@ close_all(struct http_server *s)
 
 	parser_stop(s);
 	loop_close(s);
-	TAILQ_FOREACH(l, &s->listeners, entry)
-	{
+	TAILQ_FOREACH(l, &s->listeners, entry) {
 		if (l->fd >= 0)
 			close(l->fd);
 		l->fd = -1;
@@ -228,63 +234,7 @@ close_all(struct http_server *s)
 	TALLOC_FREE(s->notify);
 }
 
-/* ---- In the calling thread, with signals --------------------------------------------------- */
-
-static _Atomic(struct http_server *) signalled;
-static atomic_int signals;
-
-/* The first signal drains, the second ends at once: also as PID 1, where the default would not. */
-static void
-on_signal(int sig)
-{
-	struct http_server *s = atomic_load(&signalled);
-
-	if (s == NULL || atomic_fetch_add(&signals, 1) > 0)
-		_exit(128 + sig);
-	http_server_drain(s);
-}
-
-int
-http_server_run(struct http_server *s)
-{
-	struct sigaction act = {.sa_handler = on_signal, .sa_flags = SA_RESTART}, old_term, old_int;
-	struct http_server *none = NULL;
-	int err;
-
-	if (s == NULL) {
-		log_line(LOG_ERR, "cannot serve: out of memory");
-		return EXIT_FAILURE;
-	}
-	if (!atomic_compare_exchange_strong(&signalled, &none, s)) {
-		log_line(
-		    LOG_ERR, "cannot serve: http_server_run is running; use http_server_start");
-		return EXIT_FAILURE;
-	}
-	atomic_store(&signals, 0);
-	signal(SIGPIPE, SIG_IGN);
-	sigaction(SIGTERM, &act, &old_term);
-	sigaction(SIGINT, &act, &old_int);
-	err = open_all(s);
-	if (err == 0) {
-		announce(s);
-		err = loop_run(s);
-	}
-	close_all(s);
-	sigaction(SIGTERM, &old_term, NULL);
-	sigaction(SIGINT, &old_int, NULL);
-	atomic_store(&signalled, NULL);
-	return err == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}
-
-/* ---- In a thread of its own ---------------------------------------------------------------- */
-
-static void *
-thread_main(void *arg)
-{
-	struct http_server *s = arg;
-
-	return (void *)(intptr_t)loop_run(s);
-}
+/* ---- In threads of its own ------------------------------------------------------------------ */
 
 int
 http_server_start(struct http_server *s)
@@ -295,13 +245,14 @@ http_server_start(struct http_server *s)
 		return -ENOMEM;
 	err = open_all(s);
 	if (err == 0)
-		err = -pthread_create(&s->thread, NULL, thread_main, s);
+		announce(s);
+	if (err == 0 && (err = crew_start(s)) != 0)
+		log_line(LOG_ERR, "cannot serve: no thread: %s", strerror(-err));
 	if (err != 0) {
 		close_all(s);
 		return err;
 	}
 	s->started = true;
-	announce(s);
 	return 0;
 }
 
@@ -315,12 +266,94 @@ http_server_drain(struct http_server *s)
 int
 http_server_wait(struct http_server *s)
 {
-	void *result;
+	int left;
 
 	if (!s->started)
 		return -ESRCH;
-	pthread_join(s->thread, &result);
+	left = crew_join(s, HANDLERS_END_MS);
+	if (left > 0) {
+		log_line(LOG_ERR, "%d handlers are still running after the drain deadline", left);
+		return -EBUSY;
+	}
 	s->started = false;
 	close_all(s);
-	return (int)(intptr_t)result;
+	return s->failed;
+}
+
+/* ---- With signals ---------------------------------------------------------------------------- */
+
+static _Atomic(struct http_server *) signalled;
+static atomic_int signals;
+
+/* The first signal drains, the second ends at once: also as PID 1, where the default would not. */
+static void
+on_stop(int sig)
+{
+	struct http_server *s = atomic_load(&signalled);
+
+	if (s == NULL || atomic_fetch_add(&signals, 1) > 0)
+		_exit(128 + sig);
+	http_server_drain(s);
+}
+
+static void
+on_dump(int sig)
+{
+	struct http_server *s = atomic_load(&signalled);
+
+	(void)sig;
+	if (s != NULL) {
+		atomic_store(&s->dump_wanted, true);
+		loop_wake(s);
+	}
+}
+
+static const struct {
+	int sig;
+	void (*handler)(int);
+} actions[] = {{SIGTERM, on_stop}, {SIGINT, on_stop}, {SIGQUIT, on_dump}, {SIGPIPE, SIG_IGN}};
+
+#define ACTIONS (sizeof(actions) / sizeof(actions[0]))
+
+static int
+run_with_signals(struct http_server *s)
+{
+	struct sigaction old[ACTIONS];
+	int err;
+
+	atomic_store(&signals, 0);
+	for (size_t i = 0; i < ACTIONS; i++) {
+		struct sigaction act = {.sa_handler = actions[i].handler, .sa_flags = SA_RESTART};
+
+		sigaction(actions[i].sig, &act, &old[i]);
+	}
+	err = http_server_start(s);
+	if (err == 0)
+		err = http_server_wait(s);
+	/* Ending the ordinary way would take memory and locks from under those who still run. */
+	if (err == -EBUSY)
+		_exit(EXIT_FAILURE);
+	for (size_t i = 0; i < ACTIONS; i++)
+		sigaction(actions[i].sig, &old[i], NULL);
+	return err;
+}
+
+int
+http_server_run(struct http_server *s)
+{
+	struct http_server *none = NULL;
+	int err;
+
+	if (s == NULL) {
+		log_line(LOG_ERR, "cannot serve: out of memory");
+		return EXIT_FAILURE;
+	}
+	if (!atomic_compare_exchange_strong(&signalled, &none, s)) {
+		log_line(
+		    LOG_ERR, "cannot serve: http_server_run is running; use http_server_start");
+		return EXIT_FAILURE;
+	}
+	err = run_with_signals(s);
+	atomic_store(&signalled, NULL);
+	return err == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -10,14 +10,19 @@
 
 #include "server/internal.h"
 
-#define ROW(field, min, max, def, text)                                            \
-	{                                                                          \
-#field, min, max, def, offsetof(struct http_settings, field), text \
+static const char *const concurrency_words[] = {"preemptive", "serial", NULL};
+
+#define ROW(field, min, max, def, text) WORDS(field, min, max, def, NULL, text)
+#define WORDS(field, min, max, def, words, text)                                          \
+	{                                                                                 \
+#field, min, max, def, offsetof(struct http_settings, field), words, text \
 	}
 
 const struct http_setting http_settings_table[] = {
     ROW(backlog, 1, 65535, 4096, "length of the accept queue of a socket that the server opens"),
     ROW(body_max_bytes, 0, INT64_C(1) << 40, 1 << 20, "largest content of a request; beyond: 413"),
+    WORDS(concurrency, 0, 1, CONCURRENCY_PREEMPTIVE, concurrency_words,
+	"whether handlers run at the same time, or one after the other"),
     ROW(connections_max, 1, 1000000, 32768,
 	"open connections; beyond, the one idle for longest makes room"),
     ROW(drain_timeout_ms, 0, 86400000, 30000, "time for requests in flight when draining"),
@@ -27,9 +32,38 @@ const struct http_setting http_settings_table[] = {
     ROW(idle_timeout_ms, 1000, 86400000, 75000,
 	"silence after which a connection is closed, idle or in the middle of a request"),
     ROW(lame_duck_ms, 0, 3600000, 0, "time between the call to drain and the end of accepting"),
+    ROW(queue_max, 0, 1000000, 8192, "requests that may wait for a thread; beyond: 503"),
+    ROW(stack_bytes, 65536, INT64_C(1) << 30, 1 << 20, "stack of each thread that runs handlers"),
+    ROW(takeover_after_us, 100, 10000000, 1000,
+	"time after which a handler no longer keeps the loop waiting"),
+    ROW(threads_max, 4, 100000, 2048, "threads that run handlers"),
+    ROW(worker_nice, 0, 19, 10,
+	"nice value of handlers that take long, so that they give way to the loop"),
 };
 
 const size_t http_settings_count = sizeof(http_settings_table) / sizeof(http_settings_table[0]);
+
+/* A word's number, or a decimal number. */
+static int
+parse_value(const struct http_setting *row, const char *value, int64_t *out)
+{
+	char *end;
+	long long n;
+
+	for (int i = 0; row->words != NULL && row->words[i] != NULL; i++)
+		if (strcmp(row->words[i], value) == 0) {
+			*out = i;
+			return 0;
+		}
+	errno = 0;
+	n = strtoll(value, &end, 10);
+	if (row->words != NULL || !isdigit((unsigned char)value[0]) || *end != '\0')
+		return -EINVAL;
+	if (errno != 0 || n < row->min || n > row->max)
+		return -ERANGE;
+	*out = n;
+	return 0;
+}
 
 static int64_t *
 field_of(struct http_settings *set, const struct http_setting *row)
@@ -47,23 +81,21 @@ settings_defaults(struct http_settings *set)
 int
 settings_set(struct http_settings *set, const char *name, const char *value)
 {
-	for (size_t i = 0; i < http_settings_count; i++) {
-		const struct http_setting *row = &http_settings_table[i];
-		char *end;
-		long long n;
-
-		if (strcmp(row->name, name) != 0)
-			continue;
-		errno = 0;
-		n = strtoll(value, &end, 10);
-		if (!isdigit((unsigned char)value[0]) || *end != '\0')
-			return -EINVAL;
-		if (errno != 0 || n < row->min || n > row->max)
-			return -ERANGE;
-		*field_of(set, row) = n;
-		return 0;
-	}
+	for (size_t i = 0; i < http_settings_count; i++)
+		if (strcmp(http_settings_table[i].name, name) == 0)
+			return parse_value(
+			    &http_settings_table[i], value, field_of(set, &http_settings_table[i]));
 	return -ENOENT;
+}
+
+static char *
+complaint(TALLOC_CTX *mem, const struct http_setting *row, const char *name, const char *value)
+{
+	if (row->words != NULL)
+		return talloc_asprintf(
+		    mem, "%s=%s: expected %s or %s", name, value, row->words[0], row->words[1]);
+	return talloc_asprintf(mem, "%s=%s: expected a number from %lld to %lld", name, value,
+	    (long long)row->min, (long long)row->max);
 }
 
 int
@@ -81,10 +113,7 @@ settings_from_environment(struct http_settings *set, TALLOC_CTX *mem, char **cul
 		value = getenv(name);
 		err = value == NULL ? 0 : settings_set(set, http_settings_table[i].name, value);
 		if (err != 0) {
-			*culprit =
-			    talloc_asprintf(mem, "%s=%s: expected a number from %lld to %lld", name,
-				value, (long long)http_settings_table[i].min,
-				(long long)http_settings_table[i].max);
+			*culprit = complaint(mem, &http_settings_table[i], name, value);
 			talloc_free(name);
 			return err;
 		}

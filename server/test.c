@@ -102,6 +102,7 @@ http_test_serve(struct http_server *s, const struct ctx *ctx, struct http_reques
     const struct http_response **res)
 {
 	response_init(&req->res, req);
+	dispatch_route(s, req);
 	dispatch_run(s, ctx, req);
 	*res = &req->res;
 	return req->res.status;

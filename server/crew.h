@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT */
+/* The crew of threads, shared by crew.c and the monitor that watches the leader. */
+#ifndef BATON_SERVER_CREW_H
+#define BATON_SERVER_CREW_H
+
+#include <semaphore.h>
+
+#include "server/internal.h"
+
+struct crew {
+	struct http_server *server;
+	pthread_attr_t attr; /* of every thread: detached, stack_bytes */
+	int threads_max;
+	atomic_int threads; /* that exist, the monitor not counted */
+	atomic_int made;    /* ever */
+	sem_t gone;         /* posted by each as it ends */
+	sem_t led;          /* posted when there is no leader any more */
+	atomic_bool over;   /* everybody ends */
+	atomic_bool complained;
+
+	/*
+	 * The lead: odd while the leader runs a handler itself, and another number each time.
+	 * Whoever changes it from odd to even by compare-and-exchange is, or names, the leader.
+	 */
+	_Atomic uint64_t lead;
+	pid_t leader;      /* the leader's; 0 before the first */
+	atomic_int spares; /* parked threads that can lead */
+	sem_t spare;
+
+	/* Work handed out: written by the leader at head, read by workers at tail. */
+	_Atomic(struct http_request *) *ring;
+	size_t ring_size; /* a power of 2 */
+	size_t head;
+	atomic_size_t tail;
+	sem_t work;       /* how much there is */
+	atomic_int slack; /* workers idle or in the making, less work not taken yet */
+	atomic_bool growing;
+	_Atomic(struct http_request *) done; /* what has come back */
+
+	atomic_bool monitor_asleep;
+	sem_t monitor_sem;
+	pthread_t monitor;
+	bool monitored;
+};
+
+int crew_spare(struct crew *c);
+bool crew_take_over(struct crew *c, uint64_t seen);
+void crew_retry(struct crew *c);
+
+/* False with BATON_DEBUG=1 or under a tracer: a breakpoint is no emergency. */
+bool monitor_wanted(void);
+int monitor_start(struct crew *c);
+void monitor_stop(struct crew *c);
+void monitor_wake(struct crew *c);
+
+#endif

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The monitor sees to it that a handler that takes long does not keep the loop waiting. While
+ * the leader works it looks every takeover_after_us whether the same handler is still running;
+ * when nothing has happened for a while it sleeps until it is woken, so that an idle server
+ * makes no wake-ups and a busy one pays nothing for a request.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "server/crew.h"
+
+/* Looks without news before it sleeps: waking it costs the leader a system call. */
+#define QUIET_LOOKS 50
+
+bool
+monitor_wanted(void)
+{
+	const char *debug = getenv("BATON_DEBUG");
+	char line[128];
+	int tracer = 0;
+	FILE *f;
+
+	if (debug != NULL)
+		return strcmp(debug, "1") != 0;
+	f = fopen("/proc/self/status", "re");
+	while (f != NULL && fgets(line, sizeof(line), f) != NULL)
+		if (sscanf(line, "TracerPid: %d", &tracer) == 1)
+			break;
+	if (f != NULL)
+		fclose(f);
+	return tracer == 0;
+}
+
+void
+monitor_wake(struct crew *c)
+{
+	if (atomic_exchange(&c->monitor_asleep, false))
+		sem_post(&c->monitor_sem);
+}
+
+/* Everything is quiet: sleeps until the leader or the end wakes it. */
+static void
+sleep_until_woken(struct crew *c, uint64_t seen)
+{
+	atomic_store(&c->monitor_asleep, true);
+	if (atomic_load(&c->lead) != seen || atomic_load(&c->slack) < 0 || atomic_load(&c->over)) {
+		/* Something began in between; who saw us asleep has posted or will. */
+		if (atomic_exchange(&c->monitor_asleep, false))
+			return;
+	}
+	while (sem_wait(&c->monitor_sem) != 0 && errno == EINTR)
+		;
+}
+
+static void *
+run_monitor(void *arg)
+{
+	struct crew *c = arg;
+	int64_t us = c->server->set.takeover_after_us;
+	const struct timespec tick = {.tv_sec = us / 1000000, .tv_nsec = us % 1000000 * 1000};
+	uint64_t last = 0;
+	int quiet = 0;
+
+	pthread_setname_np(pthread_self(), "baton/monitor");
+	while (!atomic_load(&c->over)) {
+		uint64_t now;
+
+		clock_nanosleep(CLOCK_MONOTONIC, 0, &tick, NULL);
+		now = atomic_load(&c->lead);
+		if (atomic_load(&c->slack) < 0)
+			crew_retry(c);
+		else if (now != last)
+			quiet = 0;
+		else if ((now & 1) == 0 && ++quiet >= QUIET_LOOKS)
+			sleep_until_woken(c, now);
+		/* A spare is made before it is needed, and at normal priority: here. */
+		if (atomic_load(&c->spares) == 0 && crew_spare(c) != 0)
+			continue;
+		if (now == last && (now & 1) != 0)
+			crew_take_over(c, now);
+		last = now;
+	}
+	return NULL;
+}
+
+int
+monitor_start(struct crew *c)
+{
+	int err = -pthread_create(&c->monitor, NULL, run_monitor, c);
+
+	c->monitored = err == 0;
+	return err;
+}
+
+void
+monitor_stop(struct crew *c)
+{
+	if (!c->monitored)
+		return;
+	monitor_wake(c);
+	pthread_join(c->monitor, NULL);
+	c->monitored = false;
+}

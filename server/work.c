@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Which thread runs a request. The leader runs it itself, which costs no thread switch, unless
+ * its route is known to block: then a worker does. A route counts as blocking from its first
+ * takeover until it has shown otherwise. No route may hold more than three quarters of the
+ * threads; what is beyond waits, and beyond queue_max is refused with 503.
+ */
+#include <errno.h>
+#include <syslog.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "server/internal.h"
+
+/* Quick runs on end after which a route is no longer thought to block. */
+#define QUICK_RUNS 64
+
+struct load *
+load_new(TALLOC_CTX *mem, const char *pattern)
+{
+	struct load *load = talloc_zero(mem, struct load);
+
+	if (load == NULL)
+		return NULL;
+	load->pattern = pattern;
+	STAILQ_INIT(&load->waiting);
+	return load;
+}
+
+void
+work_ready(struct http_server *s, struct http_request *req)
+{
+	request_ref(req); /* for whoever runs it */
+	dispatch_route(s, req);
+	req->load = req->match.route != NULL ? req->match.route->load : s->unrouted;
+	req->started_ms = s->now_ms;
+	req->ctx = ctx_with_cancel(req, ctx_background());
+	STAILQ_INSERT_TAIL(&s->ready, req, queued);
+}
+
+static bool
+is_serial(const struct http_server *s)
+{
+	return s->set.concurrency == CONCURRENCY_SERIAL;
+}
+
+/* ---- Outside the leader ---------------------------------------------------------------------- */
+
+static bool
+may_go_away(const struct http_server *s, const struct load *load)
+{
+	unsigned size = crew_size(s->crew);
+
+	if (is_serial(s))
+		return s->away_n == 0;
+	return s->away_n < size && load->away < size - size / 4;
+}
+
+static void
+note_away(struct http_server *s, struct http_request *req)
+{
+	TAILQ_INSERT_TAIL(&s->away, req, away);
+	s->away_n++;
+	req->load->away++;
+}
+
+static void
+note_back(struct http_server *s, struct http_request *req)
+{
+	TAILQ_REMOVE(&s->away, req, away);
+	s->away_n--;
+	req->load->away--;
+}
+
+static void
+send_away(struct http_server *s, struct http_request *req)
+{
+	note_away(s, req);
+	req->ran_us = 0;
+	atomic_store(&req->phase, REQUEST_RUNNING);
+	crew_give(s->crew, req);
+}
+
+/* The leader answers in the handler's place. */
+static void
+refuse(struct http_request *req)
+{
+	dispatch_error(req, 503, "too many requests are waiting");
+	http_response_header(&req->res, "Retry-After", "1");
+	atomic_store(&req->phase, REQUEST_DONE);
+	parser_resume(req);
+	request_unref(req);
+}
+
+static void
+wait_for_turn(struct http_server *s, struct http_request *req)
+{
+	struct load *load = req->load;
+
+	if (s->waiting_n >= (unsigned)s->set.queue_max) {
+		refuse(req);
+		return;
+	}
+	STAILQ_INSERT_TAIL(&load->waiting, req, queued);
+	s->waiting_n++;
+	if (!load->listed)
+		TAILQ_INSERT_TAIL(&s->waiting, load, entry);
+	load->listed = true;
+}
+
+/* Threads have become free: one request of each route in turn. */
+static void
+send_waiting(struct http_server *s)
+{
+	struct load *load, *next;
+	bool sent = true;
+
+	while (sent) {
+		sent = false;
+		for (load = TAILQ_FIRST(&s->waiting); load != NULL; load = next) {
+			struct http_request *req = STAILQ_FIRST(&load->waiting);
+
+			next = TAILQ_NEXT(load, entry);
+			if (!may_go_away(s, load))
+				continue;
+			STAILQ_REMOVE_HEAD(&load->waiting, queued);
+			s->waiting_n--;
+			if (STAILQ_EMPTY(&load->waiting)) {
+				TAILQ_REMOVE(&s->waiting, load, entry);
+				load->listed = false;
+			}
+			send_away(s, req);
+			sent = true;
+		}
+	}
+}
+
+static int64_t
+now_us(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+}
+
+static void
+run(const struct http_server *s, struct http_request *req)
+{
+	dispatch_run(s, req->ctx, req);
+	if (req->ctx != NULL)
+		ctx_cancel_cause(req->ctx, &http_handler_returned);
+}
+
+/* The answer is made, unless the leader has given one meanwhile. */
+static void
+done(struct http_request *req)
+{
+	enum request_phase running = REQUEST_RUNNING;
+
+	atomic_compare_exchange_strong(&req->phase, &running, REQUEST_DONE);
+}
+
+void
+work_in_worker(struct http_server *s, struct http_request *req)
+{
+	int64_t began = now_us();
+
+	atomic_store(&req->tid, gettid());
+	run(s, req);
+	req->ran_us = now_us() - began;
+	done(req);
+	crew_give_back(s->crew, req);
+}
+
+/* What a run tells about its route. */
+static void
+learn(const struct http_server *s, struct load *load, int64_t ran_us)
+{
+	if (ran_us < 0 || ran_us > s->set.takeover_after_us)
+		load->quick_runs = 0;
+	else if (++load->quick_runs >= QUICK_RUNS)
+		load->blocking = false;
+}
+
+void
+work_collect(struct http_server *s)
+{
+	struct http_request *req, *next;
+
+	for (req = crew_take_back(s->crew); req != NULL; req = next) {
+		next = req->next_done;
+		note_back(s, req);
+		learn(s, req->load, req->ran_us);
+		parser_resume(req);
+		request_unref(req);
+	}
+	send_waiting(s);
+}
+
+/* ---- In the leader --------------------------------------------------------------------------- */
+
+void
+work_taken_over(struct http_server *s)
+{
+	struct http_request *req = s->running;
+
+	s->running = NULL;
+	req->load->blocking = true;
+	req->load->quick_runs = 0;
+	note_away(s, req);
+}
+
+/* False if it was taken over: then nothing of the server's is touched any more. */
+static bool
+run_here(struct http_server *s, struct http_request *req)
+{
+	uint64_t begun;
+
+	s->running = req;
+	atomic_store(&req->tid, gettid());
+	atomic_store(&req->phase, REQUEST_RUNNING);
+	begun = crew_begin(s->crew);
+	run(s, req);
+	if (!crew_end(s->crew, begun)) {
+		req->ran_us = -1;
+		done(req);
+		crew_give_back(s->crew, req);
+		return false;
+	}
+	s->running = NULL;
+	atomic_store(&req->phase, REQUEST_DONE);
+	parser_resume(req);
+	request_unref(req);
+	return true;
+}
+
+enum work_result
+work_run(struct http_server *s)
+{
+	enum work_result did = WORK_NONE;
+	struct http_request *req;
+
+	while ((req = STAILQ_FIRST(&s->ready)) != NULL) {
+		if (is_serial(s) && s->away_n > 0)
+			break; /* one at a time: the others stay where they are */
+		STAILQ_REMOVE_HEAD(&s->ready, queued);
+		did = WORK_SOME;
+		if (req->conn == NULL) /* the client left before anybody had begun */
+			request_unref(req);
+		else if (!req->load->blocking)
+			did = run_here(s, req) ? WORK_SOME : WORK_LOST;
+		else if (may_go_away(s, req->load))
+			send_away(s, req);
+		else
+			wait_for_turn(s, req);
+		if (did == WORK_LOST)
+			break;
+	}
+	return did;
+}
+
+/* ---- Looking, and the end -------------------------------------------------------------------- */
+
+void
+work_cut(struct http_server *s)
+{
+	struct http_request *req;
+	struct load *load;
+
+	TAILQ_FOREACH(req, &s->away, away) {
+		if (req->ctx != NULL)
+			ctx_cancel_cause(req->ctx, &http_draining);
+		parser_resume(req);
+	}
+	STAILQ_FOREACH(req, &s->ready, queued)
+		parser_resume(req);
+	TAILQ_FOREACH(load, &s->waiting, entry)
+		STAILQ_FOREACH(req, &load->waiting, queued)
+			parser_resume(req);
+}
+
+void
+work_dump(const struct http_server *s)
+{
+	const struct http_request *req;
+
+	log_line(
+	    LOG_INFO, "running=%u waiting=%u connections=%zu", s->away_n, s->waiting_n, s->conns_n);
+	TAILQ_FOREACH(req, &s->away, away)
+		log_request(LOG_INFO, req, "route=%s target=%s age_ms=%lld thread=%d",
+		    req->load->pattern, req->target, (long long)(s->now_ms - req->started_ms),
+		    (int)atomic_load(&req->tid));
+}

@@ -162,8 +162,10 @@ ctx_after_stop(struct ctx_after *a)
 	prevented = a->stage == WAITING || a->stage == QUEUED;
 	if (a->stage == QUEUED)
 		dequeue(a);
-	if (prevented)
+	if (prevented) {
 		a->stage = OVER;
+		pthread_cond_broadcast(&workers.finished);
+	}
 	pthread_mutex_unlock(&workers.lock);
 	return prevented;
 }
@@ -174,8 +176,8 @@ ctx_after_wait(struct ctx_after *a)
 	if (a == NULL)
 		ctxi_misuse(__func__, "NULL");
 	pthread_mutex_lock(&workers.lock);
-	while (a->stage == RUNNING) {
-		if (pthread_equal(a->worker, pthread_self()))
+	while (a->stage == QUEUED || a->stage == RUNNING) {
+		if (a->stage == RUNNING && pthread_equal(a->worker, pthread_self()))
 			ctxi_misuse(__func__, "called by the function itself");
 		pthread_cond_wait(&workers.finished, &workers.lock);
 	}

@@ -85,7 +85,7 @@ unlink_watch(struct ctxi_node *up, struct ctx_watch *w)
 	if (w->prev != NULL)
 		w->prev->next = w->next;
 	else
-		atomic_store(&up->children, w->next);
+		atomic_store_explicit(&up->children, w->next, memory_order_release);
 }
 
 static uintptr_t
@@ -186,7 +186,8 @@ set_state(struct ctxi_node *node, uintptr_t state)
 {
 	uintptr_t alive = 0;
 
-	atomic_compare_exchange_strong(&node->state, &alive, state);
+	if (atomic_load_explicit(&node->state, memory_order_relaxed) == 0)
+		atomic_compare_exchange_strong(&node->state, &alive, state);
 }
 
 /*
@@ -198,9 +199,11 @@ static struct ctx_watch *
 settle(struct ctxi_node *node, struct ctx_watch *rest)
 {
 	uintptr_t state = atomic_load_explicit(&node->state, memory_order_relaxed);
-	struct ctx_watch *first = atomic_exchange(&node->children, NULL), *last = NULL;
-	int fd = atomic_load(&node->fd);
+	struct ctx_watch *first = atomic_load_explicit(&node->children, memory_order_relaxed);
+	struct ctx_watch *last = NULL;
+	int fd = atomic_load_explicit(&node->fd, memory_order_relaxed);
 
+	atomic_store_explicit(&node->children, NULL, memory_order_release);
 	for (struct ctx_watch *w = first; w != NULL; w = w->next) {
 		struct ctxi_link *link = ctxi_container(w, struct ctxi_link, watch);
 

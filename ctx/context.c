@@ -74,21 +74,26 @@ ctx_with_value_(
 	return c;
 }
 
+/* Whether c holds a value of key, or is the last of its stretch of the chain. */
+static inline bool
+stop_at(const struct ctx *c, const struct ctx_key *key)
+{
+#ifdef CTX_DEBUG
+	ctxi_check(c, "ctx_value", "broken chain");
+#endif
+	return c->key == key || c->parent == NULL;
+}
+
 /* The nearest value of key. A foreign type that answers for values ends a stretch of the
- * chain (its parent is NULL there), so that the usual step is one comparison. */
+ * chain (its parent is NULL there), so that the usual step is two comparisons. */
 static bool
 find(const struct ctx *c, const struct ctx_key *key, const void **value)
 {
 	const struct ctxi_foreign *f;
 
 	for (;;) {
-		for (; c->key != key; c = c->parent) {
-#ifdef CTX_DEBUG
-			CTXI_CHECK(c);
-#endif
-			if (c->parent == NULL)
-				break;
-		}
+		while (!stop_at(c, key))
+			c = c->parent;
 		if (c->key == key) {
 			*value = c->value;
 			return true;

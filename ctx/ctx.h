@@ -39,6 +39,8 @@
 
 #ifdef __cplusplus
 extern "C" {
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wshadow" /* ctx_cause is a struct and a function */
 #endif
 #pragma GCC visibility push(default)
 
@@ -173,10 +175,10 @@ int ctx_done(const struct ctx *ctx);
  */
 struct ctx_after *
 ctx_after_func(TALLOC_CTX *mem, const struct ctx *ctx, void (*fn)(void *data), void *data);
-/* True if this call prevented fn's; false if fn has begun or was stopped before. */
+/* True if this has kept fn from being called; false if it has begun or was stopped before. */
 bool ctx_after_stop(struct ctx_after *after);
-/* Waits for fn to return if it has begun: after it, and a stop, data may be freed. Not from
- * within fn. */
+/* Waits for fn to return if it is due or has begun: after a stop and this, data may be freed.
+ * Not from within fn. */
 void ctx_after_wait(struct ctx_after *after);
 
 /* ---- Outliving --------------------------------------------------------------------- */
@@ -245,20 +247,23 @@ bool ctx_has_(const struct ctx *ctx, const struct ctx_key *key);
 
 #pragma GCC visibility pop
 #ifdef __cplusplus
+#pragma GCC diagnostic pop
 } /* extern "C" */
-template <class K, class V>
+template <class K>
 inline const void *
-ctx_typed_(const K *key, V v)
+ctx_typed_(const K *, decltype(K::type_) v)
 {
-	decltype(key->type_) typed = v;
-	(void)key;
-	return typed;
+	return v;
 }
 #define CTX_PTR_(keyp)      decltype((keyp)->type_)
 #define CTX_TYPED_(keyp, v) ctx_typed_((keyp), (v))
 #else
-#define CTX_PTR_(keyp)      __typeof__(*(keyp)->type_) *
-#define CTX_TYPED_(keyp, v) _Generic(1 ? (keyp)->type_ : (v), CTX_PTR_(keyp) : (v))
+#define CTX_PTR_(keyp) __typeof__(*(keyp)->type_) *
+/* v must be a pointer (the outer one), and of the key's type or NULL (the inner one). */
+#define CTX_TYPED_(keyp, v)                                         \
+	_Generic((__typeof__(*(v)) *)0, default                     \
+		 : _Generic(1 ? (keyp)->type_ : (v), CTX_PTR_(keyp) \
+			    : (v)))
 #endif
 
 #endif

@@ -65,18 +65,23 @@ ctx_with_cancel(TALLOC_CTX *mem, const struct ctx *parent)
 	return n == NULL ? NULL : &n->ctx;
 }
 
-void
-ctx_cancel_cause(struct ctx *ctx, const struct ctx_cause *cause)
+static void
+cancel(struct ctx *ctx, const struct ctx_cause *cause, const char *function)
 {
-	CTXI_CHECK(ctx);
+	ctxi_check(ctx, function, "NULL context");
 	if (ctx->canceler != ctx || ctx->kind == CTX_FOREIGN)
-		ctxi_misuse(__func__, "not made by ctx_with_cancel() or its kin");
+		ctxi_misuse(function, "not made by ctx_with_cancel() or its kin");
 	ctxi_end(ctxi_node(ctx), ctxi_pack(-ECANCELED, cause));
 }
 
 void
 ctx_cancel(struct ctx *ctx)
 {
-	CTXI_CHECK(ctx);
-	ctx_cancel_cause(ctx, NULL);
+	cancel(ctx, NULL, __func__);
+}
+
+void
+ctx_cancel_cause(struct ctx *ctx, const struct ctx_cause *cause)
+{
+	cancel(ctx, cause, __func__);
 }

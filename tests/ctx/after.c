@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: MIT */
+/* Functions that run after an end: AfterFunc… in Go's src/context, and what freeing does. */
+#include "tests/ctx/support.h"
+
+static void
+after_func_called_after_cancel(void **state)
+{
+	struct ctx *c = ctx_with_cancel(*state, ctx_background());
+	struct event called = EVENT;
+	struct ctx_after *a = ctx_after_func(*state, c, event_raise, &called);
+
+	assert_int_equal(event_count(&called), 0);
+	ctx_cancel(c);
+	event_wait(&called, 1);
+	assert_false(ctx_after_stop(a));
+	ctx_after_wait(a);
+	assert_int_equal(event_count(&called), 1);
+}
+
+static void
+after_func_called_after_timeout(void **state)
+{
+	struct ctx *c = ctx_with_timeout(*state, ctx_background(), 1);
+	struct event called = EVENT;
+	struct ctx_after *a = ctx_after_func(*state, c, event_raise, &called);
+
+	event_wait(&called, 1);
+	ctx_after_wait(a);
+	assert_int_equal(ctx_err(c), -ETIMEDOUT);
+}
+
+static void
+after_func_called_immediately(void **state)
+{
+	struct ctx *c = ctx_with_cancel(*state, ctx_background());
+	struct event called = EVENT;
+	struct ctx_after *a;
+
+	ctx_cancel(c);
+	a = ctx_after_func(*state, c, event_raise, &called);
+	event_wait(&called, 1);
+	ctx_after_wait(a);
+}
+
+static void
+after_func_not_called_after_stop(void **state)
+{
+	struct ctx *c = ctx_with_cancel(*state, ctx_background());
+	struct event never = EVENT, others = EVENT;
+	struct ctx_after *around[2], *a;
+
+	around[0] = ctx_after_func(*state, c, event_raise, &others);
+	a = ctx_after_func(*state, c, event_raise, &never);
+	around[1] = ctx_after_func(*state, c, event_raise, &others);
+	assert_true(ctx_after_stop(a));
+	ctx_cancel(c);
+	event_wait(&others, 2); /* so a, registered between them, would have begun */
+	ctx_after_wait(a);
+	assert_int_equal(event_count(&never), 0);
+	assert_false(ctx_after_stop(a));
+	ctx_after_wait(around[0]);
+	ctx_after_wait(around[1]);
+}
+
+static void
+wait_for_go(void *go)
+{
+	event_wait(go, 1);
+}
+
+static void
+after_func_called_asynchronously(void **state)
+{
+	struct ctx *c = ctx_with_cancel(*state, ctx_background());
+	struct event go = EVENT;
+	struct ctx_after *a = ctx_after_func(*state, c, wait_for_go, &go);
+
+	ctx_cancel(c); /* does not wait for the function, which waits for what comes now */
+	event_raise(&go);
+	ctx_after_wait(a);
+	assert_false(ctx_after_stop(a));
+}
+
+/* Functions that block hold up neither each other nor deadlines. */
+static void
+after_funcs_run_beside_each_other(void **state)
+{
+	enum { N = 20 };
+	struct ctx *c = ctx_with_cancel(*state, ctx_background());
+	struct event go = EVENT, last = EVENT;
+	struct ctx_after *a[N], *b;
+
+	for (int i = 0; i < N; i++)
+		a[i] = ctx_after_func(*state, c, wait_for_go, &go);
+	ctx_cancel(c);
+	b = ctx_after_func(
+	    *state, ctx_with_timeout(*state, ctx_background(), 1), event_raise, &last);
+	event_wait(&last, 1);
+	event_raise(&go);
+	for (int i = 0; i < N; i++)
+		ctx_after_wait(a[i]);
+	ctx_after_wait(b);
+}
+
+/* More than there may be workers: the rest waits its turn. */
+static void
+more_functions_than_workers(void **state)
+{
+	enum { N = 300 };
+	struct ctx *c = ctx_with_cancel(*state, ctx_background());
+	struct event called = EVENT;
+	TALLOC_CTX *mem = talloc_new(*state);
+
+	for (int i = 0; i < N; i++)
+		ctx_after_func(mem, c, event_raise, &called);
+	ctx_cancel(c);
+	event_wait(&called, N);
+	talloc_free(mem);
+	assert_int_equal(event_count(&called), N);
+}
+
+static void
+freeing_stops_it(void **state)
+{
+	struct ctx *c = ctx_with_cancel(*state, ctx_background());
+	struct event never = EVENT, other = EVENT;
+	struct ctx_after *a = ctx_after_func(*state, c, event_raise, &never), *b;
+
+	talloc_free(a);
+	b = ctx_after_func(*state, c, event_raise, &other);
+	ctx_cancel(c);
+	event_wait(&other, 1);
+	ctx_after_wait(b);
+	assert_int_equal(event_count(&never), 0);
+}
+
+struct gate {
+	struct event begun, go, over;
+};
+
+static void
+pass(void *gate)
+{
+	struct gate *g = gate;
+
+	event_raise(&g->begun);
+	event_wait(&g->go, 1);
+	event_raise(&g->over);
+}
+
+/* Freeing does not wait for a call that has begun, and the call does not mind. */
+static void
+freeing_while_it_runs(void **state)
+{
+	struct ctx *c = ctx_with_cancel(*state, ctx_background());
+	struct gate g = {EVENT, EVENT, EVENT};
+	struct ctx_after *a = ctx_after_func(*state, c, pass, &g);
+
+	ctx_cancel(c);
+	event_wait(&g.begun, 1);
+	assert_false(ctx_after_stop(a));
+	talloc_free(a);
+	event_raise(&g.go);
+	event_wait(&g.over, 1);
+}
+
+/* Freeing a context is its end. */
+static void
+called_after_free(void **state)
+{
+	struct ctx *c = ctx_with_cancel(*state, ctx_background());
+	struct event called = EVENT;
+	struct ctx_after *a = ctx_after_func(*state, c, event_raise, &called);
+
+	talloc_free(c);
+	event_wait(&called, 1);
+	ctx_after_wait(a);
+}
+
+static void
+never_called_for_background(void **state)
+{
+	struct event never = EVENT;
+	struct ctx_after *a = ctx_after_func(*state, ctx_background(), event_raise, &never);
+
+	assert_true(ctx_after_stop(a));
+	assert_false(ctx_after_stop(a));
+	assert_int_equal(event_count(&never), 0);
+}
+
+static int
+setup(void **state)
+{
+	*state = talloc_new(NULL);
+	return *state == NULL;
+}
+
+static int
+teardown(void **state)
+{
+	return talloc_free(*state);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test_setup_teardown(after_func_called_after_cancel, setup, teardown),
+	    cmocka_unit_test_setup_teardown(after_func_called_after_timeout, setup, teardown),
+	    cmocka_unit_test_setup_teardown(after_func_called_immediately, setup, teardown),
+	    cmocka_unit_test_setup_teardown(after_func_not_called_after_stop, setup, teardown),
+	    cmocka_unit_test_setup_teardown(after_func_called_asynchronously, setup, teardown),
+	    cmocka_unit_test_setup_teardown(after_funcs_run_beside_each_other, setup, teardown),
+	    cmocka_unit_test_setup_teardown(more_functions_than_workers, setup, teardown),
+	    cmocka_unit_test_setup_teardown(freeing_stops_it, setup, teardown),
+	    cmocka_unit_test_setup_teardown(freeing_while_it_runs, setup, teardown),
+	    cmocka_unit_test_setup_teardown(called_after_free, setup, teardown),
+	    cmocka_unit_test_setup_teardown(never_called_for_background, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Addresses as people write them. Host names are refused: looking one up could block the
+ * supervisor, and what it listens on would depend on the resolver's mood that day.
+ */
+#include "supervisor/address.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netdb.h>
+#include <stdio.h>
+#include <string.h>
+
+static int
+parse_port(const char *text, unsigned *port)
+{
+	unsigned n = 0;
+
+	if (*text == '\0')
+		return -EINVAL;
+	for (; *text != '\0'; text++) {
+		if (*text < '0' || *text > '9')
+			return -EINVAL;
+		n = n * 10 + (unsigned)(*text - '0');
+		if (n > 65535)
+			return -EINVAL;
+	}
+	*port = n;
+	return 0;
+}
+
+/* The text between brackets; getaddrinfo knows scopes (fe80::1%eth0) where inet_pton does not. */
+static int
+parse_v6(const char *host, struct address *a)
+{
+	const struct addrinfo hints = {
+	    .ai_family = AF_INET6, .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICHOST};
+	struct addrinfo *found = NULL;
+
+	if (getaddrinfo(host, NULL, &hints, &found) != 0)
+		return -EINVAL;
+	memcpy(&a->in6, found->ai_addr, sizeof(a->in6));
+	a->len = sizeof(a->in6);
+	freeaddrinfo(found);
+	return 0;
+}
+
+/* HOST is the part before the last colon, terminated; it may be empty. */
+static int
+parse_host(char *host, struct address *a, const char **why)
+{
+	size_t len = strlen(host);
+
+	if (len == 0) {
+		a->in6 = (struct sockaddr_in6){.sin6_family = AF_INET6, .sin6_addr = in6addr_any};
+		a->len = sizeof(a->in6);
+		a->any = true;
+		return 0;
+	}
+	if (host[0] == '[' && host[len - 1] == ']') {
+		host[len - 1] = '\0';
+		*why = "there is no IPv6 address between the brackets";
+		return parse_v6(host + 1, a);
+	}
+	if (strchr(host, ':') != NULL) {
+		*why = "an IPv6 address needs brackets";
+		return -EINVAL;
+	}
+	a->in = (struct sockaddr_in){.sin_family = AF_INET};
+	a->len = sizeof(a->in);
+	*why = "names are not looked up, so the host must be an address";
+	return inet_pton(AF_INET, host, &a->in.sin_addr) == 1 ? 0 : -EINVAL;
+}
+
+int
+address_parse(const char *text, struct address *out, const char **why)
+{
+	struct address a = {.any = false};
+	const char *colon = strrchr(text, ':');
+	char host[128];
+	unsigned port;
+
+	if (colon == NULL || (text[0] == '[' && text[strlen(text) - 1] == ']')) {
+		*why = "the port is missing";
+		return -EINVAL;
+	}
+	if ((size_t)(colon - text) >= sizeof(host)) {
+		*why = "the host is too long";
+		return -EINVAL;
+	}
+	if (parse_port(colon + 1, &port) < 0) {
+		*why = "the port is not a number from 0 to 65535";
+		return -EINVAL;
+	}
+	memcpy(host, text, (size_t)(colon - text));
+	host[colon - text] = '\0';
+	if (parse_host(host, &a, why) < 0)
+		return -EINVAL;
+	address_set_port(&a, port);
+	*out = a;
+	return 0;
+}
+
+unsigned
+address_port(const struct address *a)
+{
+	return ntohs(a->sa.sa_family == AF_INET6 ? a->in6.sin6_port : a->in.sin_port);
+}
+
+void
+address_set_port(struct address *a, unsigned port)
+{
+	if (a->sa.sa_family == AF_INET6)
+		a->in6.sin6_port = htons((uint16_t)port);
+	else
+		a->in.sin_port = htons((uint16_t)port);
+}
+
+bool
+address_equal(const struct address *a, const struct address *b)
+{
+	if (a->sa.sa_family != b->sa.sa_family || address_port(a) != address_port(b) ||
+	    address_port(a) == 0)
+		return false;
+	if (a->sa.sa_family == AF_INET)
+		return a->in.sin_addr.s_addr == b->in.sin_addr.s_addr;
+	return memcmp(&a->in6.sin6_addr, &b->in6.sin6_addr, sizeof(a->in6.sin6_addr)) == 0 &&
+	       a->in6.sin6_scope_id == b->in6.sin6_scope_id;
+}
+
+char *
+address_text(TALLOC_CTX *mem, const struct address *a)
+{
+	char host[NI_MAXHOST];
+
+	if (a->any)
+		return talloc_asprintf(mem, ":%u", address_port(a));
+	if (getnameinfo(&a->sa, a->len, host, sizeof(host), NULL, 0, NI_NUMERICHOST) != 0)
+		return talloc_strdup(mem, "?");
+	return talloc_asprintf(
+	    mem, a->sa.sa_family == AF_INET6 ? "[%s]:%u" : "%s:%u", host, address_port(a));
+}
+
+char *
+address_url(TALLOC_CTX *mem, const struct address *a)
+{
+	struct address b = *a;
+	char *text, *url;
+
+	if (a->any || (a->sa.sa_family == AF_INET && a->in.sin_addr.s_addr == INADDR_ANY))
+		return talloc_asprintf(mem, "http://127.0.0.1:%u", address_port(a));
+	if (a->sa.sa_family == AF_INET6 && IN6_IS_ADDR_UNSPECIFIED(&a->in6.sin6_addr))
+		b.in6.sin6_addr = in6addr_loopback;
+	text = address_text(mem, &b);
+	url = talloc_asprintf(mem, "http://%s", text);
+	talloc_free(text);
+	return url;
+}

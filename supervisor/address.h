@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT */
+/* Addresses to listen on, as people write them: 127.0.0.1:8080, [::1]:8080, :8080. */
+#ifndef SUPERVISOR_ADDRESS_H
+#define SUPERVISOR_ADDRESS_H
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <talloc.h>
+
+/* The forms that address_parse takes; error messages and the manual say it in these words. */
+#define ADDRESS_FORMS "IPV4:PORT, [IPV6]:PORT or :PORT"
+
+struct address {
+	union {
+		struct sockaddr sa;
+		struct sockaddr_in in;
+		struct sockaddr_in6 in6;
+	};
+	socklen_t len;
+	bool any; /* was written ":port": both families, if the kernel has both */
+};
+
+/* Reads TEXT. Returns 0, or -EINVAL with *WHY saying what is wrong with it (static text). */
+int address_parse(const char *text, struct address *out, const char **why);
+
+unsigned address_port(const struct address *a);
+void address_set_port(struct address *a, unsigned port);
+
+/* Same family, host and port. Ports of 0 (the kernel chooses) are never the same. */
+bool address_equal(const struct address *a, const struct address *b);
+
+/* "127.0.0.1:8080", as address_parse would read it. */
+char *address_text(TALLOC_CTX *mem, const struct address *a);
+
+/* "http://127.0.0.1:8080"; a wildcard becomes the loopback address, so that it can be tried. */
+char *address_url(TALLOC_CTX *mem, const struct address *a);
+
+#endif

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: MIT */
+/* Bytes → lines, and the ring that keeps the last of them. */
+#include "supervisor/lines.h"
+
+#include <string.h>
+
+struct lines {
+	lines_fn *fn;
+	void *data;
+	size_t max, used;
+	char *buf; /* max bytes; the part of the current line that was not given out yet */
+};
+
+struct tail {
+	unsigned size, first, used;
+	size_t line_max;
+	char *text; /* size * (line_max + 1) bytes */
+};
+
+struct lines *
+lines_new(TALLOC_CTX *mem, size_t max, lines_fn *fn, void *data)
+{
+	struct lines *l = talloc(mem, struct lines);
+
+	if (l == NULL)
+		return NULL;
+	*l = (struct lines){.fn = fn, .data = data, .max = max};
+	l->buf = talloc_size(l, max);
+	if (l->buf == NULL)
+		TALLOC_FREE(l);
+	return l;
+}
+
+void
+lines_feed(struct lines *l, const char *bytes, size_t n)
+{
+	while (n > 0) {
+		const char *end = memchr(bytes, '\n', n);
+		size_t part = end == NULL ? n : (size_t)(end - bytes);
+
+		if (l->used + part > l->max) {
+			/* Give out a full buffer; at least one byte of the line still follows. */
+			size_t fits = l->max - l->used;
+
+			memcpy(l->buf + l->used, bytes, fits);
+			l->used = 0;
+			l->fn(l->buf, l->max, true, l->data);
+			bytes += fits;
+			n -= fits;
+			continue;
+		}
+		memcpy(l->buf + l->used, bytes, part);
+		l->used += part;
+		if (end == NULL)
+			return;
+		l->fn(l->buf, l->used, false, l->data);
+		l->used = 0;
+		bytes += part + 1;
+		n -= part + 1;
+	}
+}
+
+void
+lines_flush(struct lines *l)
+{
+	if (l->used == 0)
+		return;
+	l->fn(l->buf, l->used, false, l->data);
+	l->used = 0;
+}
+
+struct tail *
+tail_new(TALLOC_CTX *mem, unsigned count, size_t line_max)
+{
+	struct tail *t = talloc(mem, struct tail);
+
+	if (t == NULL)
+		return NULL;
+	*t = (struct tail){.size = count, .line_max = line_max};
+	t->text = talloc_zero_size(t, count * (line_max + 1));
+	if (t->text == NULL)
+		TALLOC_FREE(t);
+	return t;
+}
+
+/* The length of the well-formed UTF-8 character at S (RFC 3629), 0 if there is none. */
+static size_t
+utf8_length(const unsigned char *s, size_t n)
+{
+	static const struct {
+		unsigned char first, last, low, high, len;
+	} rows[] = {
+	    {0xc2, 0xdf, 0x80, 0xbf, 2},
+	    {0xe0, 0xe0, 0xa0, 0xbf, 3},
+	    {0xe1, 0xec, 0x80, 0xbf, 3},
+	    {0xed, 0xed, 0x80, 0x9f, 3},
+	    {0xee, 0xef, 0x80, 0xbf, 3},
+	    {0xf0, 0xf0, 0x90, 0xbf, 4},
+	    {0xf1, 0xf3, 0x80, 0xbf, 4},
+	    {0xf4, 0xf4, 0x80, 0x8f, 4},
+	};
+
+	if (s[0] < 0x80)
+		return s[0] >= 0x20 && s[0] != 0x7f;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		if (s[0] < rows[i].first || s[0] > rows[i].last)
+			continue;
+		if (n < rows[i].len || s[1] < rows[i].low || s[1] > rows[i].high)
+			return 0;
+		for (size_t k = 2; k < rows[i].len; k++) {
+			if ((s[k] & 0xc0) != 0x80)
+				return 0;
+		}
+		/* U+0080–U+009F are control characters as well: terminals obey some. */
+		return s[0] == 0xc2 && s[1] < 0xa0 ? 0 : rows[i].len;
+	}
+	return 0;
+}
+
+void
+tail_add(struct tail *t, const char *line, size_t len)
+{
+	const unsigned char *s = (const unsigned char *)line;
+	unsigned slot = (t->first + t->used) % t->size;
+	char *to = t->text + slot * (t->line_max + 1);
+	size_t used = 0;
+
+	if (t->used < t->size)
+		t->used++;
+	else
+		t->first = (t->first + 1) % t->size;
+	while (len > 0) {
+		size_t n = utf8_length(s, len);
+		size_t take = n == 0 ? 1 : n;
+
+		if (used + take > t->line_max)
+			break;
+		if (n == 0)
+			to[used] = *s == '\t' ? ' ' : '?';
+		else
+			memcpy(to + used, s, n);
+		used += take;
+		s += take;
+		len -= take;
+	}
+	to[used] = '\0';
+}
+
+unsigned
+tail_count(const struct tail *t)
+{
+	return t->used;
+}
+
+const char *
+tail_line(const struct tail *t, unsigned i)
+{
+	return t->text + (t->first + i) % t->size * (t->line_max + 1);
+}

@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * sd_notify(3) messages. The receiving sockets have abstract names that the kernel chooses
+ * (autobind): no file to clean up, no name that another user could occupy beforehand.
+ */
+#include "supervisor/notify.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+struct notify {
+	int fd;
+	struct tevent_fd *fde;
+	char path[32];
+	uid_t uid;
+	pid_t pid;
+	notify_fn *fn;
+	void *data;
+	unsigned refused;
+};
+
+unsigned
+notify_parse(char *text, struct notify_message *out)
+{
+	struct notify_message m = {.ready = false};
+	unsigned known = 0;
+	char *save = NULL;
+
+	for (char *line = strtok_r(text, "\n", &save); line != NULL;
+	     line = strtok_r(NULL, "\n", &save)) {
+		known++;
+		if (strcmp(line, "READY=1") == 0)
+			m.ready = true;
+		else if (strcmp(line, "STOPPING=1") == 0)
+			m.stopping = true;
+		else if (strncmp(line, "STATUS=", 7) == 0)
+			m.status = line + 7;
+		else if (strncmp(line, "MAINPID=", 8) == 0)
+			m.main_pid = (pid_t)strtol(line + 8, NULL, 10);
+		else
+			known--;
+	}
+	*out = m;
+	return known;
+}
+
+/* Any descriptors that came along (FDSTORE=1, BARRIER=1) are closed: closing is what the
+ * sender of a barrier waits for, and nothing else is kept. Returns the sender. */
+static struct ucred
+take_ancillary(struct msghdr *mh)
+{
+	struct ucred who = {.pid = 0, .uid = (uid_t)-1, .gid = (gid_t)-1};
+
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(mh); c != NULL; c = CMSG_NXTHDR(mh, c)) {
+		if (c->cmsg_level != SOL_SOCKET)
+			continue;
+		if (c->cmsg_type == SCM_CREDENTIALS)
+			memcpy(&who, CMSG_DATA(c), sizeof(who));
+		if (c->cmsg_type != SCM_RIGHTS)
+			continue;
+		for (size_t i = 0; i < (c->cmsg_len - CMSG_LEN(0)) / sizeof(int); i++) {
+			int fd;
+
+			memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(int));
+			close(fd);
+		}
+	}
+	return who;
+}
+
+/* A sender that has ended and been reaped cannot be asked for its session; the socket's
+ * name was given to this generation alone, so its uid decides. */
+static bool
+may_speak(const struct notify *n, const struct ucred *who)
+{
+	pid_t session;
+
+	if (who->uid != n->uid && who->uid != 0)
+		return false;
+	if (who->pid == n->pid)
+		return true;
+	session = who->pid > 0 ? getsid(who->pid) : -1;
+	return session == n->pid || session < 0;
+}
+
+/* Returns false when nothing is left to read. */
+static bool
+receive(struct notify *n)
+{
+	char text[NOTIFY_MESSAGE_MAX_BYTES + 1];
+	union {
+		char space[CMSG_SPACE(sizeof(struct ucred)) + CMSG_SPACE(64 * sizeof(int))];
+		struct cmsghdr align;
+	} control;
+	struct iovec iov = {.iov_base = text, .iov_len = NOTIFY_MESSAGE_MAX_BYTES};
+	struct msghdr mh = {.msg_iov = &iov,
+	    .msg_iovlen = 1,
+	    .msg_control = &control,
+	    .msg_controllen = sizeof(control)};
+	ssize_t len = recvmsg(n->fd, &mh, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	struct notify_message m;
+	struct ucred who;
+
+	if (len < 0)
+		return errno == EINTR;
+	who = take_ancillary(&mh);
+	text[len] = '\0';
+	if ((mh.msg_flags & MSG_TRUNC) != 0 || !may_speak(n, &who))
+		n->refused++;
+	else if (notify_parse(text, &m) > 0)
+		n->fn(&m, n->data);
+	return true;
+}
+
+static void
+readable(struct tevent_context *ev, struct tevent_fd *fde, uint16_t flags, void *data)
+{
+	(void)ev;
+	(void)fde;
+	(void)flags;
+	receive(talloc_get_type_abort(data, struct notify));
+}
+
+static int
+notify_close(struct notify *n)
+{
+	TALLOC_FREE(n->fde);
+	close(n->fd);
+	return 0;
+}
+
+static int
+open_socket(struct notify *n)
+{
+	struct sockaddr_un un = {.sun_family = AF_UNIX};
+	socklen_t len = sizeof(un);
+	const int on = 1;
+
+	if (setsockopt(n->fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)) < 0 ||
+	    bind(n->fd, (struct sockaddr *)&un, sizeof(sa_family_t)) < 0 ||
+	    getsockname(n->fd, (struct sockaddr *)&un, &len) < 0)
+		return -errno;
+	len -= offsetof(struct sockaddr_un, sun_path) + 1;
+	if (len >= sizeof(n->path) - 1)
+		return -ENAMETOOLONG;
+	n->path[0] = '@';
+	memcpy(n->path + 1, un.sun_path + 1, len);
+	n->path[len + 1] = '\0';
+	return 0;
+}
+
+struct notify *
+notify_new(TALLOC_CTX *mem, struct tevent_context *ev, uid_t uid, notify_fn *fn, void *data)
+{
+	struct notify *n = talloc_zero(mem, struct notify);
+
+	if (n == NULL)
+		return NULL;
+	n->uid = uid;
+	n->fn = fn;
+	n->data = data;
+	n->fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (n->fd < 0) {
+		talloc_free(n);
+		return NULL;
+	}
+	talloc_set_destructor(n, notify_close);
+	if (open_socket(n) < 0) {
+		talloc_free(n);
+		return NULL;
+	}
+	n->fde = tevent_add_fd(ev, n, n->fd, TEVENT_FD_READ, readable, n);
+	if (n->fde == NULL)
+		TALLOC_FREE(n);
+	return n;
+}
+
+void
+notify_expect(struct notify *n, pid_t pid)
+{
+	n->pid = pid;
+}
+
+const char *
+notify_path(const struct notify *n)
+{
+	return n->path;
+}
+
+void
+notify_drain(struct notify *n)
+{
+	/* Bounded: a survivor of the process that still sends must not keep us here. */
+	for (int i = 0; i < 64 && receive(n); i++)
+		;
+}
+
+unsigned
+notify_refused(const struct notify *n)
+{
+	return n->refused;
+}
+
+void
+notify_send(const char *path, const char *text)
+{
+	struct sockaddr_un un = {.sun_family = AF_UNIX};
+	size_t len = path == NULL ? 0 : strlen(path);
+	int fd;
+
+	if (len == 0 || len > sizeof(un.sun_path) || (path[0] != '@' && path[0] != '/'))
+		return;
+	memcpy(un.sun_path, path, len);
+	if (path[0] == '@')
+		un.sun_path[0] = '\0';
+	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return;
+	/* Not waited for: a manager that does not read must not hold the instances up. */
+	sendto(fd, text, strlen(text), MSG_NOSIGNAL | MSG_DONTWAIT, (struct sockaddr *)&un,
+	    (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len));
+	close(fd);
+}

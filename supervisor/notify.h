@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT */
+/* Both ends of sd_notify(3): what instances tell baton, and what baton tells its own manager. */
+#ifndef SUPERVISOR_NOTIFY_H
+#define SUPERVISOR_NOTIFY_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+#include <talloc.h>
+#include <tevent.h>
+
+/* The longest message that is read; a longer one is cut by the kernel and refused. */
+#define NOTIFY_MESSAGE_MAX_BYTES 4096
+
+struct notify_message {
+	bool ready;         /* READY=1 */
+	bool stopping;      /* STOPPING=1 */
+	const char *status; /* STATUS=…; NULL if not given; points into the text parsed */
+	pid_t main_pid;     /* MAINPID=…; 0 if not given */
+};
+
+/* Takes "KEY=value" lines, cutting TEXT at its newlines. Keys that are not known are skipped,
+ * as the protocol demands. Returns how many keys were understood. */
+unsigned notify_parse(char *text, struct notify_message *out);
+
+struct notify;
+
+typedef void notify_fn(const struct notify_message *m, void *data);
+
+/*
+ * A receiving socket for one process (whose pid is told later, by notify_expect) and its
+ * session. A message counts only if the kernel says that it was sent by that process or a
+ * member of its session, under UID or as root; others are counted in notify_refused.
+ */
+struct notify *
+notify_new(TALLOC_CTX *mem, struct tevent_context *ev, uid_t uid, notify_fn *fn, void *data);
+void notify_expect(struct notify *n, pid_t pid);
+/* The value for NOTIFY_SOCKET. */
+const char *notify_path(const struct notify *n);
+/* Takes what has arrived and was not seen by the loop yet. */
+void notify_drain(struct notify *n);
+unsigned notify_refused(const struct notify *n);
+
+/* Sends TEXT to the socket PATH of baton's own manager; does nothing when PATH is NULL. */
+void notify_send(const char *path, const char *text);
+
+#endif

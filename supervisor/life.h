@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The life of one instance as a table of pure functions: state × event → next state and
+ * orders. No clock is read, no process touched here; instance.c carries the orders out.
+ *
+ * An instance holds at most two processes, in these roles:
+ *   CURRENT  the one that serves, or is to serve
+ *   NEXT     its successor, started and not ready yet
+ *   OLD      the one that was replaced, and drains
+ * NEXT and OLD never live at the same time: a replacement begins only when OLD is gone.
+ */
+#ifndef SUPERVISOR_LIFE_H
+#define SUPERVISOR_LIFE_H
+
+#include <stdint.h>
+
+enum life_state {
+	LIFE_DOWN,      /* nothing runs and nothing is planned */
+	LIFE_STARTING,  /* CURRENT was started and is not ready */
+	LIFE_LATE,      /* CURRENT missed the start deadline, was killed, has not ended */
+	LIFE_READY,     /* CURRENT serves */
+	LIFE_REPLACING, /* CURRENT serves, NEXT was started */
+	LIFE_ABORTING,  /* CURRENT serves, NEXT missed the deadline, was killed, has not ended */
+	LIFE_BACKOFF,   /* no CURRENT; it is started again when the time has come */
+	LIFE_STOPPING,  /* everything that lives was told to end */
+	LIFE_STATES
+};
+
+enum life_event {
+	LIFE_EV_START,       /* start, or start again */
+	LIFE_EV_READY,       /* CURRENT says that it is ready */
+	LIFE_EV_NEXT_READY,  /* NEXT says so */
+	LIFE_EV_EXIT,        /* CURRENT has ended, or could not be started */
+	LIFE_EV_NEXT_EXIT,   /* NEXT has */
+	LIFE_EV_OLD_EXIT,    /* OLD has */
+	LIFE_EV_TIMEOUT,     /* the deadline that was armed with LIFE_ARM has passed */
+	LIFE_EV_OLD_TIMEOUT, /* the one armed with LIFE_ARM_OLD has */
+	LIFE_EV_RESTART,     /* replace CURRENT by a successor */
+	LIFE_EV_STOP,        /* end in good order */
+	LIFE_EV_KILL,        /* end now */
+	LIFE_EVENTS
+};
+
+/* Which roles hold a process; also the operands of orders. */
+enum { LIFE_CURRENT = 1, LIFE_NEXT = 2, LIFE_OLD = 4 };
+
+/* Orders, in the order in which they are carried out. */
+enum {
+	LIFE_DISARM = 1 << 0,       /* the main timer */
+	LIFE_DISARM_OLD = 1 << 1,   /* OLD's timer */
+	LIFE_PROMOTE = 1 << 2,      /* CURRENT becomes OLD, NEXT becomes CURRENT */
+	LIFE_ADOPT = 1 << 3,        /* CURRENT is gone: NEXT becomes CURRENT */
+	LIFE_TERM_CURRENT = 1 << 4, /* ask to end: SIGTERM */
+	LIFE_TERM_NEXT = 1 << 5,
+	LIFE_TERM_OLD = 1 << 6,
+	LIFE_KILL_CURRENT = 1 << 7, /* SIGKILL, with all of its process group */
+	LIFE_KILL_NEXT = 1 << 8,
+	LIFE_KILL_OLD = 1 << 9,
+	LIFE_SPAWN_CURRENT = 1 << 10,
+	LIFE_SPAWN_NEXT = 1 << 11,
+	LIFE_ARM = 1 << 12,     /* the main timer, for wait_ms */
+	LIFE_ARM_OLD = 1 << 13, /* OLD's timer, for drain_timeout_ms */
+};
+#define LIFE_KILL_ALL (LIFE_KILL_CURRENT | LIFE_KILL_NEXT | LIFE_KILL_OLD)
+
+struct life_policy {
+	int64_t start_timeout_ms; /* spawn to READY=1 */
+	int64_t drain_timeout_ms; /* SIGTERM to SIGKILL */
+	int64_t backoff_first_ms; /* the wait after the second crash */
+	int64_t backoff_max_ms;   /* no wait is longer */
+	int64_t quiet_ms;         /* ready for so long: the next crash counts as the first */
+};
+
+struct life {
+	enum life_state state;
+	unsigned alive;   /* LIFE_CURRENT | LIFE_NEXT | LIFE_OLD */
+	unsigned crashes; /* ends without a quiet time between them */
+	int64_t ready_ms; /* when CURRENT became ready; -1: it has not */
+};
+
+struct life_step {
+	struct life life;
+	unsigned orders;
+	int64_t wait_ms; /* for LIFE_ARM */
+};
+
+/* A fresh instance: LIFE_DOWN. */
+struct life life_new(void);
+
+/* What EVENT makes of L at NOW_MS. An event that means nothing in a state changes nothing. */
+struct life_step
+life_step(struct life l, enum life_event event, const struct life_policy *policy, int64_t now_ms);
+
+/* The wait before the start that follows CRASHES crashes in a row: 0, first, 2 first, 4 first … */
+int64_t life_backoff_ms(unsigned crashes, const struct life_policy *policy);
+
+/* Lower-case words, for status and logs. */
+const char *life_state_name(enum life_state state);
+const char *life_event_name(enum life_event event);
+
+#endif

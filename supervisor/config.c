@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: MIT */
+/* Values into the configuration, and what is checked when all of them are known. */
+#include "supervisor/config.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/un.h>
+
+#include "supervisor/program.h"
+#include "supervisor/words.h"
+
+#define SERVICE_NAME_MAX 32
+
+struct config *
+config_new(TALLOC_CTX *mem, const char *file)
+{
+	struct config *c = talloc_zero(mem, struct config);
+
+	if (c != NULL && file != NULL) {
+		c->file = talloc_strdup(c, file);
+		if (c->file == NULL)
+			TALLOC_FREE(c);
+	}
+	return c;
+}
+
+void
+config_error(struct config *c, const char *format, ...)
+{
+	va_list ap;
+
+	if (c->nerrors++ >= CONFIG_ERRORS_MAX)
+		return;
+	va_start(ap, format);
+	c->errors[c->nerrors - 1] = talloc_vasprintf(c, format, ap);
+	va_end(ap);
+}
+
+/* Names go into LISTEN_FDNAMES (no colon), "hello.0" (no dot), and file names. */
+static bool
+good_name(const char *name)
+{
+	size_t len = strlen(name);
+
+	return len > 0 && len <= SERVICE_NAME_MAX &&
+	       strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") ==
+		   len;
+}
+
+struct service_config *
+config_service(struct config *c, const char *name, int line, bool create)
+{
+	struct service_config *s;
+
+	for (size_t i = 0; i < c->nservices; i++) {
+		if (strcmp(c->services[i]->name, name) == 0)
+			return c->services[i];
+	}
+	if (!create || !good_name(name))
+		return NULL;
+	c->services = talloc_realloc(c, c->services, struct service_config *, c->nservices + 1);
+	s = talloc_zero(c->services, struct service_config);
+	s->name = talloc_strdup(s, name);
+	s->line = line;
+	c->services[c->nservices++] = s;
+	return s;
+}
+
+/* The section as it stands in the file, for error lines; nothing for the command line. */
+static const char *
+section_text(TALLOC_CTX *mem, const struct config *c, const struct service_config *s)
+{
+	if (c->file == NULL)
+		return "";
+	if (s == NULL)
+		return "[supervisor] ";
+	return talloc_asprintf(mem, "[service %s] ", s->name);
+}
+
+static int
+set_number(const struct key *k, void *object, const char *value)
+{
+	char *end;
+	long n;
+
+	errno = 0;
+	n = strtol(value, &end, 10);
+	if (errno != 0 || end == value || *end != '\0' || value[0] == ' ' || n < k->min ||
+	    n > k->max)
+		return -EINVAL;
+	*(long *)((char *)object + k->offset) = n;
+	return 0;
+}
+
+static int
+set_path(const struct key *k, void *object, const char *value)
+{
+	if (value[0] == '\0' || strlen(value) >= sizeof(((struct sockaddr_un *)0)->sun_path))
+		return -EINVAL;
+	*(char **)((char *)object + k->offset) = talloc_strdup(object, value);
+	return 0;
+}
+
+static int
+set_listen(struct service_config *s, const char *where, const char *key, const char *value,
+    const char **why)
+{
+	const char *dot = strchr(key, '.');
+	const char *name = dot == NULL ? s->name : dot + 1;
+	struct listen_config *l;
+	struct address base;
+
+	if (!good_name(name)) {
+		*why = "a socket's name is 1 to 32 letters, digits, '-' and '_'";
+		return -EINVAL;
+	}
+	if (address_parse(value, &base, why) < 0)
+		return -EINVAL;
+	s->listens = talloc_realloc(s, s->listens, struct listen_config, s->nlistens + 1);
+	l = &s->listens[s->nlistens++];
+	*l = (struct listen_config){
+	    .base = base, .name = talloc_strdup(s, name), .where = talloc_strdup(s, where)};
+	return 0;
+}
+
+static int
+set_value(struct service_config *s, void *object, const struct key *k, const char *where,
+    const char *name, const char *value, const char **why)
+{
+	switch (k->kind) {
+	case KEY_NUMBER:
+		return set_number(k, object, value);
+	case KEY_PATH:
+		return set_path(k, object, value);
+	case KEY_COMMAND:
+		return words_split(s, value, (char ***)((char *)object + k->offset), why);
+	case KEY_LISTEN:
+		return set_listen(s, where, name, value, why);
+	}
+	return -EINVAL;
+}
+
+static void
+unknown_key(
+    struct config *c, enum key_section section, const char *where, const char *in, const char *name)
+{
+	const struct key *near = key_nearest(section, name);
+	char *list = talloc_strdup(c, "");
+
+	for (size_t i = 0; i < keys_count; i++) {
+		if (keys[i].section == section)
+			list = talloc_asprintf_append(list, " %s", keys[i].name);
+	}
+	if (near != NULL)
+		config_error(
+		    c, "%s: %s%s: unknown key; did you mean \"%s\"?", where, in, name, near->name);
+	else
+		config_error(c, "%s: %s%s: unknown key; expected one of:%s", where, in, name, list);
+	talloc_free(list);
+}
+
+int
+config_set(struct config *c, struct service_config *s, const char *where, int line,
+    const char *name, const char *value)
+{
+	enum key_section section = s == NULL ? KEY_SUPERVISOR : KEY_SERVICE;
+	const struct key *k = key_find(section, name);
+	TALLOC_CTX *tmp = talloc_new(NULL);
+	const char *in = section_text(tmp, c, s), *why = NULL;
+	int *seen = s == NULL ? c->seen : s->seen;
+	int error = -EINVAL;
+
+	if (k == NULL) {
+		unknown_key(c, section, where, in, name);
+	} else if (seen[key_index(k)] != 0 && !k->repeats) {
+		config_error(c, "%s: %s%s: set twice; the first is on line %d", where, in, name,
+		    seen[key_index(k)]);
+	} else {
+		seen[key_index(k)] = line;
+		error = set_value(s, s == NULL ? (void *)c : s, k, where, name, value, &why);
+		if (error < 0)
+			config_error(c, "%s: %s%s: expected %s, found \"%s\"%s%s", where, in, name,
+			    key_expected(tmp, k), value, why == NULL ? "" : ": ",
+			    why == NULL ? "" : why);
+	}
+	talloc_free(tmp);
+	return error;
+}
+
+static const char *
+place(TALLOC_CTX *mem, const struct config *c, int line)
+{
+	return c->file == NULL ? "baton run" : talloc_asprintf(mem, "%s:%d", c->file, line);
+}
+
+static void
+finish_service(struct config *c, struct service_config *s)
+{
+	TALLOC_CTX *tmp = talloc_new(NULL);
+
+	for (size_t i = 0; i < keys_count; i++) {
+		const struct key *k = &keys[i];
+
+		if (k->section != KEY_SERVICE || s->seen[i] != 0)
+			continue;
+		if (k->required)
+			config_error(c, "%s: %s%s: missing; expected %s", place(tmp, c, s->line),
+			    section_text(tmp, c, s), k->name, key_expected(tmp, k));
+		else if (k->text_default != NULL)
+			set_number(k, s, k->text_default);
+	}
+	for (size_t i = 0; i < s->nlistens; i++) {
+		const struct listen_config *l = &s->listens[i];
+		unsigned port = address_port(&l->base);
+
+		if (port != 0 && port + s->instances - 1 > 65535)
+			config_error(c,
+			    "%s: %slisten: expected a port with room for %ld instances, "
+			    "found %u: the last instance would need port %ld",
+			    l->where, section_text(tmp, c, s), s->instances, port,
+			    port + s->instances - 1);
+	}
+	talloc_free(tmp);
+}
+
+/* Do instances of the two services want the same port of the same host? */
+static bool
+overlap(const struct listen_config *a, long na, const struct listen_config *b, long nb)
+{
+	struct address x = a->base, y = b->base;
+	long pa = address_port(&x), pb = address_port(&y);
+
+	if (pa == 0 || pb == 0)
+		return false;
+	address_set_port(&x, 1);
+	address_set_port(&y, 1);
+	return address_equal(&x, &y) && pa < pb + nb && pb < pa + na;
+}
+
+/* Every `listen` line against those before it. */
+static void
+check_overlap(struct config *c, size_t service, size_t listen)
+{
+	const struct service_config *s = c->services[service];
+	const struct listen_config *l = &s->listens[listen];
+
+	for (size_t i = 0; i <= service; i++) {
+		const struct service_config *o = c->services[i];
+		size_t end = i == service ? listen : o->nlistens;
+
+		for (size_t k = 0; k < end; k++) {
+			char *text;
+
+			if (!overlap(&o->listens[k], o->instances, l, s->instances))
+				continue;
+			text = address_text(c, &l->base);
+			config_error(c,
+			    "%s: listen: %s with %ld instance%s of %s needs a port that "
+			    "%s has for %s",
+			    l->where, text, s->instances, s->instances == 1 ? "" : "s", s->name,
+			    o->listens[k].where, o->name);
+			talloc_free(text);
+			return;
+		}
+	}
+}
+
+void
+config_finish(struct config *c)
+{
+	for (size_t i = 0; i < c->nservices; i++)
+		finish_service(c, c->services[i]);
+	for (size_t i = 0; i < c->nservices; i++) {
+		for (size_t k = 0; k < c->services[i]->nlistens; k++)
+			check_overlap(c, i, k);
+	}
+	if (c->nservices == 0 && c->nerrors == 0)
+		config_error(c, "%s: expected at least one section [service NAME], found none",
+		    c->file == NULL ? "baton run" : c->file);
+}
+
+void
+config_check_programs(struct config *c)
+{
+	TALLOC_CTX *tmp = talloc_new(NULL);
+
+	for (size_t i = 0; i < c->nservices; i++) {
+		const struct service_config *s = c->services[i];
+		const char *why;
+		char *path;
+
+		if (s->command == NULL || program_find(tmp, s->command[0], &path, &why) == 0)
+			continue;
+		config_error(c,
+		    "%s: %scommand: expected a program that can be executed, found "
+		    "\"%s\": %s",
+		    place(tmp, c, s->seen[key_index(key_find(KEY_SERVICE, "command"))]),
+		    section_text(tmp, c, s), s->command[0], why);
+	}
+	talloc_free(tmp);
+}

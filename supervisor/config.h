@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: MIT */
+/* The configuration: what a file or the command line asks for, checked and ready to use. */
+#ifndef SUPERVISOR_CONFIG_H
+#define SUPERVISOR_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <talloc.h>
+
+#include "supervisor/address.h"
+#include "supervisor/keys.h"
+
+/* Errors beyond this many are counted, not told. */
+#define CONFIG_ERRORS_MAX 20
+
+/* Where baton looks when no -c is given, in this order. */
+#define CONFIG_DEFAULT_HERE   "./baton.conf"
+#define CONFIG_DEFAULT_SYSTEM "/etc/baton.conf"
+
+/* One `listen` line: instance n listens on the port of base + n. */
+struct listen_config {
+	struct address base;
+	char *name;  /* for LISTEN_FDNAMES */
+	char *where; /* "FILE:LINE" or "--listen", for errors when binding */
+};
+
+struct service_config {
+	char *name;
+	int line;       /* of its section header */
+	char **command; /* argv, NULL-terminated */
+	struct listen_config *listens;
+	size_t nlistens;
+	long instances;
+	long start_timeout_ms;
+	long drain_timeout_ms;
+	long backoff_first_ms;
+	long backoff_max_ms;
+	long quiet_time_ms;
+	int seen[KEYS_MAX]; /* the line on which each key of keys.h was set; 0: not set */
+};
+
+struct config {
+	char *file;    /* NULL: from the command line */
+	char *control; /* NULL: not set */
+	struct service_config **services;
+	size_t nservices;
+	int seen[KEYS_MAX]; /* for the keys of [supervisor] */
+	char *errors[CONFIG_ERRORS_MAX];
+	unsigned nerrors; /* all of them, also those not kept */
+};
+
+/* An empty configuration. FILE may be NULL. NULL for lack of memory. */
+struct config *config_new(TALLOC_CTX *mem, const char *file);
+
+/*
+ * Reads FILE ("-" is standard input). Returns NULL only for lack of memory; whatever is wrong
+ * stands in errors, so that a caller who needs one key of a broken file can have it.
+ */
+struct config *config_read(TALLOC_CTX *mem, const char *file);
+
+/* The default file that exists, or NULL. */
+const char *config_default_file(void);
+
+/* For the command line, and the reader of files: a service by name, made if CREATE. */
+struct service_config *config_service(struct config *c, const char *name, int line, bool create);
+
+/*
+ * Sets KEY (as written: "listen.web" too) of SERVICE, or of [supervisor] when SERVICE is NULL.
+ * WHERE ("FILE:LINE" or an option) begins the error line if VALUE is not good; LINE is for
+ * telling duplicates. Returns 0 or -EINVAL.
+ */
+int config_set(struct config *c, struct service_config *service, const char *where, int line,
+    const char *key, const char *value);
+
+/* Adds an error line. */
+void config_error(struct config *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Defaults, then what can be seen only in the whole: missing keys, ports that overlap. */
+void config_finish(struct config *c);
+
+/* Adds an error for each program that is missing or may not be executed. */
+void config_check_programs(struct config *c);
+
+#endif

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: MIT */
+/* The table of configuration keys, and looking things up in it. */
+#include "supervisor/keys.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "supervisor/config.h"
+
+#define HOUR_MS               3600000L
+#define SERVICE_NUMBER(field) KEY_SERVICE, #field, KEY_NUMBER
+#define AT(field)             offsetof(struct service_config, field)
+
+const struct key keys[] = {
+    {KEY_SUPERVISOR, "control", KEY_PATH, "", 0, 0, NULL, false, false,
+	offsetof(struct config, control),
+	"The control socket's path; see baton(1) for where it is when this is not set."},
+    {KEY_SERVICE, "command", KEY_COMMAND, "", 0, 0, NULL, true, false, AT(command),
+	"The program and its arguments, split and quoted as in sh(1); no shell runs."},
+    {SERVICE_NUMBER(instances), "", 1, 256, "1", false, false, AT(instances),
+	"How many instances run."},
+    {KEY_SERVICE, "listen", KEY_LISTEN, "", 0, 0, NULL, false, true, AT(listens),
+	"An address to listen on; instance n gets the port + n. May stand several times; "
+	"listen.NAME names the socket (LISTEN_FDNAMES), else it has the service's name."},
+    {SERVICE_NUMBER(start_timeout_ms), "ms", 1, HOUR_MS, "30000", false, false,
+	AT(start_timeout_ms), "From start to READY=1; an instance that is later is killed."},
+    {SERVICE_NUMBER(drain_timeout_ms), "ms", 1, 24 * HOUR_MS, "30000", false, false,
+	AT(drain_timeout_ms), "From SIGTERM to SIGKILL of the instance's process group."},
+    {SERVICE_NUMBER(backoff_first_ms), "ms", 1, HOUR_MS, "100", false, false, AT(backoff_first_ms),
+	"The wait before a restart after the second crash; the first crash restarts at once. "
+	"Each further crash doubles it."},
+    {SERVICE_NUMBER(backoff_max_ms), "ms", 1, HOUR_MS, "30000", false, false, AT(backoff_max_ms),
+	"The longest wait before a restart."},
+    {SERVICE_NUMBER(quiet_time_ms), "ms", 0, 24 * HOUR_MS, "10000", false, false, AT(quiet_time_ms),
+	"An instance that was ready for so long counts as healthy: its next crash is its first."},
+};
+const size_t keys_count = sizeof(keys) / sizeof(keys[0]);
+
+static_assert(sizeof(keys) / sizeof(keys[0]) <= KEYS_MAX, "raise KEYS_MAX");
+
+const struct key *
+key_find(enum key_section section, const char *name)
+{
+	for (size_t i = 0; i < keys_count; i++) {
+		size_t len = strlen(keys[i].name);
+
+		if (keys[i].section != section || strncmp(keys[i].name, name, len) != 0)
+			continue;
+		if (name[len] == '\0' || (keys[i].repeats && name[len] == '.'))
+			return &keys[i];
+	}
+	return NULL;
+}
+
+size_t
+key_index(const struct key *k)
+{
+	return (size_t)(k - keys);
+}
+
+char *
+key_expected(TALLOC_CTX *mem, const struct key *k)
+{
+	switch (k->kind) {
+	case KEY_NUMBER:
+		return talloc_asprintf(mem, "a number%s from %ld to %ld",
+		    strcmp(k->unit, "ms") == 0 ? " of milliseconds" : "", k->min, k->max);
+	case KEY_PATH:
+		return talloc_strdup(mem, "a path of at most 107 bytes");
+	case KEY_COMMAND:
+		return talloc_strdup(mem, "a program and its arguments");
+	case KEY_LISTEN:
+		return talloc_strdup(mem, ADDRESS_FORMS);
+	}
+	return NULL;
+}
+
+unsigned
+key_distance(const char *a, const char *b)
+{
+	unsigned row[64];
+	size_t la = strlen(a), lb = strlen(b);
+
+	if (la >= 64 || lb >= 64)
+		return 99;
+	for (unsigned j = 0; j <= lb; j++)
+		row[j] = j;
+	for (unsigned i = 1; i <= la; i++) {
+		unsigned diagonal = row[0];
+
+		row[0] = i;
+		for (unsigned j = 1; j <= lb; j++) {
+			unsigned change = diagonal + (a[i - 1] != b[j - 1]);
+			unsigned remove = row[j] + 1, insert = row[j - 1] + 1;
+
+			diagonal = row[j];
+			row[j] = change < remove ? change : remove;
+			row[j] = row[j] < insert ? row[j] : insert;
+		}
+	}
+	return row[lb];
+}
+
+const struct key *
+key_nearest(enum key_section section, const char *name)
+{
+	const struct key *best = NULL;
+	unsigned least = 4; /* more edits than three are another word */
+
+	for (size_t i = 0; i < keys_count; i++) {
+		unsigned d = keys[i].section == section ? key_distance(name, keys[i].name) : 99;
+
+		if (d < least && d < strlen(keys[i].name)) {
+			least = d;
+			best = &keys[i];
+		}
+	}
+	return best;
+}

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The control socket, seen from the supervisor. The protocol: one JSON object a line, both
+ * ways. A request is {"command":"status"}, with more members as the command takes them. The
+ * answer is any number of {"type":"progress","text":…} lines, then exactly one line
+ * {"type":"result","ok":true,…} or {"type":"result","ok":false,"error":…}. A client may send
+ * the next request before the answer; requests of one client are answered in order.
+ */
+#ifndef SUPERVISOR_CONTROL_H
+#define SUPERVISOR_CONTROL_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <talloc.h>
+
+/* The longest request, with its newline. */
+#define CONTROL_LINE_MAX_BYTES   4096
+/* At the limit, the client that has been silent longest and waits for nothing has to go. */
+#define CONTROL_CLIENTS_MAX      64
+/* An answer that a client does not read; one that lets more pile up is cut off. */
+#define CONTROL_UNREAD_MAX_BYTES (1024 * 1024)
+
+struct supervisor;
+struct control;
+struct client;
+
+/* --- control_path.c: where the socket is ------------------------------------------------ */
+
+/* Where to look, in this order; each may be NULL. */
+struct control_where {
+	const char *option;      /* --control */
+	const char *environment; /* $BATON_CONTROL */
+	const char *configured;  /* the configuration's */
+	const char *config_file; /* its name, for control_path_source */
+};
+
+/* The path, never NULL but for lack of memory; *SOURCE (if given) is where it comes from, in
+ * words. */
+char *control_path(TALLOC_CTX *mem, const struct control_where *where, const char **source);
+
+/* Makes the directory of the default path, checked for owner and mode, if PATH lies in it.
+ * Returns 0, or a negative errno with *WHY set. */
+int control_prepare_directory(const char *path, TALLOC_CTX *mem, char **why);
+
+/* --- control_socket.c: owning it -------------------------------------------------------- */
+
+struct control_socket {
+	int fd, lock_fd;
+	char *path, *lock_path;
+};
+
+/*
+ * Locks, replaces a stale socket, binds with mode 0600, listens. Freeing it unlinks both
+ * files. On failure returns a negative errno with *WHY set; -EADDRINUSE: another baton runs.
+ */
+int control_socket_open(TALLOC_CTX *mem, const char *path, struct control_socket **out,
+    TALLOC_CTX *why_mem, char **why);
+
+/* --- control.c: clients ----------------------------------------------------------------- */
+
+/* Opens the socket and serves it in the loop. Returns 0, or a negative errno with *WHY set. */
+int control_start(struct supervisor *sup, const char *path, TALLOC_CTX *mem, char **why);
+
+/* The socket's path. */
+const char *control_socket_path(const struct control *c);
+
+/* Nobody new is let in, and the files are removed; those who are connected stay. */
+void control_close(struct control *c);
+
+/* Writes what clients have not read yet, as far as they take it at once. */
+void control_flush(struct control *c);
+
+/* The supervisor has ended everything: whoever waits for a stop is told. */
+void control_stopped(struct control *c);
+
+/* --- client.c: one of them -------------------------------------------------------------- */
+
+/* Takes over FD. NULL: not let in (the fd is closed, the peer told why if that is possible). */
+struct client *client_new(struct control *c, struct supervisor *sup, int fd);
+
+/* The answer to the request that is being served. RESULT is taken over; "type" is added. */
+void client_result(struct client *c, json_t *result);
+/* {"ok":false,"error":TEXT} */
+void client_error(struct client *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void client_progress(struct client *c, const char *text);
+
+/* The answer comes later: *WHERE is set to C now, and to NULL when the client is gone or has
+ * been given its result. */
+void client_later(struct client *c, struct client **where);
+bool client_waits(const struct client *c);
+/* Milliseconds since it last sent something. */
+int64_t client_silent_ms(const struct client *c);
+void client_flush(struct client *c);
+
+/* Called by client.c when a client goes. */
+void control_forget(struct control *c, struct client *client);
+
+/* --- commands.c ------------------------------------------------------------------------- */
+
+/* Serves one request line of LEN bytes. Returns false if it was so wrong that what follows
+ * cannot be trusted either: the client is cut off after the answer. */
+bool command_serve(struct supervisor *sup, struct client *c, const char *line, size_t len);
+
+/* The client asked for a stop and waits for it. */
+bool client_waits_for_stop(const struct client *c);
+void client_wait_for_stop(struct client *c);
+
+/* --- status.c --------------------------------------------------------------------------- */
+
+/* Everything, as `baton status --json` prints it. */
+json_t *status_json(const struct supervisor *sup);
+
+#endif

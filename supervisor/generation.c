@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One process: its pidfd, its output, what it says by sd_notify, and how it ends. What that
+ * means for the instance is decided elsewhere (life.c); here only facts are gathered.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/pidfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "supervisor/program.h"
+#include "supervisor/spawn.h"
+#include "supervisor/supervisor.h"
+
+/* Read at most so much of a pipe after the process has ended: its group is dead by then, but
+ * a process that left the group could write for ever. */
+#define LAST_OUTPUT_MAX_BYTES (1024 * 1024)
+
+static void
+out_line(const char *line, size_t len, bool cut, void *data)
+{
+	struct generation *g = data;
+
+	(void)cut;
+	output_line(g->instance->sup->out, OUTPUT_OUT, g->instance->prefix, line, len);
+}
+
+static void
+err_line(const char *line, size_t len, bool cut, void *data)
+{
+	struct generation *g = data;
+
+	(void)cut;
+	tail_add(g->tail, line, len);
+	output_line(g->instance->sup->out, OUTPUT_ERR, g->instance->prefix, line, len);
+}
+
+/* Reads once. Returns the number of bytes; 0 at the end, negative when there is nothing now. */
+static ssize_t
+take_output(int fd, struct lines *lines)
+{
+	char buf[16384];
+	ssize_t n;
+
+	do {
+		n = read(fd, buf, sizeof(buf));
+	} while (n < 0 && errno == EINTR);
+	if (n > 0)
+		lines_feed(lines, buf, (size_t)n);
+	return n;
+}
+
+static void
+output_readable(struct tevent_context *ev, struct tevent_fd *fde, uint16_t flags, void *data)
+{
+	struct generation *g = talloc_get_type_abort(data, struct generation);
+	bool out = fde == g->out_event;
+	int fd = (int)tevent_fd_get_tag(fde);
+
+	(void)ev;
+	(void)flags;
+	if (take_output(fd, out ? g->out_lines : g->err_lines) != 0)
+		return;
+	/* It closed its end, or every process that had it is gone. */
+	if (out)
+		TALLOC_FREE(g->out_event);
+	else
+		TALLOC_FREE(g->err_event);
+}
+
+static void
+last_output(struct tevent_fd **fde, struct lines *lines)
+{
+	ssize_t n = 1;
+
+	for (size_t total = 0; *fde != NULL && n > 0 && total < LAST_OUTPUT_MAX_BYTES;
+	     total += (size_t)n)
+		n = take_output((int)tevent_fd_get_tag(*fde), lines);
+	TALLOC_FREE(*fde);
+	lines_flush(lines);
+}
+
+static void
+notified(const struct notify_message *m, void *data)
+{
+	struct generation *g = talloc_get_type_abort(data, struct generation);
+
+	if (m->status != NULL) {
+		struct tail *clean = tail_new(g, 1, TAIL_LINE_MAX_BYTES);
+
+		/* Borrowed for what it does to characters that would hurt a terminal. */
+		tail_add(clean, m->status, strlen(m->status));
+		talloc_free(g->status);
+		g->status = talloc_strdup(g, tail_line(clean, 0));
+		talloc_free(clean);
+	}
+	if (m->stopping)
+		g->stopping = true;
+	/* One that was told to end, or given up, cannot become the one that serves. */
+	if (m->ready && g->ready_ms < 0 && !g->stopping && !g->doomed) {
+		g->ready_ms = timer_now_ms();
+		instance_generation_ready(g);
+	}
+}
+
+static char *
+exit_in_words(TALLOC_CTX *mem, const siginfo_t *si)
+{
+	const char *name;
+
+	if (si->si_code == CLD_EXITED)
+		return talloc_asprintf(mem, "exited with status %d", si->si_status);
+	name = sigabbrev_np(si->si_status);
+	return talloc_asprintf(mem, "was ended by signal %d (SIG%s)%s", si->si_status,
+	    name == NULL ? "?" : name, si->si_code == CLD_DUMPED ? ", core dumped" : "");
+}
+
+void
+generation_check(struct generation *g)
+{
+	siginfo_t si = {.si_pid = 0};
+
+	/* Looked at first, reaped afterwards: while the zombie is there its pid, which is also
+	 * the number of its process group, cannot belong to anybody else. */
+	if (waitid(P_PIDFD, (id_t)g->pidfd, &si, WEXITED | WNOHANG | WNOWAIT) < 0 || si.si_pid == 0)
+		return;
+	kill(-g->pid, SIGKILL);  /* helpers it left behind would go on accepting connections */
+	notify_drain(g->notify); /* READY=1 may have come just before the end */
+	last_output(&g->out_event, g->out_lines);
+	last_output(&g->err_event, g->err_lines);
+	waitid(P_PIDFD, (id_t)g->pidfd, &si, WEXITED | WNOHANG);
+	g->ended = exit_in_words(g, &si);
+	if (g->failure == NULL)
+		g->failure = spawn_failure(g, g->exec_fd, g->instance->service->config->command[0]);
+	instance_generation_ended(g);
+}
+
+static void
+process_ended(struct tevent_context *ev, struct tevent_fd *fde, uint16_t flags, void *data)
+{
+	(void)ev;
+	(void)fde;
+	(void)flags;
+	generation_check(talloc_get_type_abort(data, struct generation));
+}
+
+static int
+generation_close(struct generation *g)
+{
+	if (g->prev != NULL)
+		g->prev->next = g->next;
+	else if (g->instance->sup->generations == g)
+		g->instance->sup->generations = g->next;
+	if (g->next != NULL)
+		g->next->prev = g->prev;
+	TALLOC_FREE(g->pid_event); /* before the descriptor that it watches */
+	if (g->pidfd >= 0)
+		close(g->pidfd);
+	if (g->exec_fd >= 0)
+		close(g->exec_fd);
+	return 0;
+}
+
+/* A pipe whose reading end belongs to the event; returns the writing end, or -errno. */
+static int
+open_pipe(struct generation *g, struct tevent_fd **fde)
+{
+	int fds[2];
+
+	if (pipe2(fds, O_CLOEXEC) < 0)
+		return -errno;
+	fcntl(fds[0], F_SETFL, O_NONBLOCK); /* this end only: the child's writes may wait */
+	*fde = tevent_add_fd(g->instance->sup->ev, g, fds[0], TEVENT_FD_READ, output_readable, g);
+	if (*fde == NULL) {
+		close(fds[0]);
+		close(fds[1]);
+		return -ENOMEM;
+	}
+	tevent_fd_set_auto_close(*fde);
+	tevent_fd_set_tag(*fde, (uint64_t)fds[0]);
+	return fds[1];
+}
+
+static int
+fork_and_exec(struct generation *g, TALLOC_CTX *tmp, const char *path, int out, int err)
+{
+	struct instance *inst = g->instance;
+	struct spawn s = {.path = path,
+	    .argv = inst->service->config->command,
+	    .nfds = inst->nlisteners,
+	    .out = out,
+	    .err = err};
+
+	s.envp = environment_build(tmp, g, &s.pid_at);
+	s.fds = talloc_array(tmp, int, inst->nlisteners);
+	if (s.envp == NULL || s.fds == NULL)
+		return -ENOMEM;
+	for (size_t i = 0; i < inst->nlisteners; i++)
+		s.fds[i] = inst->listeners[i].fd;
+	return spawn_process(&s, &g->pid, &g->pidfd, &g->exec_fd);
+}
+
+static int
+start_process(struct generation *g, TALLOC_CTX *tmp, const char **why)
+{
+	struct supervisor *sup = g->instance->sup;
+	int out = -1, err = -1, error;
+	char *path;
+
+	error = program_find(tmp, g->instance->service->config->command[0], &path, why);
+	if (error < 0)
+		return error;
+	g->notify = notify_new(g, sup->ev, geteuid(), notified, g);
+	if (g->notify == NULL)
+		return -errno;
+	out = open_pipe(g, &g->out_event);
+	err = out < 0 ? out : open_pipe(g, &g->err_event);
+	error = err < 0 ? err : fork_and_exec(g, tmp, path, out, err);
+	if (out >= 0)
+		close(out);
+	if (err >= 0)
+		close(err);
+	if (error < 0)
+		return error;
+	notify_expect(g->notify, g->pid);
+	g->pid_event = tevent_add_fd(sup->ev, g, g->pidfd, TEVENT_FD_READ, process_ended, g);
+	return 0;
+}
+
+struct generation *
+generation_start(struct instance *inst)
+{
+	struct generation *g = talloc_zero(inst, struct generation);
+	const char *why = NULL;
+	TALLOC_CTX *tmp;
+	int error;
+
+	if (g == NULL)
+		return NULL;
+	*g = (struct generation){.instance = inst,
+	    .number = ++inst->last_number,
+	    .pidfd = -1,
+	    .exec_fd = -1,
+	    .started_ms = timer_now_ms(),
+	    .ready_ms = -1};
+	g->next = inst->sup->generations;
+	if (g->next != NULL)
+		g->next->prev = g;
+	inst->sup->generations = g;
+	talloc_set_destructor(g, generation_close);
+	g->out_lines = lines_new(g, OUTPUT_LINE_MAX_BYTES, out_line, g);
+	g->err_lines = lines_new(g, OUTPUT_LINE_MAX_BYTES, err_line, g);
+	g->tail = tail_new(g, TAIL_LINES, TAIL_LINE_MAX_BYTES);
+	tmp = talloc_new(g);
+	if (g->out_lines == NULL || g->err_lines == NULL || g->tail == NULL || tmp == NULL) {
+		talloc_free(g);
+		return NULL;
+	}
+	error = start_process(g, tmp, &why);
+	if (error < 0)
+		g->failure = talloc_asprintf(g, "cannot start %s: %s",
+		    inst->service->config->command[0], why != NULL ? why : strerror(-error));
+	talloc_free(tmp);
+	return g;
+}
+
+void
+generation_term(struct generation *g)
+{
+	g->stopping = true;
+	if (g->pid > 0)
+		pidfd_send_signal(g->pidfd, SIGTERM, NULL, 0);
+}
+
+void
+generation_kill(struct generation *g, const char *why)
+{
+	g->doomed = true;
+	if (g->failure == NULL && why != NULL)
+		g->failure = talloc_strdup(g, why);
+	if (g->pid <= 0)
+		return;
+	/* The pidfd for the case that it has not reached setsid yet and has no group. */
+	pidfd_send_signal(g->pidfd, SIGKILL, NULL, 0);
+	kill(-g->pid, SIGKILL);
+}
+
+int64_t
+generation_age_ms(const struct generation *g)
+{
+	return (g->ready_ms >= 0 ? g->ready_ms : timer_now_ms()) - g->started_ms;
+}

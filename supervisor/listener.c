@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Listening sockets: all of them are bound before anything starts, and stay open until baton
+ * ends, so that a connection made while no instance runs waits in the queue.
+ */
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "supervisor/supervisor.h"
+
+static int
+bind_and_listen(int fd, const struct address *a)
+{
+	const int on = 1, off = 0;
+
+	/* On at bind, so that connections in TIME_WAIT do not hold the port; off afterwards, so
+	 * that nobody else can bind it beside us. */
+	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0)
+		return -errno;
+	if (a->sa.sa_family == AF_INET6) {
+		const int v6only = !a->any;
+
+		if (setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &v6only, sizeof(v6only)) < 0)
+			return -errno;
+	}
+	if (bind(fd, &a->sa, a->len) < 0 || listen(fd, SOMAXCONN) < 0)
+		return -errno;
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &off, sizeof(off));
+	return 0;
+}
+
+/* Opens A; what was bound in the end (the port!) is written back to it. */
+static int
+open_address(struct address *a)
+{
+	struct address got = *a;
+	int fd = socket(a->sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int error;
+
+	if (fd < 0 && errno == EAFNOSUPPORT && a->any) {
+		/* A kernel without IPv6: ":8080" then means IPv4's wildcard. */
+		unsigned port = address_port(a);
+
+		*a = (struct address){
+		    .in = {.sin_family = AF_INET}, .len = sizeof(a->in), .any = true};
+		address_set_port(a, port);
+		return open_address(a);
+	}
+	if (fd < 0)
+		return -errno;
+	error = bind_and_listen(fd, a);
+	if (error == 0 && getsockname(fd, &got.sa, &got.len) < 0)
+		error = -errno;
+	if (error < 0) {
+		close(fd);
+		return error;
+	}
+	*a = got;
+	return fd;
+}
+
+static int
+listener_close(struct listener *listeners)
+{
+	for (size_t i = 0; i < talloc_array_length(listeners); i++) {
+		if (listeners[i].fd >= 0)
+			close(listeners[i].fd);
+	}
+	return 0;
+}
+
+static char *
+explain(TALLOC_CTX *mem, const struct instance *inst, const struct listen_config *l,
+    const struct address *a, int error)
+{
+	TALLOC_CTX *tmp = talloc_new(NULL);
+	const char *text = address_text(tmp, a);
+	const char *remedy;
+	char *why;
+
+	switch (-error) {
+	case EADDRINUSE:
+		remedy = talloc_asprintf(tmp,
+		    "another program listens there; end it (`ss -ltnp 'sport "
+		    "= :%u'` shows which), or change the address",
+		    address_port(a));
+		break;
+	case EACCES:
+		remedy = "ports below 1024 need root or CAP_NET_BIND_SERVICE; use a higher one, or "
+			 "run baton with that right";
+		break;
+	case EADDRNOTAVAIL:
+		remedy =
+		    "this machine has no such address (`ip address` shows which it has); change it";
+		break;
+	default:
+		remedy = "change the address";
+	}
+	why = talloc_asprintf(mem, "%s of service %s: cannot listen on %s: %s: %s (%s)", inst->name,
+	    inst->service->config->name, text, strerror(-error), remedy, l->where);
+	talloc_free(tmp);
+	return why;
+}
+
+static int
+open_instance(struct instance *inst, TALLOC_CTX *mem, char **why)
+{
+	const struct service_config *c = inst->service->config;
+
+	inst->listeners = talloc_zero_array(inst, struct listener, c->nlistens);
+	if (inst->listeners == NULL)
+		return -ENOMEM;
+	for (size_t i = 0; i < c->nlistens; i++)
+		inst->listeners[i].fd = -1;
+	talloc_set_destructor(inst->listeners, listener_close);
+	for (size_t i = 0; i < c->nlistens; i++) {
+		struct listener *l = &inst->listeners[i];
+
+		l->name = c->listens[i].name;
+		l->address = c->listens[i].base;
+		if (address_port(&l->address) != 0)
+			address_set_port(&l->address, address_port(&l->address) + inst->index);
+		l->fd = open_address(&l->address);
+		if (l->fd < 0) {
+			*why = explain(mem, inst, &c->listens[i], &l->address, l->fd);
+			return l->fd;
+		}
+	}
+	inst->nlisteners = c->nlistens;
+	return 0;
+}
+
+int
+listener_open_all(struct supervisor *sup, TALLOC_CTX *mem, char **why)
+{
+	int error = 0;
+
+	for (size_t i = 0; i < sup->nservices && error == 0; i++) {
+		for (unsigned n = 0; n < sup->services[i]->ninstances && error == 0; n++)
+			error = open_instance(sup->services[i]->instances[n], mem, why);
+	}
+	for (size_t i = 0; i < sup->nservices && error < 0; i++) {
+		for (unsigned n = 0; n < sup->services[i]->ninstances; n++)
+			TALLOC_FREE(sup->services[i]->instances[n]->listeners);
+	}
+	return error;
+}

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: MIT */
+/* What people read in the terminal where `baton run` runs. */
+#include <string.h>
+
+#include "supervisor/supervisor.h"
+
+char *
+report_duration(TALLOC_CTX *mem, int64_t ms)
+{
+	if (ms < 1000)
+		return talloc_asprintf(mem, "%lld ms", (long long)ms);
+	if (ms < 60 * 1000)
+		return talloc_asprintf(
+		    mem, "%lld.%lld s", (long long)ms / 1000, (long long)ms / 100 % 10);
+	if (ms < 60 * 60 * 1000)
+		return talloc_asprintf(
+		    mem, "%lld min %lld s", (long long)ms / 60000, (long long)ms / 1000 % 60);
+	if (ms < 48LL * 60 * 60 * 1000)
+		return talloc_asprintf(
+		    mem, "%lld h %lld min", (long long)ms / 3600000, (long long)ms / 60000 % 60);
+	return talloc_asprintf(mem, "%lld days", (long long)ms / 86400000);
+}
+
+/* Columns are as wide as the widest of all instances, so that lines printed one by one align. */
+static void
+widths(const struct supervisor *sup, int *name, int *url)
+{
+	TALLOC_CTX *tmp = talloc_new(NULL);
+
+	*name = *url = 0;
+	for (size_t i = 0; i < sup->nservices; i++) {
+		for (unsigned n = 0; n < sup->services[i]->ninstances; n++) {
+			const struct instance *inst = sup->services[i]->instances[n];
+			int nlen = (int)strlen(inst->name);
+			int ulen = (int)strlen(instance_urls(tmp, inst));
+
+			*name = nlen > *name ? nlen : *name;
+			*url = ulen > *url ? ulen : *url;
+		}
+	}
+	talloc_free(tmp);
+}
+
+static void
+say_ready(struct instance *inst, const struct generation *g)
+{
+	TALLOC_CTX *tmp = talloc_new(NULL);
+	const char *which =
+	    g->number == 1 ? "" : talloc_asprintf(tmp, "  generation %u", g->number);
+	int name, url;
+
+	widths(inst->sup, &name, &url);
+	output_say(inst->sup->out, "%-*s  %-*s  pid %d  ready in %s%s", name, inst->name, url,
+	    instance_urls(tmp, inst), (int)g->pid, report_duration(tmp, generation_age_ms(g)),
+	    which);
+	talloc_free(tmp);
+}
+
+/* The consequence, which is what the reader wants to know next. */
+static const char *
+what_follows(TALLOC_CTX *mem, const struct instance *inst)
+{
+	int64_t wait;
+
+	switch (inst->life.state) {
+	case LIFE_BACKOFF:
+		wait = life_backoff_ms(inst->life.crashes - 1, &inst->service->policy);
+		if (wait == 0)
+			return "starting it again at once";
+		return talloc_asprintf(mem, "starting it again in %s", report_duration(mem, wait));
+	case LIFE_READY:
+		if (inst->current != NULL)
+			return talloc_asprintf(
+			    mem, "generation %u serves on", inst->current->number);
+		return "";
+	case LIFE_STARTING:
+		return "its successor takes over";
+	case LIFE_STOPPING:
+	case LIFE_DOWN:
+		return "baton is stopping";
+	default:
+		return "another generation is on its way";
+	}
+}
+
+static void
+say_ended(struct instance *inst, const struct generation *g, bool failed)
+{
+	TALLOC_CTX *tmp = talloc_new(NULL);
+	struct output *out = inst->sup->out;
+	int64_t since = g->ready_ms >= 0 ? g->ready_ms : g->started_ms;
+	const char *lived = report_duration(tmp, timer_now_ms() - since);
+	const char *how = g->failure != NULL ? g->failure : g->ended;
+
+	if (failed && g->failure != NULL)
+		output_warn(out, "%s: generation %u %s; %s", inst->name, g->number, how,
+		    what_follows(tmp, inst));
+	else if (failed)
+		output_warn(out, "%s: generation %u %s after %s, before it was ready; %s",
+		    inst->name, g->number, how, lived, what_follows(tmp, inst));
+	else if (!g->stopping || g->failure != NULL)
+		output_warn(out, "%s: generation %u (pid %d) %s, %s after it was ready; %s",
+		    inst->name, g->number, (int)g->pid, how, lived, what_follows(tmp, inst));
+	else
+		output_say(
+		    out, "%s  generation %u  pid %d  %s", inst->name, g->number, (int)g->pid, how);
+	talloc_free(tmp);
+}
+
+void
+report_news(struct instance *inst, const struct generation *g, enum instance_news news)
+{
+	if (news == NEWS_READY)
+		say_ready(inst, g);
+	else if (g == NULL && news == NEWS_FAILED)
+		output_warn(inst->sup->out, "%s: no memory to start it", inst->name);
+	else if (news == NEWS_FAILED || news == NEWS_ENDED)
+		say_ended(inst, g, news == NEWS_FAILED);
+}
+
+static const struct instance *
+first_with_socket(const struct supervisor *sup)
+{
+	for (size_t i = 0; i < sup->nservices; i++) {
+		if (sup->services[i]->instances[0]->nlisteners > 0)
+			return sup->services[i]->instances[0];
+	}
+	return NULL;
+}
+
+void
+report_hints(struct supervisor *sup)
+{
+	TALLOC_CTX *tmp = talloc_new(NULL);
+	const struct instance *inst = first_with_socket(sup);
+
+	output_say(sup->out, "%s", "");
+	output_say(sup->out, "try, from a second terminal:");
+	if (inst != NULL)
+		output_say(sup->out, "  curl %s/", address_url(tmp, &inst->listeners[0].address));
+	output_say(sup->out, "  %s status%s", sup->argv0, sup->how_to_reach);
+	output_say(sup->out, "  %s restart%s", sup->argv0, sup->how_to_reach);
+	output_say(sup->out, "Ctrl-C here ends it in good order.");
+	output_say(sup->out, "%s", "");
+	talloc_free(tmp);
+}

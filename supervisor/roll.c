@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The rolling restart: one instance after the other is replaced, and the first failure ends
+ * it. It is a transaction with one verdict, told to whoever asked, and to baton's stderr.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "supervisor/control.h"
+#include "supervisor/supervisor.h"
+
+struct roll {
+	struct supervisor *sup;
+	struct client *client; /* who asked; NULL when it went away */
+	struct instance **queue;
+	size_t count, at;
+	enum stage {
+		BEGIN, /* queue[at] is to be replaced as soon as it is ready with no old one left */
+		NEXT,  /* its successor was started */
+		OLD,   /* the successor serves; the old one drains */
+	} stage;
+	unsigned number; /* of the successor */
+	int64_t started_ms;
+	char *where; /* for status */
+};
+
+static void advance(struct roll *r);
+
+static void
+progress(struct roll *r, char *text)
+{
+	if (r->client != NULL && (r->where == NULL || strcmp(r->where, text) != 0))
+		client_progress(r->client, text);
+	talloc_free(r->where);
+	r->where = talloc_steal(r, text);
+}
+
+static void
+finish(struct roll *r, json_t *result)
+{
+	r->sup->roll = NULL;
+	if (r->client != NULL)
+		client_result(r->client, result);
+	else
+		json_decref(result);
+	talloc_free(r);
+}
+
+static json_t *
+tail_json(const struct generation *g)
+{
+	json_t *lines = json_array();
+
+	for (unsigned i = 0; g != NULL && i < tail_count(g->tail); i++)
+		json_array_append_new(lines, json_string(tail_line(g->tail, i)));
+	return lines;
+}
+
+/* What serves now is part of the verdict: the reader's next question. */
+static char *
+what_is_left(TALLOC_CTX *mem, const struct instance *inst)
+{
+	if (inst->current != NULL && inst->life.state == LIFE_READY)
+		return talloc_asprintf(mem, "generation %u (pid %d) serves on",
+		    inst->current->number, (int)inst->current->pid);
+	return talloc_strdup(mem, "nothing serves; baton goes on trying");
+}
+
+static void
+failed(struct roll *r, struct instance *inst, const struct generation *g, const char *reason)
+{
+	char *left = what_is_left(r, inst);
+	char *error = talloc_asprintf(r, "%s: %s; %s; %zu of %zu instances restarted", inst->name,
+	    reason, left, r->at, r->count);
+
+	output_warn(r->sup->out, "restart failed: %s", error);
+	finish(r, json_pack("{s:b s:s s:s s:s s:s s:i s:o}", "ok", 0, "error", error, "instance",
+		      inst->name, "reason", reason, "left", left, "restarted", (int)r->at, "stderr",
+		      tail_json(g)));
+}
+
+static void
+begin(struct roll *r, struct instance *inst)
+{
+	bool steady = inst->life.state == LIFE_READY && inst->life.alive == LIFE_CURRENT;
+
+	if (!steady && inst->life.state != LIFE_BACKOFF) {
+		progress(r, talloc_asprintf(r, "%s: waiting, it is %s%s", inst->name,
+				life_state_name(inst->life.state),
+				inst->old != NULL ? " and its old generation drains" : ""));
+		return;
+	}
+	r->stage = NEXT;
+	r->number = inst->last_number + 1;
+	instance_event(inst, LIFE_EV_RESTART);
+}
+
+static void
+advance(struct roll *r)
+{
+	while (r->at < r->count) {
+		struct instance *inst = r->queue[r->at];
+
+		if (r->stage == BEGIN) {
+			begin(r, inst);
+			return;
+		}
+		if (r->stage == NEXT || inst->old != NULL)
+			return;
+		r->at++;
+		r->stage = BEGIN;
+	}
+	finish(r, json_pack("{s:b s:i s:I}", "ok", 1, "restarted", (int)r->count, "duration_ms",
+		      (json_int_t)(timer_now_ms() - r->started_ms)));
+}
+
+static void
+news_of_next(
+    struct roll *r, struct instance *inst, const struct generation *g, enum instance_news news)
+{
+	if (g != NULL && g->number != r->number)
+		return; /* the one that is being replaced ended by itself: its successor goes on */
+	if (news == NEWS_STARTED) {
+		progress(r, talloc_asprintf(r, "%s: generation %u started, pid %d", inst->name,
+				g->number, (int)g->pid));
+	} else if (news == NEWS_READY) {
+		char *drains = inst->old == NULL
+				   ? ""
+				   : talloc_asprintf(r, "; generation %u (pid %d) drains",
+					 inst->old->number, (int)inst->old->pid);
+
+		progress(r, talloc_asprintf(r, "%s: generation %u ready in %lld ms%s", inst->name,
+				g->number, (long long)generation_age_ms(g), drains));
+		r->stage = OLD;
+		advance(r);
+	} else if (news == NEWS_FAILED) {
+		failed(r, inst, g,
+		    g == NULL ? "no memory to start its successor"
+			      : talloc_asprintf(r, "generation %u %s%s", g->number,
+				    g->failure != NULL ? g->failure : g->ended,
+				    g->failure != NULL ? "" : " before it was ready"));
+	} else if (news == NEWS_ENDED) {
+		failed(r, inst, g, talloc_asprintf(r, "generation %u %s", g->number, g->ended));
+	}
+}
+
+static void
+news_of_old(
+    struct roll *r, struct instance *inst, const struct generation *g, enum instance_news news)
+{
+	if (news != NEWS_ENDED || g == NULL)
+		return;
+	if (g->number == r->number) {
+		failed(r, inst, g,
+		    talloc_asprintf(r, "generation %u said that it was ready, and %s", g->number,
+			g->failure != NULL ? g->failure : g->ended));
+		return;
+	}
+	progress(r, talloc_asprintf(r, "%s: generation %u %s", inst->name, g->number,
+			g->failure != NULL ? g->failure : g->ended));
+	advance(r);
+}
+
+void
+roll_news(struct supervisor *sup, struct instance *inst, const struct generation *g,
+    enum instance_news news)
+{
+	struct roll *r = sup->roll;
+
+	if (r == NULL || inst != r->queue[r->at])
+		return;
+	if (r->stage == NEXT)
+		news_of_next(r, inst, g, news);
+	else if (r->stage == OLD)
+		news_of_old(r, inst, g, news);
+	else
+		advance(r);
+}
+
+static struct roll *
+roll_new(struct supervisor *sup, const char *service)
+{
+	struct roll *r = talloc_zero(sup, struct roll);
+
+	r->sup = sup;
+	r->started_ms = timer_now_ms();
+	r->stage = BEGIN;
+	for (size_t i = 0; i < sup->nservices; i++) {
+		struct service *s = sup->services[i];
+
+		if (service != NULL && strcmp(s->config->name, service) != 0)
+			continue;
+		r->queue = talloc_realloc(r, r->queue, struct instance *, r->count + s->ninstances);
+		for (unsigned n = 0; n < s->ninstances; n++)
+			r->queue[r->count++] = s->instances[n];
+	}
+	return r;
+}
+
+static char *
+service_names(TALLOC_CTX *mem, const struct supervisor *sup)
+{
+	char *names = talloc_strdup(mem, "");
+
+	for (size_t i = 0; i < sup->nservices; i++)
+		names = talloc_asprintf_append(
+		    names, "%s%s", i == 0 ? "" : ", ", sup->services[i]->config->name);
+	return names;
+}
+
+int
+roll_start(
+    struct supervisor *sup, const char *service, struct client *client, TALLOC_CTX *mem, char **why)
+{
+	struct roll *r;
+
+	if (sup->phase == SUP_STOPPING || sup->phase == SUP_DONE) {
+		*why = talloc_strdup(mem, "baton is stopping");
+		return -EBUSY;
+	}
+	if (sup->roll != NULL) {
+		*why = talloc_asprintf(mem,
+		    "a restart is under way already (%s); `baton status` "
+		    "shows it, and only one is done at a time",
+		    roll_where(sup));
+		return -EBUSY;
+	}
+	r = roll_new(sup, service);
+	if (r->count == 0) {
+		*why = talloc_asprintf(mem, "there is no service \"%s\"; there is: %s", service,
+		    service_names(mem, sup));
+		talloc_free(r);
+		return -ENOENT;
+	}
+	sup->roll = r;
+	client_later(client, &r->client);
+	advance(r);
+	return 0;
+}
+
+void
+roll_cancel(struct supervisor *sup, const char *why)
+{
+	struct roll *r = sup->roll;
+
+	if (r == NULL)
+		return;
+	finish(r, json_pack("{s:b s:s# s:i}", "ok", 0, "error", why, (int)strlen(why), "restarted",
+		      (int)r->at));
+}
+
+const char *
+roll_where(const struct supervisor *sup)
+{
+	if (sup->roll == NULL)
+		return NULL;
+	return sup->roll->where != NULL ? sup->roll->where : "it has just begun";
+}

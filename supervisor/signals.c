@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: MIT */
+/* Signals to baton itself, read from a signalfd like everything else. */
+#include <errno.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "supervisor/supervisor.h"
+
+struct signals {
+	struct supervisor *sup;
+	int fd;
+	struct tevent_fd *fde;
+	sigset_t before;
+};
+
+/*
+ * As a subreaper (or PID 1) baton inherits orphans; SIGCHLD is how it learns that one has
+ * ended. Its own children are watched by pidfd: they are dealt with here only because a
+ * zombie of ours would hide the orphans behind it.
+ */
+static void
+reap_orphans(struct supervisor *sup)
+{
+	for (;;) {
+		siginfo_t si = {.si_pid = 0};
+		struct generation *g;
+
+		if (waitid(P_ALL, 0, &si, WEXITED | WNOHANG | WNOWAIT) < 0 || si.si_pid == 0)
+			return;
+		g = supervisor_generation(sup, si.si_pid);
+		if (g != NULL)
+			generation_check(g);
+		else
+			waitid(P_PID, (id_t)si.si_pid, &si, WEXITED | WNOHANG);
+	}
+}
+
+static void
+told_to_end(struct supervisor *sup, int sig)
+{
+	const char *name = sigabbrev_np(sig);
+
+	if (sup->phase != SUP_STOPPING) {
+		output_say(
+		    sup->out, "SIG%s: ending in good order; once more ends it at once", name);
+		order_stop(sup);
+	} else if (!sup->killing) {
+		output_warn(sup->out, "SIG%s again: killing what still runs", name);
+		order_kill(sup);
+	}
+}
+
+static void
+take_signal(struct supervisor *sup, int sig)
+{
+	switch (sig) {
+	case SIGTERM:
+	case SIGINT:
+		told_to_end(sup, sig);
+		break;
+	case SIGCHLD:
+		reap_orphans(sup);
+		break;
+	case SIGHUP:
+		output_warn(sup->out,
+		    "SIGHUP: reloading the configuration is not available; nothing "
+		    "has changed (`baton restart` replaces the instances)");
+		break;
+	case SIGUSR1:
+		output_warn(
+		    sup->out, "SIGUSR1: there are no log files to reopen; nothing has changed");
+		break;
+	case SIGUSR2:
+		output_warn(sup->out,
+		    "SIGUSR2: replacing baton itself is not available; nothing has "
+		    "changed (`baton restart` replaces the instances)");
+		break;
+	}
+}
+
+static void
+readable(struct tevent_context *ev, struct tevent_fd *fde, uint16_t flags, void *data)
+{
+	struct signals *s = talloc_get_type_abort(data, struct signals);
+	struct signalfd_siginfo si;
+
+	(void)ev;
+	(void)fde;
+	(void)flags;
+	while (read(s->fd, &si, sizeof(si)) == (ssize_t)sizeof(si))
+		take_signal(s->sup, (int)si.ssi_signo);
+}
+
+static int
+signals_end(struct signals *s)
+{
+	TALLOC_FREE(s->fde);
+	close(s->fd);
+	sigprocmask(SIG_SETMASK, &s->before, NULL);
+	return 0;
+}
+
+int
+signals_start(struct supervisor *sup)
+{
+	static const int taken[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGCHLD};
+	struct signals *s = talloc_zero(sup, struct signals);
+	sigset_t set;
+
+	if (s == NULL)
+		return -ENOMEM;
+	s->sup = sup;
+	sigemptyset(&set);
+	for (size_t i = 0; i < sizeof(taken) / sizeof(taken[0]); i++)
+		sigaddset(&set, taken[i]);
+	s->fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+	if (s->fd < 0)
+		return -errno;
+	sigprocmask(SIG_BLOCK, &set, &s->before);
+	/* Ignored signals (nohup, a shell's background job) would never be queued. */
+	for (size_t i = 0; i < sizeof(taken) / sizeof(taken[0]); i++)
+		signal(taken[i], SIG_DFL);
+	signal(SIGPIPE, SIG_IGN);
+	talloc_set_destructor(s, signals_end);
+	s->fde = tevent_add_fd(sup->ev, s, s->fd, TEVENT_FD_READ, readable, s);
+	return s->fde == NULL ? -ENOMEM : 0;
+}

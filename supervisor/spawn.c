@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * fork, pidfd_open, exec. The pidfd is opened right after the fork: the pid cannot be reused
+ * before the child is reaped, and only baton reaps it. (clone3 would give both in one step,
+ * but container runtimes with older seccomp profiles refuse it.)
+ */
+#include "supervisor/spawn.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/pidfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "supervisor/protocol.h"
+
+/* What a child says before it ends without having run its program. */
+struct failure {
+	int error;
+	enum { AT_DESCRIPTORS, AT_EXEC } at;
+};
+
+/* LISTEN_PID, in place: after fork nothing may be allocated, and the length must not change. */
+static void
+write_pid(char *digits)
+{
+	unsigned pid = (unsigned)getpid();
+	size_t len = strlen(digits);
+
+	for (size_t i = len; i-- > 0; pid /= 10)
+		digits[i] = (char)('0' + pid % 10);
+	while (digits[0] == '0')
+		memmove(digits, digits + 1, len--); /* 10 digits at most: no leading zeroes */
+}
+
+static void
+reset_signals(void)
+{
+	struct sigaction sa = {.sa_handler = SIG_DFL};
+	sigset_t none;
+
+	for (int sig = 1; sig < NSIG; sig++)
+		sigaction(sig, &sa, NULL); /* SIGKILL and SIGSTOP refuse; nothing to change there */
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+/* Puts the descriptors into place. They are moved out of the way first, above everything that
+ * is to be filled: a plain dup2 could overwrite one that is still to be copied. */
+static int
+place_descriptors(const struct spawn *s, int *exec_fd)
+{
+	int above = BATON_LISTEN_FDS_START + (int)s->nfds;
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	int out = fcntl(s->out, F_DUPFD_CLOEXEC, above);
+	int err = fcntl(s->err, F_DUPFD_CLOEXEC, above);
+	int report = fcntl(*exec_fd, F_DUPFD_CLOEXEC, above);
+
+	if (null < 0 || out < 0 || err < 0 || report < 0)
+		return -errno;
+	*exec_fd = report;
+	for (size_t i = 0; i < s->nfds; i++) {
+		s->fds[i] = fcntl(s->fds[i], F_DUPFD_CLOEXEC, above);
+		if (s->fds[i] < 0)
+			return -errno;
+	}
+	if (dup2(null, 0) < 0 || dup2(out, 1) < 0 || dup2(err, 2) < 0)
+		return -errno;
+	for (size_t i = 0; i < s->nfds; i++) {
+		if (dup2(s->fds[i], BATON_LISTEN_FDS_START + (int)i) < 0)
+			return -errno;
+	}
+	/* baton's own are close-on-exec already; this is for what baton inherited itself. */
+	close_range((unsigned)above, ~0U, CLOSE_RANGE_CLOEXEC);
+	return 0;
+}
+
+static void
+child(const struct spawn *s, int exec_fd)
+{
+	struct failure f = {.at = AT_DESCRIPTORS};
+
+	setsid();
+	f.error = -place_descriptors(s, &exec_fd);
+	if (f.error == 0) {
+		if (s->pid_at != NULL)
+			write_pid(s->pid_at);
+		reset_signals();
+		f.at = AT_EXEC;
+		execve(s->path, s->argv, s->envp);
+		f.error = errno;
+	}
+	if (write(exec_fd, &f, sizeof(f)) < 0)
+		_exit(126);
+	_exit(127);
+}
+
+int
+spawn_process(const struct spawn *s, pid_t *pid, int *pidfd, int *exec_fd)
+{
+	int report[2], fd, error;
+	pid_t p;
+
+	if (pipe2(report, O_CLOEXEC | O_NONBLOCK) < 0)
+		return -errno;
+	p = fork();
+	if (p == 0)
+		child(s, report[1]);
+	error = -errno;
+	close(report[1]);
+	if (p < 0) {
+		close(report[0]);
+		return error;
+	}
+	fd = pidfd_open(p, 0);
+	if (fd < 0) {
+		/* A process that cannot be watched is not kept. */
+		error = -errno;
+		kill(p, SIGKILL);
+		waitpid(p, NULL, 0);
+		close(report[0]);
+		return error;
+	}
+	*pid = p;
+	*pidfd = fd;
+	*exec_fd = report[0];
+	return 0;
+}
+
+char *
+spawn_failure(TALLOC_CTX *mem, int exec_fd, const char *path)
+{
+	struct failure f;
+
+	if (read(exec_fd, &f, sizeof(f)) != (ssize_t)sizeof(f))
+		return NULL;
+	if (f.at == AT_DESCRIPTORS)
+		return talloc_asprintf(
+		    mem, "cannot pass its descriptors on: %s", strerror(f.error));
+	if (f.error == ENOENT)
+		return talloc_asprintf(mem,
+		    "cannot execute %s: No such file or directory (the file, "
+		    "or the interpreter that it names)",
+		    path);
+	return talloc_asprintf(mem, "cannot execute %s: %s%s", path, strerror(f.error),
+	    f.error == ENOEXEC ? " (neither a program nor a script with #!)" : "");
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT */
+/* From a description of a process to a running one, watched by a pidfd. */
+#ifndef SUPERVISOR_SPAWN_H
+#define SUPERVISOR_SPAWN_H
+
+#include <stddef.h>
+#include <sys/types.h>
+#include <talloc.h>
+
+struct spawn {
+	const char *path; /* for execve */
+	char **argv, **envp;
+	char *pid_at; /* ten digits in envp that become the child's pid; may be NULL */
+	int *fds;     /* the child's descriptors 3, 4, …; the child writes over its copy */
+	size_t nfds;
+	int out, err; /* the child's stdout and stderr */
+};
+
+/*
+ * Starts it in a session of its own, with default signals, stdin from /dev/null, and no
+ * descriptor but those named. *EXEC_FD is for spawn_failure; it and *PIDFD are close-on-exec
+ * and the caller's. Returns 0, or a negative errno with nothing started.
+ */
+int spawn_process(const struct spawn *s, pid_t *pid, int *pidfd, int *exec_fd);
+
+/* After the process has ended: why it never ran its program, in words, or NULL if it did. */
+char *spawn_failure(TALLOC_CTX *mem, int exec_fd, const char *path);
+
+#endif

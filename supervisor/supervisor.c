@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: MIT */
+/* Puts the supervisor together and runs its loop. */
+#include "supervisor/supervisor.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "supervisor/control.h"
+#include "supervisor/protocol.h"
+
+/* How long the very last lines may take to reach a reader. */
+#define LAST_LINES_MS 1000
+
+static struct service *
+service_new(struct supervisor *sup, const struct service_config *config)
+{
+	struct service *s = talloc_zero(sup, struct service);
+
+	if (s == NULL)
+		return NULL;
+	s->sup = sup;
+	s->config = config;
+	s->policy = (struct life_policy){.start_timeout_ms = config->start_timeout_ms,
+	    .drain_timeout_ms = config->drain_timeout_ms,
+	    .backoff_first_ms = config->backoff_first_ms,
+	    .backoff_max_ms = config->backoff_max_ms,
+	    .quiet_ms = config->quiet_time_ms};
+	s->instances = talloc_zero_array(s, struct instance *, (unsigned)config->instances);
+	for (unsigned i = 0; s->instances != NULL && i < config->instances; i++) {
+		s->instances[i] = instance_new(s, i);
+		if (s->instances[i] == NULL)
+			return NULL;
+		s->ninstances++;
+	}
+	return s->instances == NULL ? NULL : s;
+}
+
+struct supervisor *
+supervisor_new(TALLOC_CTX *mem, struct config *config, const char *argv0)
+{
+	struct supervisor *sup = talloc_zero(mem, struct supervisor);
+
+	if (sup == NULL)
+		return NULL;
+	sup->config = config;
+	sup->argv0 = argv0;
+	sup->how_to_reach = "";
+	sup->started_ms = timer_now_ms();
+	sup->manager = getenv(BATON_ENV_NOTIFY_SOCKET);
+	sup->ev = tevent_context_init(sup);
+	sup->timers = sup->ev == NULL ? NULL : timers_new(sup, sup->ev);
+	sup->out = sup->ev == NULL ? NULL : output_new(sup, sup->ev, 1, 2);
+	sup->services = talloc_zero_array(sup, struct service *, config->nservices);
+	if (sup->timers == NULL || sup->out == NULL || sup->services == NULL) {
+		talloc_free(sup);
+		return NULL;
+	}
+	for (size_t i = 0; i < config->nservices; i++) {
+		sup->services[i] = service_new(sup, config->services[i]);
+		if (sup->services[i] == NULL) {
+			talloc_free(sup);
+			return NULL;
+		}
+		sup->nservices++;
+	}
+	return sup;
+}
+
+static void
+tell_manager_who(struct supervisor *sup)
+{
+	char *text = talloc_asprintf(sup, "MAINPID=%d\nSTATUS=starting\n", (int)getpid());
+
+	if (text != NULL)
+		notify_send(sup->manager, text);
+	talloc_free(text);
+}
+
+int
+supervisor_run(struct supervisor *sup)
+{
+	prctl(PR_SET_CHILD_SUBREAPER, 1);
+	tell_manager_who(sup);
+	order_start(sup);
+	while (sup->phase != SUP_DONE) {
+		if (tevent_loop_once(sup->ev) != 0) {
+			output_warn(sup->out, "the event loop failed: %s; ending", strerror(errno));
+			order_kill(sup);
+		}
+	}
+	if (sup->control != NULL) {
+		control_close(sup->control);
+		control_stopped(sup->control);
+		control_flush(sup->control);
+	}
+	output_drain(sup->out, LAST_LINES_MS);
+	return 0;
+}
+
+struct generation *
+supervisor_generation(struct supervisor *sup, pid_t pid)
+{
+	struct generation *g = sup->generations;
+
+	while (g != NULL && g->pid != pid)
+		g = g->next;
+	return g;
+}
+
+void
+supervisor_news(struct instance *inst, const struct generation *g, enum instance_news news)
+{
+	struct supervisor *sup = inst->sup;
+
+	report_news(inst, g, news);
+	roll_news(sup, inst, g, news);
+	order_news(sup, inst, news);
+}

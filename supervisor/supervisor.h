@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The internal header of the running supervisor: what there is, who owns what, and the
+ * functions of each file, in sections named after it. Everything hangs in one talloc tree:
+ *
+ *   supervisor → service → instance → generation (one process)
+ *             → control → client
+ *             → roll (while a rolling restart is under way)
+ *
+ * Freeing a node ends what it owns: descriptors, timers, event handlers. Processes are the
+ * exception: they are ended in good order by the state machine (life.h), never by a free.
+ */
+#ifndef SUPERVISOR_SUPERVISOR_H
+#define SUPERVISOR_SUPERVISOR_H
+
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <talloc.h>
+#include <tevent.h>
+
+#include "supervisor/config.h"
+#include "supervisor/life.h"
+#include "supervisor/lines.h"
+#include "supervisor/notify.h"
+#include "supervisor/output.h"
+#include "supervisor/timer.h"
+
+/* The longest line of an instance's output that is kept whole. */
+#define OUTPUT_LINE_MAX_BYTES 4096
+/* How many of its last stderr lines a generation keeps for reports, and how much of each. */
+#define TAIL_LINES            8
+#define TAIL_LINE_MAX_BYTES   400
+
+struct supervisor;
+struct instance;
+struct roll;
+struct control;
+struct client;
+
+/* One listening socket of one instance: open from before the first start to the very end. */
+struct listener {
+	int fd;
+	const char *name;       /* for LISTEN_FDNAMES */
+	struct address address; /* as bound: a port of 0 has become the kernel's choice */
+};
+
+/* One process. A child of its instance. */
+struct generation {
+	struct generation *prev, *next; /* in supervisor.generations */
+	struct instance *instance;
+	unsigned number; /* 1, 2, 3, … in its instance */
+	pid_t pid;       /* 0: it could not be started */
+	int pidfd;
+	struct tevent_fd *pid_event;
+	struct tevent_fd *out_event, *err_event; /* own the pipes' reading ends */
+	struct lines *out_lines, *err_lines;
+	struct tail *tail; /* its last lines on stderr */
+	struct notify *notify;
+	int exec_fd;        /* tells why execve failed; empty when it did not */
+	int64_t started_ms; /* on the monotonic clock */
+	int64_t ready_ms;   /* -1: not ready yet */
+	bool stopping;      /* it said STOPPING=1, or was told to end */
+	bool doomed;        /* SIGKILL was sent */
+	char *status;       /* its last STATUS=, cleaned; NULL: none */
+	char *failure;      /* why baton gave it up, or could not start it; NULL: did not */
+	char *ended;        /* once it has ended: how, in words */
+};
+
+struct instance {
+	struct supervisor *sup;
+	struct service *service;
+	unsigned index;
+	char *name;   /* "hello.0" */
+	char *prefix; /* "hello.0 | " */
+	struct life life;
+	struct generation *current, *successor, *old; /* life.h's CURRENT, NEXT, OLD */
+	struct timer *timer, *old_timer;
+	struct listener *listeners;
+	size_t nlisteners;
+	unsigned last_number; /* of the youngest generation */
+	unsigned restarts;    /* starts that were neither the first nor a replacement */
+	char *last_exit;      /* how the last process ended, in words; NULL: none has */
+};
+
+struct service {
+	struct supervisor *sup;
+	const struct service_config *config;
+	struct life_policy policy;
+	struct instance **instances;
+	unsigned ninstances;
+};
+
+enum supervisor_phase {
+	SUP_STARTING, /* instance by instance, in order */
+	SUP_RUNNING,
+	SUP_STOPPING, /* service by service, in reverse order */
+	SUP_DONE,
+};
+
+struct supervisor {
+	struct tevent_context *ev;
+	struct timers *timers;
+	struct output *out;
+	struct config *config;
+	const char *argv0;        /* as baton was called, for lines that say what to type */
+	const char *how_to_reach; /* " -c FILE" or " --control PATH" for such lines, or "" */
+	const char *manager;      /* baton's own NOTIFY_SOCKET, or NULL */
+	struct service **services;
+	size_t nservices;
+	struct generation *generations; /* every process that has not been reaped */
+	struct control *control;
+	struct roll *roll; /* NULL: no restart is under way */
+	enum supervisor_phase phase;
+	size_t next_service; /* which one is started (or, plus one, stopped) now */
+	unsigned next_instance;
+	bool stop_next_runs; /* order.c: it is looking at the instances already */
+	bool killing;        /* told twice to end */
+	int64_t started_ms;
+};
+
+/* What happens to an instance, for those who wait: the order of starting, a restart. */
+enum instance_news {
+	NEWS_STARTED, /* a generation was started */
+	NEWS_READY,   /* it became ready; it is current now */
+	NEWS_FAILED,  /* it ended before it was ready, or could not be started */
+	NEWS_ENDED,   /* a generation that had been ready has ended */
+	NEWS_DOWN,    /* told to stop, and nothing is left */
+};
+
+/* --- listener.c: binding ------------------------------------------------------------- */
+
+/* Binds every socket of every service. On failure everything bound so far is closed again,
+ * and *WHY is one line naming address, service, and remedy. Returns 0 or a negative errno. */
+int listener_open_all(struct supervisor *sup, TALLOC_CTX *mem, char **why);
+
+/* --- environment.c ------------------------------------------------------------------- */
+
+/* The environment for a new generation, built anew from baton's own. *PID_AT points at the
+ * digits of LISTEN_PID (ENVIRONMENT_PID_DIGITS zeroes), which the child overwrites. */
+#define ENVIRONMENT_PID_DIGITS 10
+char **environment_build(TALLOC_CTX *mem, const struct generation *g, char **pid_at);
+
+/* --- generation.c: one process and its descriptors ----------------------------------- */
+
+/* Starts one. NULL only for lack of memory; if it could not be started, failure is set and
+ * pid is 0. The instance hears of its end by instance_generation_ended. */
+struct generation *generation_start(struct instance *inst);
+/* SIGTERM to the process; what it started is its own business. */
+void generation_term(struct generation *g);
+/* SIGKILL to its whole process group. WHY is kept as the failure if none is known yet. */
+void generation_kill(struct generation *g, const char *why);
+/* Takes what there is to know about one that has ended (a no-op while it lives). */
+void generation_check(struct generation *g);
+/* Milliseconds from start to readiness, or since the start if it is not ready. */
+int64_t generation_age_ms(const struct generation *g);
+
+/* --- instance.c: carries out what life.c decides -------------------------------------- */
+
+struct instance *instance_new(struct service *service, unsigned index);
+void instance_event(struct instance *inst, enum life_event event);
+void instance_generation_ready(struct generation *g);
+/* G's process is gone: takes G's role away, lets life.c decide, and frees G. */
+void instance_generation_ended(struct generation *g);
+/* "http://127.0.0.1:8080" or several, or "-". */
+char *instance_urls(TALLOC_CTX *mem, const struct instance *inst);
+
+/* --- order.c: starting one after the other, stopping in reverse ------------------------ */
+
+void order_start(struct supervisor *sup);
+void order_stop(struct supervisor *sup);
+/* Ends everything now. */
+void order_kill(struct supervisor *sup);
+void order_news(struct supervisor *sup, struct instance *inst, enum instance_news news);
+
+/* --- report.c: what people read while baton runs ---------------------------------------- */
+
+void report_news(struct instance *inst, const struct generation *g, enum instance_news news);
+/* All is started: what to try next. */
+void report_hints(struct supervisor *sup);
+/* "4.2 s", "3 min", "2 h": durations for people. */
+char *report_duration(TALLOC_CTX *mem, int64_t ms);
+
+/* --- roll.c: the rolling restart ------------------------------------------------------- */
+
+/* Begins one, of every service when SERVICE is NULL. CLIENT hears of progress and verdict; it
+ * may go away at any time. Returns 0, or -EBUSY / -ENOENT with *WHY set (child of MEM). */
+int roll_start(struct supervisor *sup, const char *service, struct client *client, TALLOC_CTX *mem,
+    char **why);
+/* A no-op when no roll is under way, or it is not about this instance now. */
+void roll_news(struct supervisor *sup, struct instance *inst, const struct generation *g,
+    enum instance_news news);
+/* Ends the roll with a verdict: the supervisor stops. */
+void roll_cancel(struct supervisor *sup, const char *why);
+/* "hello.0" and what is waited for, or NULL: for status. */
+const char *roll_where(const struct supervisor *sup);
+
+/* --- signals.c ------------------------------------------------------------------------- */
+
+/* Blocks the signals that baton takes and reads them in the loop. Returns 0 or -errno. */
+int signals_start(struct supervisor *sup);
+
+/* --- supervisor.c ----------------------------------------------------------------------- */
+
+struct supervisor *supervisor_new(TALLOC_CTX *mem, struct config *config, const char *argv0);
+/* Runs until all is ended. Returns the exit status for main. */
+int supervisor_run(struct supervisor *sup);
+/* Finds the instance's process among generations by pid, NULL if it is none of ours. */
+struct generation *supervisor_generation(struct supervisor *sup, pid_t pid);
+/* Spreads the word: report, order, roll. */
+void supervisor_news(struct instance *inst, const struct generation *g, enum instance_news news);
+
+#endif

@@ -10,15 +10,15 @@
 #undef hello_port
 #undef hello_stop
 
-#define LISTENING "listening: %s on port "
+#define ON_PORT " on port "
 
 uint16_t
 hello_port(struct proc *p, const char *name)
 {
-	const char *start = talloc_asprintf(harness_mem(), LISTENING, name);
-	const char *line = (proc_expect)(p, PROC_ERR, start);
+	const char *regex = talloc_asprintf(harness_mem(), "listening: %s" ON_PORT, name);
+	const char *line = (proc_expect)(p, PROC_ERR, regex);
 
-	return (uint16_t)strtoul(strstr(line, start) + strlen(start), NULL, 10);
+	return (uint16_t)strtoul(strstr(line, ON_PORT) + strlen(ON_PORT), NULL, 10);
 }
 
 struct hello

@@ -14,7 +14,7 @@ struct hello {
 struct hello hello_start(const char *const *env);
 #define hello_start(...) HARNESS_HERE(hello_start(__VA_ARGS__))
 
-/* Waits for the line that says on which port listener `name` is. */
+/* Waits for the line that says on which port listener `name` (a regular expression) is. */
 uint16_t hello_port(struct proc *p, const char *name);
 #define hello_port(...) HARNESS_HERE(hello_port(__VA_ARGS__))
 

@@ -48,6 +48,7 @@ static void
 pause_accepting(struct http_server *s)
 {
 	unpoll(s);
+	counter_add(s, COUNTER_ACCEPT_PAUSED);
 	s->accept_retry_ms = s->now_ms + ACCEPT_RETRY_MS;
 }
 
@@ -64,8 +65,9 @@ make_room(struct http_server *s)
 {
 	struct http_conn *c;
 
-	TAILQ_FOREACH(c, &s->idle, idle_entry)
+	TAILQ_FOREACH(c, &s->idle, list_entry)
 		if (!c->cut) {
+			counter_add(s, COUNTER_CONNECTIONS_MAX);
 			conn_cut(c);
 			return;
 		}
@@ -88,6 +90,16 @@ accept_one(struct http_server *s, struct listener *l)
 	}
 	c->peer = peer;
 	c->peer_len = len;
+	if (!address_count(s->addresses, c)) {
+		counter_add(s, COUNTER_CONNECTIONS_PER_ADDRESS);
+		(void)send(fd, HTTP_429_CLOSE, strlen(HTTP_429_CLOSE), MSG_NOSIGNAL | MSG_DONTWAIT);
+		linger_start(s, fd);
+		close(fd);
+		talloc_free(c);
+		return 0;
+	}
+	account_open(c);
+	counter_add(s, COUNTER_CONNECTIONS);
 	return parser_add(c);
 }
 

@@ -4,11 +4,8 @@
  * owns the fd; we end a connection by shutting it down, which the parser notices.
  */
 #include <errno.h>
-#include <linux/tcp.h>
-#include <netinet/in.h>
+#include <string.h>
 #include <sys/epoll.h>
-#include <sys/ioctl.h>
-#include <unistd.h>
 
 #include "server/internal.h"
 
@@ -23,8 +20,6 @@ conn_new(struct http_server *s, const struct listener *l, int fd)
 	c->server = s;
 	c->listener = l;
 	c->fd = fd;
-	c->idle = true;
-	c->idle_since_ms = loop_now_ms();
 	return c;
 }
 
@@ -37,7 +32,8 @@ conn_open(struct http_conn *c)
 	struct epoll_event ev = {.events = EPOLLRDHUP | EPOLLET, .data.ptr = c};
 
 	TAILQ_INSERT_TAIL(&s->conns, c, all_entry);
-	TAILQ_INSERT_TAIL(&s->idle, c, idle_entry);
+	TAILQ_INSERT_TAIL(&s->busy, c, list_entry);
+	conn_idle(c);
 	s->conns_n++;
 	epoll_ctl(s->epoll_fd, EPOLL_CTL_ADD, c->fd, &ev);
 }
@@ -48,14 +44,14 @@ conn_closed(struct http_conn *c)
 {
 	struct http_server *s = c->server;
 
-	if (c->idle)
-		TAILQ_REMOVE(&s->idle, c, idle_entry);
+	TAILQ_REMOVE(c->idle ? &s->idle : &s->busy, c, list_entry);
 	if (c->hup)
 		TAILQ_REMOVE(&s->hups, c, hup_entry);
 	TAILQ_REMOVE(&s->conns, c, all_entry);
 	s->conns_n--;
 	if (c->linger && !c->peer_done)
 		linger_start(s, c->fd);
+	address_uncount(s->addresses, c);
 	talloc_free(c);
 	accept_resume(s);
 }
@@ -63,19 +59,54 @@ conn_closed(struct http_conn *c)
 void
 conn_busy(struct http_conn *c, struct http_request *req)
 {
-	if (c->idle)
-		TAILQ_REMOVE(&c->server->idle, c, idle_entry);
+	struct http_server *s = c->server;
+
+	if (c->idle) {
+		TAILQ_REMOVE(&s->idle, c, list_entry);
+		TAILQ_INSERT_TAIL(&s->busy, c, list_entry);
+	}
 	c->idle = false;
 	c->current = req;
+	c->since_ms = s->now_ms;
+	c->sent_since_ms = 0;
+	c->began = false;
+	c->requests++;
+	counter_add(s, COUNTER_REQUESTS);
+}
+
+/* How often an idle connection is looked at: a whole part of the time it may be idle. */
+static int64_t
+look_interval(const struct http_server *s)
+{
+	int64_t idle = s->set.idle_timeout_ms, header = s->set.header_timeout_ms;
+
+	return idle / ((idle + header - 1) / header);
+}
+
+/* The list is sorted by the next look, because every look adds the same interval. */
+static void
+look_later(struct http_conn *c, int64_t interval)
+{
+	struct http_conns *idle = &c->server->idle;
+
+	c->look_ms = c->server->now_ms + interval;
+	TAILQ_REMOVE(idle, c, list_entry);
+	TAILQ_INSERT_TAIL(idle, c, list_entry);
 }
 
 void
 conn_idle(struct http_conn *c)
 {
+	struct http_server *s = c->server;
+
+	if (!c->idle) {
+		TAILQ_REMOVE(&s->busy, c, list_entry);
+		TAILQ_INSERT_TAIL(&s->idle, c, list_entry);
+	}
 	c->current = NULL;
 	c->idle = true;
-	c->idle_since_ms = c->server->now_ms;
-	TAILQ_INSERT_TAIL(&c->server->idle, c, idle_entry);
+	c->since_ms = s->now_ms;
+	look_later(c, look_interval(s));
 	if (c->peer_done)
 		conn_hup(c);
 }
@@ -86,6 +117,16 @@ conn_cut(struct http_conn *c)
 	if (!c->cut)
 		shutdown(c->fd, SHUT_RDWR);
 	c->cut = true;
+}
+
+/* Ends a connection whose answer has not begun with a few words, if they fit. */
+void
+conn_cut_saying(struct http_conn *c, const char *answer)
+{
+	if (!c->cut && !c->peer_done)
+		(void)send(c->fd, answer, strlen(answer), MSG_NOSIGNAL | MSG_DONTWAIT);
+	c->linger = true;
+	conn_cut(c);
 }
 
 void
@@ -119,56 +160,68 @@ conn_settle_hups(struct http_server *s)
 	}
 }
 
-/* Milliseconds since anything arrived, also the beginning of a request; 0 if unknown. */
-static int64_t
-silent_ms(const struct http_conn *c, int64_t now)
-{
-	int64_t idle = now - c->idle_since_ms;
-	struct tcp_info info;
-	socklen_t len = sizeof(info);
-
-	if (c->peer.ss_family == AF_UNIX)
-		return idle;
-	if (getsockopt(c->fd, IPPROTO_TCP, TCP_INFO, &info, &len) != 0)
-		return idle;
-	return info.tcpi_last_data_recv < idle ? (int64_t)info.tcpi_last_data_recv : idle;
-}
-
-static bool
-has_unread(const struct http_conn *c)
-{
-	int n = 0;
-
-	return ioctl(c->fd, FIONREAD, &n) == 0 && n > 0;
-}
+/* ---- Idle connections ------------------------------------------------------------------------ */
 
 /*
- * While draining, an idle connection is closed when it has been silent for idle_linger_ms: one
- * that is closed at once may lose the request that is on its way.
+ * While draining, an idle connection is closed when it has been silent for idle_linger_ms from
+ * the drain's beginning: one that is closed at once may lose the request that is on its way.
  */
-int64_t
-conn_expire(struct http_server *s, int64_t now)
+static void
+look_while_draining(struct http_conn *c)
 {
-	bool draining = drain_closes(s);
-	int64_t limit = draining ? s->set.idle_linger_ms : s->set.idle_timeout_ms;
-	struct http_conn *c, *next;
+	int64_t linger = c->server->set.idle_linger_ms;
 
-	for (c = TAILQ_FIRST(&s->idle); c != NULL; c = next) {
-		int64_t silent = now - c->idle_since_ms;
-
-		next = TAILQ_NEXT(c, idle_entry);
-		if (silent < limit)
-			return c->idle_since_ms + limit;
-		if (c->cut)
-			continue;
-		if (draining && (has_unread(c) || silent_ms(c, now) < limit)) {
-			/* It has begun to speak: look again as if it were idle from now on. */
-			c->idle_since_ms = now;
-			TAILQ_REMOVE(&s->idle, c, idle_entry);
-			TAILQ_INSERT_TAIL(&s->idle, c, idle_entry);
-			continue;
-		}
+	if (account_unread(c) > 0 || account_partial(c) || account_silent_ms(c) < linger)
+		look_later(c, linger > 0 ? linger : 1);
+	else
 		conn_cut(c);
+}
+
+/* A request that has begun and does not go on, or nothing for too long. */
+static void
+look(struct http_conn *c)
+{
+	struct http_server *s = c->server;
+	int64_t idle = s->now_ms - c->since_ms;
+
+	if (account_partial(c)) {
+		if (!c->began) {
+			c->began = true; /* how long ago is not known: one more interval */
+		} else {
+			counter_add(s, COUNTER_HEADER_TIMEOUT);
+			conn_cut_saying(c, HTTP_408_CLOSE);
+			return;
+		}
+	} else if (idle >= s->set.idle_timeout_ms) {
+		counter_add(s, COUNTER_IDLE_TIMEOUT);
+		conn_cut(c);
+		return;
 	}
-	return INT64_MAX;
+	look_later(c, look_interval(s));
+}
+
+int64_t
+conn_expire(struct http_server *s)
+{
+	struct http_conn *c;
+
+	while ((c = TAILQ_FIRST(&s->idle)) != NULL && c->look_ms <= s->now_ms) {
+		if (c->cut)
+			look_later(c, look_interval(s)); /* the parser is about to notice */
+		else if (drain_closes(s))
+			look_while_draining(c);
+		else
+			look(c);
+	}
+	return c == NULL ? INT64_MAX : c->look_ms;
+}
+
+/* The drain begins: all idle ones get the same, short time. */
+void
+conn_drain(struct http_server *s)
+{
+	struct http_conn *c;
+
+	TAILQ_FOREACH(c, &s->idle, list_entry)
+		c->look_ms = s->now_ms + s->set.idle_linger_ms;
 }

@@ -70,10 +70,19 @@ crew_spawn(struct crew *c, void *(*run)(void *))
 	return 0;
 }
 
+static void
+thread_begins(struct crew *c)
+{
+	if (c->server->thread_start != NULL)
+		c->server->thread_start(c->server->thread_data);
+}
+
 /* The last that a thread does: when all have, the crew may be freed. */
 static void
 thread_ends(struct crew *c)
 {
+	if (c->server->thread_end != NULL)
+		c->server->thread_end(c->server->thread_data);
 	atomic_fetch_sub(&c->threads, 1);
 	sem_post(&c->gone);
 }
@@ -136,6 +145,7 @@ run_worker(void *arg)
 	enter_role(c, "worker", true);
 	atomic_store(&c->growing, false);
 	grow(c);
+	thread_begins(c);
 	work(c);
 	thread_ends(c);
 	return NULL;
@@ -253,11 +263,9 @@ lead(struct crew *c)
 }
 
 /* Leads, and when it was taken over and its handler is done, works. */
-static void *
-run_leader(void *arg)
+static void
+lead_then_work(struct crew *c)
 {
-	struct crew *c = arg;
-
 	lead(c);
 	if (!atomic_load(&c->over)) {
 		enter_role(c, "worker", true);
@@ -266,6 +274,16 @@ run_leader(void *arg)
 		else
 			atomic_fetch_sub(&c->slack, 1);
 	}
+}
+
+/* The first leader. */
+static void *
+run_leader(void *arg)
+{
+	struct crew *c = arg;
+
+	thread_begins(c);
+	lead_then_work(c);
 	thread_ends(c);
 	return NULL;
 }
@@ -276,9 +294,10 @@ run_spare(void *arg)
 	struct crew *c = arg;
 
 	enter_role(c, "spare", false);
+	thread_begins(c);
 	atomic_fetch_add(&c->spares, 1);
 	if (!atomic_load(&c->over) && wait_for(&c->spare) == 0 && !atomic_load(&c->over))
-		return run_leader(c);
+		lead_then_work(c);
 	thread_ends(c);
 	return NULL;
 }
@@ -337,7 +356,7 @@ crew_start(struct http_server *s)
 	struct crew *c = s->crew = crew_new(s);
 	int err = c == NULL ? -ENOMEM : 0;
 
-	if (err == 0 && monitor_wanted())
+	if (err == 0 && !s->debug)
 		err = monitor_start(c);
 	if (err == 0)
 		err = crew_spawn(c, run_leader);

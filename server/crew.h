@@ -47,8 +47,6 @@ int crew_spare(struct crew *c);
 bool crew_take_over(struct crew *c, uint64_t seen);
 void crew_retry(struct crew *c);
 
-/* False with BATON_DEBUG=1 or under a tracer: a breakpoint is no emergency. */
-bool monitor_wanted(void);
 int monitor_start(struct crew *c);
 void monitor_stop(struct crew *c);
 void monitor_wake(struct crew *c);

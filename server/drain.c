@@ -16,6 +16,7 @@ close_doors(struct http_server *s)
 {
 	accept_stop(s);
 	s->drain = DRAIN_CLOSING;
+	conn_drain(s);
 	s->drain_next_ms = s->now_ms + s->set.drain_timeout_ms;
 }
 
@@ -46,6 +47,7 @@ cut_all(struct http_server *s)
 
 	log_line(LOG_WARNING, "drain deadline: cutting %zu connections", s->conns_n);
 	TAILQ_FOREACH(c, &s->conns, all_entry) {
+		counter_add(s, COUNTER_DRAIN_CUT);
 		conn_cut(c);
 	}
 	s->drain = DRAIN_CUT;

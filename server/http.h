@@ -102,6 +102,40 @@ int http_server_use(struct http_server *s, http_middleware *mw, void *data);
  */
 int http_server_handle(struct http_server *s, const char *pattern, http_handler *h, void *data);
 
+/* What a route asks for besides; zero means: as the server's settings say. */
+struct http_route_options {
+	unsigned flags;          /* HTTP_BLOCKING or HTTP_QUICK */
+	unsigned concurrent_max; /* requests at a time; beyond: 503 with Retry-After */
+	int64_t timeout_ms;      /* instead of handler_timeout_ms; negative: none */
+};
+
+/*
+ * HTTP_BLOCKING: the handler usually blocks or computes for long, so each of its requests
+ * starts in a thread of its own at once. HTTP_QUICK: it usually does not, and one that did is
+ * no reason to expect it again. Without either, the server learns it by itself.
+ */
+#define HTTP_BLOCKING 1u
+#define HTTP_QUICK    2u
+
+/* As http_server_handle, with options; -EINVAL for flags that exclude each other. */
+int http_server_handle_with(struct http_server *s, const char *pattern, http_handler *h, void *data,
+    const struct http_route_options *options);
+
+/*
+ * Calls `start` and `end` in each thread that runs handlers, as its first and last act, for
+ * what one keeps per thread. Either may be NULL.
+ */
+int http_server_thread_hooks(
+    struct http_server *s, void (*start)(void *data), void (*end)(void *data), void *data);
+
+/*
+ * What the server has counted so far: "requests", "takeovers", and for each limit, under its
+ * setting's name, how often it was hit. -1 for an unknown name. From any thread, at any time.
+ * http_server_counter_name tells the names, for i from 0 until it gives NULL.
+ */
+int64_t http_server_counter(const struct http_server *s, const char *name);
+const char *http_server_counter_name(size_t i);
+
 /*
  * Sets a setting of the table in baton-settings(7) ("body_max_bytes", "drain_timeout_ms", …)
  * to a decimal number. The environment variable BATON_HTTP_<NAME> wins over it. -ENOENT for an
@@ -231,6 +265,12 @@ int http_response_redirect(struct http_response *res, int status, const char *lo
  */
 int http_response_header(struct http_response *res, const char *name, const char *value);
 int http_response_header_add(struct http_response *res, const char *name, const char *value);
+
+/*
+ * What the client gets when the handler's deadline passes: 503 unless this says 504, which a
+ * handler does that waits for another server (RFC 9110 section 15.6.5).
+ */
+void http_response_on_timeout(struct http_response *res, int status);
 
 /* The connection is closed after this answer. */
 void http_response_close(struct http_response *res);

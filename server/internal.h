@@ -33,14 +33,23 @@ enum concurrency { CONCURRENCY_PREEMPTIVE, CONCURRENCY_SERIAL };
 struct http_settings {
 	int64_t backlog;
 	int64_t body_max_bytes;
+	int64_t body_rate_min_bytes;
+	int64_t body_timeout_ms;
 	int64_t concurrency; /* enum concurrency */
 	int64_t connections_max;
+	int64_t connections_per_address_max;
 	int64_t drain_timeout_ms;
+	int64_t handler_timeout_ms;
+	int64_t header_fields_max;
 	int64_t header_max_bytes;
+	int64_t header_timeout_ms;
 	int64_t idle_linger_ms;
 	int64_t idle_timeout_ms;
 	int64_t lame_duck_ms;
 	int64_t queue_max;
+	int64_t rate_after_ms;
+	int64_t requests_per_connection_max;
+	int64_t send_timeout_ms;
 	int64_t stack_bytes;
 	int64_t takeover_after_us;
 	int64_t threads_max;
@@ -164,9 +173,12 @@ struct http_request {
 	struct http_request *next_done;    /* in the list of those that came back */
 	struct load *load;
 	int64_t started_ms;
-	int64_t ran_us;     /* in a worker; -1: it was taken over */
-	_Atomic(pid_t) tid; /* who runs it; 0: nobody yet */
-	int route_error;    /* what finding its route came to */
+	int64_t ran_us;            /* in a worker; -1: it was taken over */
+	_Atomic(pid_t) tid;        /* who runs it; 0: nobody yet */
+	int64_t deadline_ms;       /* 0: none */
+	atomic_int timeout_status; /* what to answer when it passes */
+	struct http_response late; /* that answer: the leader's, for res is the handler's */
+	int route_error;           /* what finding its route came to */
 	/* What was received. */
 	char id[24];
 	const char *method, *target, *version, *path, *query;
@@ -282,13 +294,20 @@ struct http_conn {
 	struct sockaddr_storage peer;
 	socklen_t peer_len;
 	struct http_request *current; /* from its request line to its answer's last byte */
-	int64_t idle_since_ms;        /* accepted, or the last answer sent */
-	bool idle;                    /* in the server's idle list: current is NULL */
+	int64_t since_ms;             /* idle, or busy with current */
+	int64_t look_ms;              /* idle: when it is looked at */
+	int64_t sent, sent_since_ms;  /* sending: how much the peer has got, and since when */
+	int64_t used;                 /* bytes of complete requests (account.c) */
+	int64_t requests;             /* so many were begun */
+	bool uncertain;               /* used cannot be told exactly */
+	bool began;                   /* idle: part of a request was seen at the last look */
+	bool counted;                 /* in the table of addresses */
+	bool idle;                    /* in the server's idle list, else in its busy list */
 	bool hup;                     /* in the hup list: the peer will send no more */
 	bool peer_done;               /* the peer has sent its FIN */
 	bool cut;                     /* we have shut it down; the parser will notice */
 	bool linger;                  /* we end it: read what still comes, so the answer arrives */
-	TAILQ_ENTRY(http_conn) all_entry, idle_entry, hup_entry;
+	TAILQ_ENTRY(http_conn) all_entry, list_entry, hup_entry;
 };
 TAILQ_HEAD(http_conns, http_conn);
 
@@ -302,7 +321,75 @@ void conn_cut(struct http_conn *c);
 void conn_hup(struct http_conn *c);
 void conn_settle_hups(struct http_server *s);
 /* Ends what has been idle too long; returns when to look again, INT64_MAX if never. */
-int64_t conn_expire(struct http_server *s, int64_t now);
+int64_t conn_expire(struct http_server *s);
+void conn_drain(struct http_server *s);
+void conn_cut_saying(struct http_conn *c, const char *answer);
+
+#define HTTP_408_CLOSE \
+	"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+#define HTTP_429_CLOSE                                                              \
+	"HTTP/1.1 429 Too Many Requests\r\nRetry-After: 1\r\nConnection: close\r\n" \
+	"Content-Length: 0\r\n\r\n"
+
+/* ---- account.c: the kernel's count of a connection's bytes ------------------------------------------- */
+
+void account_open(struct http_conn *c);
+/* Bytes that have arrived and were not taken yet. */
+int account_unread(const struct http_conn *c);
+/* Has the parser a part of a request? False also where it cannot be told. */
+bool account_partial(const struct http_conn *c);
+/* Since anything arrived, or since it is idle, whichever is shorter. */
+int64_t account_silent_ms(const struct http_conn *c);
+/* Something that changes when the peer takes in more of the answer. */
+int64_t account_sent(const struct http_conn *c);
+
+/* ---- address.c: connections of each client address ----------------------------------------------------- */
+
+struct addresses;
+
+int address_start(struct http_server *s);
+/* False if the address has as many as it may. A NULL table counts nothing. */
+bool address_count(struct addresses *a, struct http_conn *c);
+void address_uncount(struct addresses *a, struct http_conn *c);
+
+/* ---- busy.c ------------------------------------------------------------------------------------------ */
+
+/* Ends what is too slow in the middle of something; returns when to look again. */
+int64_t busy_expire(struct http_server *s);
+
+/* ---- counter.c ---------------------------------------------------------------------------------------- */
+
+/* Those of a limit are named as its setting. */
+#define COUNTER_TABLE(X)                                                                      \
+	X(CONNECTIONS, "connections", "connections accepted")                                 \
+	X(REQUESTS, "requests", "requests received")                                          \
+	X(TAKEOVERS, "takeovers", "handlers that another thread took the lead from")          \
+	X(CLIENT_GONE, "client_gone", "requests whose client left before the answer")         \
+	X(MALFORMED, "malformed", "requests refused as malformed")                            \
+	X(ACCEPT_PAUSED, "accept_paused", "pauses of accepting for lack of room")             \
+	X(ABANDONED, "handler_timeout_ms", "handlers that outran their deadline")             \
+	X(BODY_MAX, "body_max_bytes", "requests with too much content")                       \
+	X(BODY_TIMEOUT, "body_timeout_ms", "content that took too long")                      \
+	X(BODY_RATE_MIN, "body_rate_min_bytes", "content that came too slowly")               \
+	X(CONNECTIONS_MAX, "connections_max", "idle connections ended to make room")          \
+	X(CONNECTIONS_PER_ADDRESS, "connections_per_address_max", "connections refused")      \
+	X(DRAIN_CUT, "drain_timeout_ms", "connections cut at the drain deadline")             \
+	X(HEADER_TIMEOUT, "header_timeout_ms", "heads that took too long")                    \
+	X(HEADER_FIELDS_MAX, "header_fields_max", "requests with too many header fields")     \
+	X(IDLE_TIMEOUT, "idle_timeout_ms", "connections ended for being idle")                \
+	X(QUEUE_MAX, "queue_max", "requests refused because too many waited")                 \
+	X(REQUESTS_MAX, "requests_per_connection_max", "connections ended after that many")   \
+	X(ROUTE_MAX, "route_concurrent_max", "requests refused, their route having too many") \
+	X(SEND_TIMEOUT, "send_timeout_ms", "answers that the client did not read")
+
+enum counter {
+#define ID(id, name, text) COUNTER_##id,
+	COUNTER_TABLE(ID)
+#undef ID
+	    COUNTERS
+};
+
+void counter_add(struct http_server *s, enum counter which);
 
 /* ---- linger.c: connections that are closed while the client may still be sending --------------------- */
 
@@ -360,6 +447,9 @@ struct load {
 	unsigned away;       /* its requests that run, or are about to, outside the leader */
 	unsigned quick_runs; /* runs on end that would not have needed a thread */
 	bool blocking;       /* its requests go to workers at once */
+	bool blocking_fixed; /* because its user said so, or said not */
+	unsigned away_max;   /* 0: no limit of its own */
+	int64_t timeout_ms;  /* 0: the server's; negative: none */
 	struct http_requests waiting; /* for one of the others to end */
 	bool listed;                  /* in the server's list of loads that have waiting ones */
 	TAILQ_ENTRY(load) entry;
@@ -382,11 +472,15 @@ void work_in_worker(struct http_server *s, struct http_request *req);
 void work_cut(struct http_server *s);
 /* One line for each request that runs elsewhere. */
 void work_dump(const struct http_server *s);
+/* Answers for handlers whose deadline has passed; returns when to look again. */
+int64_t work_expire(struct http_server *s);
 
 /* ---- crew.c, monitor.c: the threads --------------------------------------------------------------------- */
 
 struct crew;
 
+/* BATON_DEBUG=1, or a tracer at the start: a breakpoint is no emergency. */
+bool monitor_debugging(void);
 int crew_start(struct http_server *s);
 /* Waits until all threads are gone, grace_ms at the most once the leader has ended; returns
  * how many are left in their handlers. */
@@ -426,7 +520,11 @@ struct http_server {
 	struct loads waiting;         /* loads that have waiting requests */
 	struct load *unrouted;        /* of requests without a route */
 	struct http_request *running; /* what the leader itself runs, for its successor */
-	struct http_conns conns, idle, hups;
+	struct http_conns conns, idle, busy, hups;
+	int64_t busy_look_ms;
+	int64_t away_look_ms;        /* the earliest deadline of those that run elsewhere */
+	struct addresses *addresses; /* NULL: not counted */
+	_Atomic uint64_t counters[COUNTERS];
 	struct lingerings lingers;
 	size_t conns_n;
 	struct http_conn *accepting; /* between accept and the parser's notice of it */
@@ -438,6 +536,9 @@ struct http_server {
 	int64_t now_ms;        /* monotonic; read once a turn */
 	/* Anyone's. */
 	atomic_bool drain_wanted, dump_wanted;
+	void (*thread_start)(void *), (*thread_end)(void *);
+	void *thread_data;
+	bool debug; /* no takeover, no deadlines */
 	bool started;
 };
 

@@ -118,7 +118,8 @@ run_timers(struct http_server *s)
 		drain_begin(s);
 	if (s->accept_retry_ms != 0 && now >= s->accept_retry_ms)
 		accept_resume(s);
-	next = earlier(conn_expire(s, now), linger_expire(s, now));
+	next = earlier(conn_expire(s), linger_expire(s, now));
+	next = earlier(next, earlier(busy_expire(s), work_expire(s)));
 	next = earlier(next, drain_step(s, now));
 	if (s->accept_retry_ms != 0)
 		next = earlier(next, s->accept_retry_ms);

@@ -17,7 +17,7 @@
 #define QUIET_LOOKS 50
 
 bool
-monitor_wanted(void)
+monitor_debugging(void)
 {
 	const char *debug = getenv("BATON_DEBUG");
 	char line[128];
@@ -25,14 +25,14 @@ monitor_wanted(void)
 	FILE *f;
 
 	if (debug != NULL)
-		return strcmp(debug, "1") != 0;
+		return strcmp(debug, "1") == 0;
 	f = fopen("/proc/self/status", "re");
 	while (f != NULL && fgets(line, sizeof(line), f) != NULL)
 		if (sscanf(line, "TracerPid: %d", &tracer) == 1)
 			break;
 	if (f != NULL)
 		fclose(f);
-	return tracer == 0;
+	return tracer != 0;
 }
 
 void

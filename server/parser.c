@@ -45,17 +45,19 @@ add_response_fields(struct MHD_Response *out, const struct http_response *res)
 
 /* Gives the answer to the parser. The content stays ours, in the request's pool. */
 static enum MHD_Result
-send_answer(struct http_conn *c, struct http_request *req)
+send_answer(struct http_conn *c, struct http_request *req, struct http_response *res)
 {
-	const struct http_response *res = &req->res;
+	int64_t most = c->server->set.requests_per_connection_max;
 	struct MHD_Response *out = MHD_create_response_from_buffer(
 	    res->content_len, (void *)res->content, MHD_RESPMEM_PERSISTENT);
 	enum MHD_Result ok = out == NULL ? MHD_NO : MHD_YES;
 
-	if (res->close || drain_closes(c->server)) {
-		req->res.close = true;
-		c->linger = true;
+	if (most > 0 && c->requests >= most && !res->close) {
+		counter_add(c->server, COUNTER_REQUESTS_MAX);
+		res->close = true;
 	}
+	res->close = res->close || drain_closes(c->server);
+	c->linger = res->close;
 	if (ok == MHD_YES)
 		ok = add_response_fields(out, res);
 	if (ok == MHD_YES)
@@ -77,7 +79,7 @@ refuse(struct http_conn *c, struct http_request *req, int status, const char *wh
 	http_response_close(&req->res);
 	if (http_response_error(&req->res, status, why) != 0)
 		http_response_empty(&req->res, status);
-	return send_answer(c, req);
+	return send_answer(c, req, &req->res);
 }
 
 static enum MHD_Result
@@ -118,6 +120,26 @@ copy_head(struct http_conn *c, struct http_request *req, const char *method, con
 }
 
 static enum MHD_Result
+too_large(struct http_conn *c, struct http_request *req)
+{
+	counter_add(c->server, COUNTER_BODY_MAX);
+	return refuse(c, req, 413, "the content is larger than this server takes");
+}
+
+/* The head's size is exact; the framing of chunked content is not known. */
+static void
+note_used(struct http_conn *c, const struct http_request *req)
+{
+	const union MHD_ConnectionInfo *info =
+	    MHD_get_connection_info(c->mhd, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
+
+	if (info == NULL || (req->body_len > 0 && guard_content_length(req) < 0))
+		c->uncertain = true;
+	else
+		c->used += (int64_t)info->header_size + (int64_t)req->body_len;
+}
+
+static enum MHD_Result
 head_received(
     struct http_conn *c, struct http_request *req, const char *method, const char *version)
 {
@@ -128,13 +150,17 @@ head_received(
 	atomic_store(&req->phase, REQUEST_BODY);
 	if (copy_head(c, req, method, version) != 0)
 		return refuse(c, req, 503, "out of memory");
+	if (req->fields_n > (size_t)c->server->set.header_fields_max) {
+		counter_add(c->server, COUNTER_HEADER_FIELDS_MAX);
+		return refuse(c, req, 431, "too many header fields");
+	}
 	status = guard_check(req, &why);
-	if (status != 0)
+	if (status != 0) {
+		counter_add(c->server, COUNTER_MALFORMED);
 		return refuse(c, req, status, why);
+	}
 	length = guard_content_length(req);
-	if (length > c->server->set.body_max_bytes)
-		return refuse(c, req, 413, "the content is larger than this server takes");
-	return MHD_YES;
+	return length > c->server->set.body_max_bytes ? too_large(c, req) : MHD_YES;
 }
 
 static enum MHD_Result
@@ -158,7 +184,8 @@ static enum MHD_Result
 all_received(struct http_conn *c, struct http_request *req)
 {
 	if (req->discarded > 0)
-		return refuse(c, req, 413, "the content is larger than this server takes");
+		return too_large(c, req);
+	note_used(c, req);
 	atomic_store(&req->phase, REQUEST_READY);
 	work_ready(c->server, req);
 	return MHD_YES;
@@ -203,8 +230,9 @@ on_request(void *cls, struct MHD_Connection *mhd, const char *url, const char *m
 	case REQUEST_RUNNING:
 		return suspend(req->conn, req);
 	case REQUEST_DONE:
-		return send_answer(req->conn, req);
+		return send_answer(req->conn, req, &req->res);
 	case REQUEST_ABANDONED:
+		return send_answer(req->conn, req, &req->late);
 	case REQUEST_SENDING:
 		break;
 	}
@@ -244,14 +272,16 @@ on_completed(
 {
 	struct http_request *req = *slot;
 
-	(void)cls, (void)mhd;
+	(void)mhd;
 	if (req == NULL)
 		return;
 	*slot = NULL;
 	conn_idle(req->conn);
 	req->conn = NULL;
-	if (how != MHD_REQUEST_TERMINATED_COMPLETED_OK && req->ctx != NULL)
+	if (how != MHD_REQUEST_TERMINATED_COMPLETED_OK && req->ctx != NULL) {
+		counter_add(cls, COUNTER_CLIENT_GONE);
 		ctx_cancel_cause(req->ctx, &http_client_gone);
+	}
 	request_unref(req);
 }
 
@@ -294,7 +324,10 @@ parser_start(struct http_server *s)
 	unsigned flags = MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET | MHD_USE_TURBO |
 			 MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
 	/* A net below our own timers, in whole seconds. */
-	unsigned net_s = (unsigned)(s->set.idle_timeout_ms / 1000) + 5;
+	unsigned net_s = (unsigned)((s->set.idle_timeout_ms + s->set.header_timeout_ms +
+					s->set.send_timeout_ms) /
+				    1000) +
+			 60;
 
 	s->mhd = MHD_start_daemon(flags, 0, NULL, NULL, on_request, s, MHD_OPTION_EXTERNAL_LOGGER,
 	    on_message, s,                             /* first: later options may log */

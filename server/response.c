@@ -195,6 +195,12 @@ http_response_redirect(struct http_response *res, int status, const char *locati
 }
 
 void
+http_response_on_timeout(struct http_response *res, int status)
+{
+	atomic_store(&res->req->timeout_status, status == 504 ? 504 : 503);
+}
+
+void
 http_response_close(struct http_response *res)
 {
 	res->close = true;

@@ -37,6 +37,8 @@ http_server_new(TALLOC_CTX *mem)
 	STAILQ_INIT(&s->ready);
 	TAILQ_INIT(&s->conns);
 	TAILQ_INIT(&s->idle);
+	TAILQ_INIT(&s->busy);
+	s->away_look_ms = INT64_MAX;
 	TAILQ_INIT(&s->hups);
 	TAILQ_INIT(&s->lingers);
 	TAILQ_INIT(&s->away);
@@ -130,6 +132,24 @@ http_server_use(struct http_server *s, http_middleware *mw, void *data)
 int
 http_server_handle(struct http_server *s, const char *pattern, http_handler *h, void *data)
 {
+	static const struct http_route_options none;
+
+	return http_server_handle_with(s, pattern, h, data, &none);
+}
+
+static void
+apply_options(struct load *load, const struct http_route_options *options)
+{
+	load->blocking = (options->flags & HTTP_BLOCKING) != 0;
+	load->blocking_fixed = options->flags != 0;
+	load->away_max = options->concurrent_max;
+	load->timeout_ms = options->timeout_ms;
+}
+
+int
+http_server_handle_with(struct http_server *s, const char *pattern, http_handler *h, void *data,
+    const struct http_route_options *options)
+{
 	const struct route *with = NULL;
 	const char *why;
 	struct route *route;
@@ -140,9 +160,14 @@ http_server_handle(struct http_server *s, const char *pattern, http_handler *h, 
 	route = route_parse(s, pattern, &why);
 	if (route == NULL)
 		return setup_failed(s, -EINVAL, "http_server_handle(\"%s\"): %s", pattern, why);
+	if (options->flags > HTTP_QUICK)
+		return setup_failed(s, -EINVAL,
+		    "http_server_handle(\"%s\"): HTTP_BLOCKING or HTTP_QUICK, not both", pattern);
 	route->handler = h;
 	route->data = data;
 	route->load = load_new(route, route->pattern);
+	if (route->load != NULL)
+		apply_options(route->load, options);
 	err = route->load == NULL ? -ENOMEM : router_add(s->router, route, &with);
 	if (err == -EEXIST)
 		setup_failed(s, err,
@@ -154,6 +179,18 @@ http_server_handle(struct http_server *s, const char *pattern, http_handler *h, 
 	if (err != 0)
 		talloc_free(route);
 	return err;
+}
+
+int
+http_server_thread_hooks(
+    struct http_server *s, void (*start)(void *data), void (*end)(void *data), void *data)
+{
+	if (s == NULL)
+		return -ENOMEM;
+	s->thread_start = start;
+	s->thread_end = end;
+	s->thread_data = data;
+	return 0;
 }
 
 int
@@ -205,9 +242,12 @@ open_all(struct http_server *s)
 		err = -ENOMEM;
 	} else {
 		raise_nofile();
+		s->debug = monitor_debugging();
 		err = settings_from_environment(&s->set, s, &why);
 		if (err == 0)
 			err = listener_open_all(s, &why);
+		if (err == 0 && s->set.connections_per_address_max > 0)
+			err = address_start(s);
 		if (err == 0)
 			err = parser_start(s);
 		if (err == 0)
@@ -230,6 +270,7 @@ close_all(struct http_server *s)
 			close(l->fd);
 		l->fd = -1;
 	}
+	TALLOC_FREE(s->addresses);
 	TALLOC_FREE(s->store);
 	TALLOC_FREE(s->notify);
 }

@@ -27,6 +27,20 @@ load_new(TALLOC_CTX *mem, const char *pattern)
 	return load;
 }
 
+static void
+make_context(struct http_server *s, struct http_request *req)
+{
+	int64_t own = req->load->timeout_ms;
+	int64_t timeout = own != 0 ? own : s->set.handler_timeout_ms;
+
+	if (timeout <= 0 || s->debug) {
+		req->ctx = ctx_with_cancel(req, ctx_background());
+		return;
+	}
+	req->deadline_ms = s->now_ms + timeout;
+	req->ctx = ctx_with_timeout(req, ctx_background(), timeout);
+}
+
 void
 work_ready(struct http_server *s, struct http_request *req)
 {
@@ -34,7 +48,7 @@ work_ready(struct http_server *s, struct http_request *req)
 	dispatch_route(s, req);
 	req->load = req->match.route != NULL ? req->match.route->load : s->unrouted;
 	req->started_ms = s->now_ms;
-	req->ctx = ctx_with_cancel(req, ctx_background());
+	make_context(s, req);
 	STAILQ_INSERT_TAIL(&s->ready, req, queued);
 }
 
@@ -60,6 +74,8 @@ static void
 note_away(struct http_server *s, struct http_request *req)
 {
 	TAILQ_INSERT_TAIL(&s->away, req, away);
+	if (req->deadline_ms != 0 && req->deadline_ms < s->away_look_ms)
+		s->away_look_ms = req->deadline_ms;
 	s->away_n++;
 	req->load->away++;
 }
@@ -83,13 +99,20 @@ send_away(struct http_server *s, struct http_request *req)
 
 /* The leader answers in the handler's place. */
 static void
-refuse(struct http_request *req)
+refuse(struct http_request *req, const char *why)
 {
-	dispatch_error(req, 503, "too many requests are waiting");
+	dispatch_error(req, 503, why);
 	http_response_header(&req->res, "Retry-After", "1");
 	atomic_store(&req->phase, REQUEST_DONE);
 	parser_resume(req);
 	request_unref(req);
+}
+
+static void
+refuse_route(struct http_server *s, struct http_request *req)
+{
+	counter_add(s, COUNTER_ROUTE_MAX);
+	refuse(req, "this route has as many requests as it takes");
 }
 
 static void
@@ -98,7 +121,8 @@ wait_for_turn(struct http_server *s, struct http_request *req)
 	struct load *load = req->load;
 
 	if (s->waiting_n >= (unsigned)s->set.queue_max) {
-		refuse(req);
+		counter_add(s, COUNTER_QUEUE_MAX);
+		refuse(req, "too many requests are waiting");
 		return;
 	}
 	STAILQ_INSERT_TAIL(&load->waiting, req, queued);
@@ -177,6 +201,8 @@ work_in_worker(struct http_server *s, struct http_request *req)
 static void
 learn(const struct http_server *s, struct load *load, int64_t ran_us)
 {
+	if (load->blocking_fixed)
+		return;
 	if (ran_us < 0 || ran_us > s->set.takeover_after_us)
 		load->quick_runs = 0;
 	else if (++load->quick_runs >= QUICK_RUNS)
@@ -206,7 +232,8 @@ work_taken_over(struct http_server *s)
 	struct http_request *req = s->running;
 
 	s->running = NULL;
-	req->load->blocking = true;
+	counter_add(s, COUNTER_TAKEOVERS);
+	req->load->blocking = req->load->blocking || !req->load->blocking_fixed;
 	req->load->quick_runs = 0;
 	note_away(s, req);
 }
@@ -248,6 +275,8 @@ work_run(struct http_server *s)
 		did = WORK_SOME;
 		if (req->conn == NULL) /* the client left before anybody had begun */
 			request_unref(req);
+		else if (req->load->away_max > 0 && req->load->away >= req->load->away_max)
+			refuse_route(s, req);
 		else if (!req->load->blocking)
 			did = run_here(s, req) ? WORK_SOME : WORK_LOST;
 		else if (may_go_away(s, req->load))
@@ -258,6 +287,50 @@ work_run(struct http_server *s)
 			break;
 	}
 	return did;
+}
+
+/* ---- Deadlines ------------------------------------------------------------------------------- */
+
+/*
+ * The client gets an answer, and the handler, which goes on until it notices, the rest of its
+ * life without one: what it writes is its request's own and is never sent.
+ */
+static void
+abandon(struct http_server *s, struct http_request *req)
+{
+	enum request_phase running = REQUEST_RUNNING;
+	int status = atomic_load(&req->timeout_status);
+	static const char text[] = "the handler took too long\n";
+
+	req->deadline_ms = 0;
+	if (!atomic_compare_exchange_strong(&req->phase, &running, REQUEST_ABANDONED))
+		return; /* it has just ended */
+	counter_add(s, COUNTER_ABANDONED);
+	req->late = (struct http_response){.req = req,
+	    .status = status != 0 ? status : 503,
+	    .type = "text/plain; charset=utf-8",
+	    .content = text,
+	    .content_len = sizeof(text) - 1};
+	log_request(LOG_WARNING, req, "handler of %s outran its deadline; the client got %d",
+	    req->load->pattern, req->late.status);
+	parser_resume(req);
+}
+
+int64_t
+work_expire(struct http_server *s)
+{
+	struct http_request *req;
+
+	if (s->now_ms < s->away_look_ms)
+		return s->away_look_ms;
+	s->away_look_ms = INT64_MAX;
+	TAILQ_FOREACH(req, &s->away, away) {
+		if (req->deadline_ms != 0 && req->deadline_ms <= s->now_ms)
+			abandon(s, req);
+		if (req->deadline_ms != 0 && req->deadline_ms < s->away_look_ms)
+			s->away_look_ms = req->deadline_ms;
+	}
+	return s->away_look_ms;
 }
 
 /* ---- Looking, and the end -------------------------------------------------------------------- */
@@ -288,7 +361,8 @@ work_dump(const struct http_server *s)
 	log_line(
 	    LOG_INFO, "running=%u waiting=%u connections=%zu", s->away_n, s->waiting_n, s->conns_n);
 	TAILQ_FOREACH(req, &s->away, away)
-		log_request(LOG_INFO, req, "route=%s target=%s age_ms=%lld thread=%d",
+		log_request(LOG_INFO, req, "route=%s target=%s age_ms=%lld thread=%d%s",
 		    req->load->pattern, req->target, (long long)(s->now_ms - req->started_ms),
-		    (int)atomic_load(&req->tid));
+		    (int)atomic_load(&req->tid),
+		    atomic_load(&req->phase) == REQUEST_RUNNING ? "" : " abandoned");
 }

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Time limits of connections that are in the middle of something: a head that does not end,
+ * content that trickles, a peer that does not read its answer. Looked at in steps, as long as
+ * there are any; handlers have their own deadline (work.c).
+ */
+#include "server/internal.h"
+
+#define STEP_MS 500
+
+static void
+too_slow(struct http_conn *c, enum counter counter)
+{
+	counter_add(c->server, counter);
+	conn_cut_saying(c, HTTP_408_CLOSE);
+}
+
+static void
+check_head(struct http_conn *c, int64_t age)
+{
+	if (age >= c->server->set.header_timeout_ms)
+		too_slow(c, COUNTER_HEADER_TIMEOUT);
+}
+
+/* A total, and a rate that counts once the first seconds have passed. */
+static void
+check_body(struct http_conn *c, int64_t age)
+{
+	const struct http_settings *set = &c->server->set;
+	int64_t received = (int64_t)(c->current->body_len + c->current->discarded);
+
+	if (set->body_timeout_ms > 0 && age >= set->body_timeout_ms)
+		too_slow(c, COUNTER_BODY_TIMEOUT);
+	else if (set->body_rate_min_bytes > 0 && age >= set->rate_after_ms &&
+		 received < set->body_rate_min_bytes * age / 1000)
+		too_slow(c, COUNTER_BODY_RATE_MIN);
+}
+
+/* The answer has begun: nothing can be said, only ended. */
+static void
+check_answer(struct http_conn *c)
+{
+	const struct http_settings *set = &c->server->set;
+	int64_t now = c->server->now_ms, sent = account_sent(c);
+
+	if (c->sent_since_ms == 0 || sent != c->sent) {
+		c->sent = sent;
+		c->sent_since_ms = now;
+	} else if (now - c->sent_since_ms >= set->send_timeout_ms) {
+		counter_add(c->server, COUNTER_SEND_TIMEOUT);
+		conn_cut(c);
+	}
+}
+
+static void
+check(struct http_conn *c)
+{
+	int64_t age = c->server->now_ms - c->since_ms;
+
+	switch (atomic_load(&c->current->phase)) {
+	case REQUEST_HEAD:
+		check_head(c, age);
+		break;
+	case REQUEST_BODY:
+		check_body(c, age);
+		break;
+	case REQUEST_SENDING:
+		check_answer(c);
+		break;
+	case REQUEST_READY:
+	case REQUEST_RUNNING:
+	case REQUEST_DONE:
+	case REQUEST_ABANDONED:
+		break;
+	}
+}
+
+int64_t
+busy_expire(struct http_server *s)
+{
+	struct http_conn *c;
+
+	if (TAILQ_EMPTY(&s->busy))
+		return INT64_MAX;
+	if (s->now_ms < s->busy_look_ms)
+		return s->busy_look_ms;
+	TAILQ_FOREACH(c, &s->busy, list_entry)
+		if (!c->cut && c->current != NULL)
+			check(c);
+	s->busy_look_ms = s->now_ms + STEP_MS;
+	return s->busy_look_ms;
+}

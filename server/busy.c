@@ -12,7 +12,8 @@ static void
 too_slow(struct http_conn *c, enum counter counter)
 {
 	counter_add(c->server, counter);
-	conn_cut_saying(c, HTTP_408_CLOSE);
+	conn_say(c, HTTP_408_CLOSE);
+	conn_cut(c);
 }
 
 static void
@@ -27,7 +28,7 @@ static void
 check_body(struct http_conn *c, int64_t age)
 {
 	const struct http_settings *set = &c->server->set;
-	int64_t received = (int64_t)(c->current->body_len + c->current->discarded);
+	int64_t received = (int64_t)c->current->body_len;
 
 	if (set->body_timeout_ms > 0 && age >= set->body_timeout_ms)
 		too_slow(c, COUNTER_BODY_TIMEOUT);

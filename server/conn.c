@@ -119,14 +119,13 @@ conn_cut(struct http_conn *c)
 	c->cut = true;
 }
 
-/* Ends a connection whose answer has not begun with a few words, if they fit. */
+/* A last answer written past the parser, which must not have begun one; it is told to end. */
 void
-conn_cut_saying(struct http_conn *c, const char *answer)
+conn_say(struct http_conn *c, const char *answer)
 {
 	if (!c->cut && !c->peer_done)
 		(void)send(c->fd, answer, strlen(answer), MSG_NOSIGNAL | MSG_DONTWAIT);
 	c->linger = true;
-	conn_cut(c);
 }
 
 void
@@ -189,7 +188,8 @@ look(struct http_conn *c)
 			c->began = true; /* how long ago is not known: one more interval */
 		} else {
 			counter_add(s, COUNTER_HEADER_TIMEOUT);
-			conn_cut_saying(c, HTTP_408_CLOSE);
+			conn_say(c, HTTP_408_CLOSE);
+			conn_cut(c);
 			return;
 		}
 	} else if (idle >= s->set.idle_timeout_ms) {

@@ -292,7 +292,7 @@ extern const struct ctx_cause http_handler_returned; /* the handler is done */
 
 /*
  * Writes one line to stderr: level, the request's id if `ctx` belongs to one, and the message,
- * escaped. `priority` is LOG_ERR, LOG_WARNING, LOG_INFO or LOG_DEBUG (syslog.h). Any thread.
+ * escaped, unless the setting `log_level` leaves it out. `priority` is LOG_ERR, LOG_WARNING, LOG_INFO or LOG_DEBUG (syslog.h). Any thread.
  */
 void http_log(const struct ctx *ctx, int priority, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));

@@ -46,6 +46,7 @@ struct http_settings {
 	int64_t idle_linger_ms;
 	int64_t idle_timeout_ms;
 	int64_t lame_duck_ms;
+	int64_t log_level; /* 0: errors only … 3: also what helps to find faults */
 	int64_t queue_max;
 	int64_t rate_after_ms;
 	int64_t requests_per_connection_max;
@@ -187,7 +188,6 @@ struct http_request {
 	size_t fields_n;
 	char *body; /* content so far; NUL-terminated */
 	size_t body_len, body_size;
-	size_t discarded; /* bytes of content beyond body_max_bytes, thrown away */
 	const struct sockaddr *peer_addr;
 	const char *peer; /* formatted when asked for */
 	const char *listener;
@@ -245,6 +245,8 @@ void dispatch_error(struct http_request *req, int status, const char *text);
 /* ---- log.c ----------------------------------------------------------------------------------------- */
 
 CTX_KEY_DECLARE(request_key, struct http_request); /* the request a context belongs to */
+/* The settings' log_level: of the process, as its stderr is. */
+void log_set_level(int64_t level);
 void log_line(int priority, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void log_request(int priority, const struct http_request *req, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
@@ -323,10 +325,12 @@ void conn_settle_hups(struct http_server *s);
 /* Ends what has been idle too long; returns when to look again, INT64_MAX if never. */
 int64_t conn_expire(struct http_server *s);
 void conn_drain(struct http_server *s);
-void conn_cut_saying(struct http_conn *c, const char *answer);
+void conn_say(struct http_conn *c, const char *answer);
 
 #define HTTP_408_CLOSE \
 	"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+#define HTTP_413_CLOSE \
+	"HTTP/1.1 413 Content Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 #define HTTP_429_CLOSE                                                              \
 	"HTTP/1.1 429 Too Many Requests\r\nRetry-After: 1\r\nConnection: close\r\n" \
 	"Content-Length: 0\r\n\r\n"

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <stdlib.h>
 #include <string.h>
 #include <syslog.h>
 #include <unistd.h>
@@ -37,6 +38,9 @@ split_address(TALLOC_CTX *mem, const char *address, char **host, char **port)
 	} else if (memchr(start, ':', (size_t)(end - start)) != NULL) {
 		return "an IPv6 address is written [ADDRESS]:PORT";
 	}
+	if (colon[1 + strspn(colon + 1, "0123456789")] == '\0' &&
+	    strtol(colon + 1, NULL, 10) > 65535)
+		return "a port is a number from 0 to 65535";
 	*host = end == start ? NULL : talloc_strndup(mem, start, (size_t)(end - start));
 	*port = talloc_strdup(mem, colon + 1);
 	return *port == NULL ? "out of memory" : NULL;

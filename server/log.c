@@ -13,14 +13,22 @@
 
 #define LINE_MAX_BYTES 2048
 
-static const char *
-level(int priority)
+static const char *const levels[] = {"error", "warning", "info", "debug"};
+static atomic_int threshold = 2;
+
+/* syslog's priorities in four steps. */
+static int
+level_of(int priority)
 {
 	if (priority <= LOG_ERR)
-		return "error";
-	if (priority == LOG_WARNING)
-		return "warning";
-	return priority == LOG_DEBUG ? "debug" : "info";
+		return 0;
+	return priority == LOG_WARNING ? 1 : priority == LOG_DEBUG ? 3 : 2;
+}
+
+void
+log_set_level(int64_t level)
+{
+	atomic_store(&threshold, (int)level);
 }
 
 /* Control characters and quotes as \xHH, so that nobody outside forges a line. */
@@ -45,8 +53,10 @@ write_line(int priority, const char *id, const char *fmt, va_list ap)
 	int saved = errno;
 	size_t n;
 
+	if (level_of(priority) > atomic_load_explicit(&threshold, memory_order_relaxed))
+		return;
 	vsnprintf(text, sizeof(text), fmt, ap);
-	n = (size_t)snprintf(line, sizeof(line), "level=%s ", level(priority));
+	n = (size_t)snprintf(line, sizeof(line), "level=%s ", levels[level_of(priority)]);
 	if (id != NULL)
 		n += (size_t)snprintf(line + n, sizeof(line) - n, "request=%s ", id);
 	n += (size_t)snprintf(line + n, sizeof(line) - n, "msg=\"");

@@ -17,9 +17,6 @@
 
 #include "server/internal.h"
 
-/* Content beyond body_max_bytes that is read and thrown away so that the 413 arrives. */
-#define DISCARD_MAX_BYTES (1 << 20)
-
 /* A head has few fields; one with more takes a second look. */
 #define FIELDS_AT_ONCE 64
 
@@ -119,13 +116,6 @@ copy_head(struct http_conn *c, struct http_request *req, const char *method, con
 	return request_set_head(req, method, version, list.fields, list.n);
 }
 
-static enum MHD_Result
-too_large(struct http_conn *c, struct http_request *req)
-{
-	counter_add(c->server, COUNTER_BODY_MAX);
-	return refuse(c, req, 413, "the content is larger than this server takes");
-}
-
 /* The head's size is exact; the framing of chunked content is not known. */
 static void
 note_used(struct http_conn *c, const struct http_request *req)
@@ -160,7 +150,10 @@ head_received(
 		return refuse(c, req, status, why);
 	}
 	length = guard_content_length(req);
-	return length > c->server->set.body_max_bytes ? too_large(c, req) : MHD_YES;
+	if (length <= c->server->set.body_max_bytes)
+		return MHD_YES;
+	counter_add(c->server, COUNTER_BODY_MAX);
+	return refuse(c, req, 413, "the content is larger than this server takes");
 }
 
 static enum MHD_Result
@@ -170,10 +163,12 @@ content_received(struct http_conn *c, struct http_request *req, const char *data
 	int64_t announced = guard_content_length(req);
 
 	*size = 0;
-	if (req->discarded > 0 || (int64_t)(req->body_len + len) > c->server->set.body_max_bytes) {
-		/* Only chunked content comes here. An answer is possible only at its end. */
-		req->discarded += len;
-		return req->discarded <= DISCARD_MAX_BYTES ? MHD_YES : MHD_NO;
+	if ((int64_t)(req->body_len + len) > c->server->set.body_max_bytes) {
+		/* Chunked, for a length is looked at before. The parser takes no answer in the
+		 * middle of content, so it is written past it, and the parser told to end. */
+		counter_add(c->server, COUNTER_BODY_MAX);
+		conn_say(c, HTTP_413_CLOSE);
+		return MHD_NO;
 	}
 	if (request_body_append(req, data, len, announced < 0 ? 0 : (size_t)announced) != 0)
 		return MHD_NO;
@@ -183,8 +178,6 @@ content_received(struct http_conn *c, struct http_request *req, const char *data
 static enum MHD_Result
 all_received(struct http_conn *c, struct http_request *req)
 {
-	if (req->discarded > 0)
-		return too_large(c, req);
 	note_used(c, req);
 	atomic_store(&req->phase, REQUEST_READY);
 	work_ready(c->server, req);
@@ -315,6 +308,7 @@ on_message(void *cls, const char *fmt, va_list ap)
 		return;
 	n = strcspn(text, "\r\n");
 	text[n] = '\0';
+	/* What it says of clients is their doing, not ours. */
 	log_line(LOG_DEBUG, "parser: %s", text);
 }
 

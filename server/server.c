@@ -244,6 +244,7 @@ open_all(struct http_server *s)
 		raise_nofile();
 		s->debug = monitor_debugging();
 		err = settings_from_environment(&s->set, s, &why);
+		log_set_level(s->set.log_level);
 		if (err == 0)
 			err = listener_open_all(s, &why);
 		if (err == 0 && s->set.connections_per_address_max > 0)

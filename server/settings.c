@@ -10,6 +10,7 @@
 
 #include "server/internal.h"
 
+static const char *const level_words[] = {"error", "warning", "info", "debug", NULL};
 static const char *const concurrency_words[] = {"preemptive", "serial", NULL};
 
 #define ROW(field, min, max, def, text) WORDS(field, min, max, def, NULL, text)
@@ -40,6 +41,7 @@ const struct http_setting http_settings_table[] = {
     ROW(idle_linger_ms, 0, 3600000, 1000, "silence after which a drain closes an idle connection"),
     ROW(idle_timeout_ms, 1000, 86400000, 75000, "silence after which an idle connection is closed"),
     ROW(lame_duck_ms, 0, 3600000, 0, "time between the call to drain and the end of accepting"),
+    WORDS(log_level, 0, 3, 2, level_words, "what is logged: this and what is worse"),
     ROW(queue_max, 0, 1000000, 8192, "requests that may wait for a thread; beyond: 503"),
     ROW(rate_after_ms, 0, 3600000, 10000, "time after which body_rate_min_bytes counts"),
     ROW(requests_per_connection_max, 0, INT64_C(1) << 40, 0,
@@ -104,9 +106,14 @@ settings_set(struct http_settings *set, const char *name, const char *value)
 static char *
 complaint(TALLOC_CTX *mem, const struct http_setting *row, const char *name, const char *value)
 {
-	if (row->words != NULL)
-		return talloc_asprintf(
-		    mem, "%s=%s: expected %s or %s", name, value, row->words[0], row->words[1]);
+	char *text;
+
+	if (row->words != NULL) {
+		text = talloc_asprintf(mem, "%s=%s: expected %s", name, value, row->words[0]);
+		for (int i = 1; row->words[i] != NULL && text != NULL; i++)
+			text = talloc_asprintf_append(text, " or %s", row->words[i]);
+		return text;
+	}
 	return talloc_asprintf(mem, "%s=%s: expected a number from %lld to %lld", name, value,
 	    (long long)row->min, (long long)row->max);
 }

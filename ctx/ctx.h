@@ -260,10 +260,11 @@ ctx_typed_(const K *, decltype(K::type_) v)
 #else
 #define CTX_PTR_(keyp) __typeof__(*(keyp)->type_) *
 /* v must be a pointer (the outer one), and of the key's type or NULL (the inner one). */
-#define CTX_TYPED_(keyp, v)                                         \
-	_Generic((__typeof__(*(v)) *)0, default                     \
-		 : _Generic(1 ? (keyp)->type_ : (v), CTX_PTR_(keyp) \
-			    : (v)))
+/* clang-format off */
+#define CTX_TYPED_(keyp, v)                                                   \
+	_Generic((__typeof__(*(v)) *)0,                                       \
+	    default: _Generic(1 ? (keyp)->type_ : (v), CTX_PTR_(keyp): (v)))
+/* clang-format on */
 #endif
 
 #endif

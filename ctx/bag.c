@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The bag: an open-addressing hash table (linear probing, at most three quarters full) under
+ * a mutex. It lives on malloc, since other threads than the one that owns its talloc parent
+ * may make it grow.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include <baton/bag.h>
+
+#include "ctx/ctx_internal.h"
+
+struct item {
+	char *key; /* NULL: free */
+	uint32_t hash;
+	void *value;
+};
+
+struct ctx_bag {
+	pthread_mutex_t lock;
+	struct item *items;
+	uint32_t n, room; /* room is a power of two, or 0 */
+};
+
+static void *
+copy_bag(TALLOC_CTX *mem, const void *bag)
+{
+	return ctx_bag_copy(mem, (struct ctx_bag *)(uintptr_t)bag);
+}
+
+CTX_KEY_COPY(bag_key, struct ctx_bag, copy_bag);
+
+/* FNV-1a */
+static uint32_t
+hash_of(const char *key)
+{
+	uint32_t hash = 2166136261;
+
+	for (; *key != '\0'; key++)
+		hash = (hash ^ (unsigned char)*key) * 16777619;
+	return hash;
+}
+
+/* Where key is, or the free place where it belongs; room must not be 0. */
+static uint32_t
+find(const struct ctx_bag *bag, const char *key, uint32_t hash)
+{
+	uint32_t i = hash & (bag->room - 1);
+
+	while (bag->items[i].key != NULL &&
+	       (bag->items[i].hash != hash || strcmp(bag->items[i].key, key) != 0))
+		i = (i + 1) & (bag->room - 1);
+	return i;
+}
+
+/* Sees that there is place for one more. */
+static bool
+grow(struct ctx_bag *bag)
+{
+	uint32_t room = bag->room == 0 ? 8 : bag->room * 2;
+	struct item *items = bag->items, *old;
+
+	if (bag->n < bag->room / 4 * 3)
+		return true;
+	bag->items = calloc(room, sizeof(*items));
+	if (bag->items == NULL) {
+		bag->items = items;
+		return false;
+	}
+	old = items;
+	for (uint32_t left = bag->room; left > 0; left--, old++) {
+		uint32_t i = old->hash & (room - 1);
+
+		if (old->key == NULL)
+			continue;
+		while (bag->items[i].key != NULL)
+			i = (i + 1) & (room - 1);
+		bag->items[i] = *old;
+	}
+	bag->room = room;
+	free(items);
+	return true;
+}
+
+static int
+put(struct ctx_bag *bag, const char *key, void *value)
+{
+	uint32_t hash = hash_of(key), i;
+
+	if (!grow(bag))
+		return -ENOMEM;
+	i = find(bag, key, hash);
+	if (bag->items[i].key == NULL) {
+		char *copy = strdup(key);
+
+		if (copy == NULL)
+			return -ENOMEM;
+		bag->items[i] = (struct item){.key = copy, .hash = hash};
+		bag->n++;
+	}
+	bag->items[i].value = value;
+	return 0;
+}
+
+/* Frees place i, and moves back those behind it that would no longer be found. */
+static void
+remove_at(struct ctx_bag *bag, uint32_t i)
+{
+	uint32_t mask = bag->room - 1;
+
+	free(bag->items[i].key);
+	bag->n--;
+	for (uint32_t j = (i + 1) & mask; bag->items[j].key != NULL; j = (j + 1) & mask) {
+		uint32_t home = bag->items[j].hash & mask;
+
+		if (((j - home) & mask) >= ((j - i) & mask)) {
+			bag->items[i] = bag->items[j];
+			i = j;
+		}
+	}
+	bag->items[i].key = NULL;
+}
+
+static int
+bag_free(struct ctx_bag *bag)
+{
+	for (uint32_t i = 0; i < bag->room; i++)
+		free(bag->items[i].key);
+	free(bag->items);
+	pthread_mutex_destroy(&bag->lock);
+	return 0;
+}
+
+struct ctx_bag *
+ctx_bag_new(TALLOC_CTX *mem)
+{
+	struct ctx_bag *bag = talloc_zero(mem, struct ctx_bag);
+
+	if (bag == NULL)
+		return NULL;
+	pthread_mutex_init(&bag->lock, NULL);
+	talloc_set_destructor(bag, bag_free);
+	return bag;
+}
+
+struct ctx_bag *
+ctx_bag_copy(TALLOC_CTX *mem, struct ctx_bag *bag)
+{
+	struct ctx_bag *copy;
+	int rc = 0;
+
+	if (bag == NULL)
+		ctxi_misuse(__func__, "NULL bag");
+	copy = ctx_bag_new(mem);
+	if (copy == NULL)
+		return NULL;
+	pthread_mutex_lock(&bag->lock);
+	for (uint32_t i = 0; i < bag->room && rc == 0; i++) {
+		if (bag->items[i].key != NULL)
+			rc = put(copy, bag->items[i].key, bag->items[i].value);
+	}
+	pthread_mutex_unlock(&bag->lock);
+	if (rc == 0)
+		return copy;
+	talloc_free(copy);
+	return NULL;
+}
+
+const struct ctx *
+ctx_with_bag(TALLOC_CTX *mem, const struct ctx *parent, struct ctx_bag *bag)
+{
+	const struct ctx *c;
+	struct ctx_bag *made = NULL;
+
+	ctxi_check(parent, __func__, "NULL parent");
+	if (bag == NULL) {
+		bag = made = ctx_bag_new(mem);
+		if (bag == NULL)
+			return NULL;
+	}
+	c = ctx_with_value(mem, parent, &bag_key, bag);
+	if (c == NULL)
+		talloc_free(made);
+	return c;
+}
+
+struct ctx_bag *
+ctx_bag_of(const struct ctx *ctx)
+{
+	CTXI_CHECK(ctx);
+	return ctx_value(ctx, &bag_key);
+}
+
+/* ctx's bag, locked, or NULL; a misuse is the calling function's. */
+static struct ctx_bag *
+lock_bag(const struct ctx *ctx, const char *key, const char *function)
+{
+	struct ctx_bag *bag;
+
+	ctxi_check(ctx, function, "NULL context");
+	if (key == NULL)
+		ctxi_misuse(function, "NULL key");
+	bag = ctx_value(ctx, &bag_key);
+	if (bag != NULL)
+		pthread_mutex_lock(&bag->lock);
+	return bag;
+}
+
+/* The item of key in a locked bag, or NULL. */
+static struct item *
+look_up(struct ctx_bag *bag, const char *key)
+{
+	struct item *item;
+
+	if (bag->room == 0)
+		return NULL;
+	item = &bag->items[find(bag, key, hash_of(key))];
+	return item->key == NULL ? NULL : item;
+}
+
+int
+ctx_put(const struct ctx *ctx, const char *key, void *value)
+{
+	struct ctx_bag *bag = lock_bag(ctx, key, __func__);
+	int rc;
+
+	if (bag == NULL)
+		return -ENOENT;
+	rc = put(bag, key, value);
+	pthread_mutex_unlock(&bag->lock);
+	return rc;
+}
+
+void *
+ctx_get(const struct ctx *ctx, const char *key)
+{
+	struct ctx_bag *bag = lock_bag(ctx, key, __func__);
+	struct item *item;
+	void *value;
+
+	if (bag == NULL)
+		return NULL;
+	item = look_up(bag, key);
+	value = item == NULL ? NULL : item->value;
+	pthread_mutex_unlock(&bag->lock);
+	return value;
+}
+
+bool
+ctx_exists(const struct ctx *ctx, const char *key)
+{
+	struct ctx_bag *bag = lock_bag(ctx, key, __func__);
+	bool exists;
+
+	if (bag == NULL)
+		return false;
+	exists = look_up(bag, key) != NULL;
+	pthread_mutex_unlock(&bag->lock);
+	return exists;
+}
+
+bool
+ctx_delete(const struct ctx *ctx, const char *key)
+{
+	struct ctx_bag *bag = lock_bag(ctx, key, __func__);
+	struct item *item;
+
+	if (bag == NULL)
+		return false;
+	item = look_up(bag, key);
+	if (item != NULL)
+		remove_at(bag, (uint32_t)(item - bag->items));
+	pthread_mutex_unlock(&bag->lock);
+	return item != NULL;
+}

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A bag: values under string keys that a chain of middleware fills and handlers read, in the
+ * manner of alexedwards/stack. Unlike the rest of a context it is mutable: who puts something
+ * in is seen by all who hold a context with this bag. Prefer typed keys (ctx.h) where you can;
+ * a bag is for keys that are not known when the program is compiled.
+ *
+ *	ctx = ctx_with_bag(mem, ctx, NULL);
+ *	ctx_put(ctx, "token", token);
+ *	...
+ *	struct token *t = ctx_get(ctx, "token");
+ *
+ * All functions may be called from any thread. A bag does not own its values.
+ */
+#ifndef BATON_BAG_H
+#define BATON_BAG_H
+
+#include <baton/ctx.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+#pragma GCC visibility push(default)
+
+struct ctx_bag;
+
+/* An empty bag under mem. NULL: no memory. */
+struct ctx_bag *ctx_bag_new(TALLOC_CTX *mem);
+/* One with the same keys and values, under mem; changes to either leave the other alone. */
+struct ctx_bag *ctx_bag_copy(TALLOC_CTX *mem, struct ctx_bag *bag);
+
+/*
+ * A child of parent with this bag, or with a new one of its own if bag is NULL. The nearest
+ * bag is the one that counts. ctx_without_cancel() copies it. NULL: no memory.
+ */
+const struct ctx *ctx_with_bag(TALLOC_CTX *mem, const struct ctx *parent, struct ctx_bag *bag);
+/* The nearest bag, NULL if there is none. */
+struct ctx_bag *ctx_bag_of(const struct ctx *ctx);
+
+/* Puts value, which may be NULL, under key (copied), in place of what was there. 0, -ENOMEM,
+ * or -ENOENT if ctx has no bag. */
+int ctx_put(const struct ctx *ctx, const char *key, void *value);
+/* What is under key; NULL if nothing is, or if NULL is: ctx_exists() tells. */
+void *ctx_get(const struct ctx *ctx, const char *key);
+/* Whether something is under key, be it NULL. */
+bool ctx_exists(const struct ctx *ctx, const char *key);
+/* Takes key out; whether it was there. */
+bool ctx_delete(const struct ctx *ctx, const char *key);
+
+#pragma GCC visibility pop
+#ifdef __cplusplus
+}
+#endif
+#endif

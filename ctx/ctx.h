@@ -79,13 +79,13 @@ struct ctx_key {
  * which is not the same as absent. A v of another type does not compile. Go: WithValue.
  */
 #define ctx_with_value(mem, parent, keyp, v) \
-	ctx_with_value_((mem), (parent), &(keyp)->key, CTX_TYPED_(keyp, v))
+	ctx_with_value_((mem), (parent), CTX_KEY_OF_(keyp), CTX_TYPED_(keyp, v))
 
 /* T *ctx_value(const struct ctx *ctx, &key); the nearest value of key, NULL if absent. */
-#define ctx_value(ctx, keyp) ((CTX_PTR_(keyp))ctx_value_((ctx), &(keyp)->key))
+#define ctx_value(ctx, keyp) ((CTX_PTR_(keyp))ctx_value_((ctx), CTX_KEY_OF_(keyp)))
 
 /* bool ctx_has(const struct ctx *ctx, &key); whether key is present, be it with NULL. */
-#define ctx_has(ctx, keyp) ctx_has_((ctx), &(keyp)->key)
+#define ctx_has(ctx, keyp) ctx_has_((ctx), CTX_KEY_OF_(keyp))
 
 /* ---- Cancellation ------------------------------------------------------------------ */
 
@@ -244,6 +244,9 @@ bool ctx_has_(const struct ctx *ctx, const struct ctx_key *key);
 		struct ctx_key key;     \
 		T *type_;               \
 	} name
+
+/* The key in it (which is checked to be one), also of NULL, to be complained about. */
+#define CTX_KEY_OF_(keyp) ((void)sizeof((keyp)->type_), (const struct ctx_key *)(keyp))
 
 #pragma GCC visibility pop
 #ifdef __cplusplus

@@ -35,16 +35,16 @@ ctx_registry_new(TALLOC_CTX *mem, const void *(*identity)(const void *request));
 /* int ctx_registry_set(struct ctx_registry *, const void *request, &key, T *v);
  * Sets v, which may be NULL, in place of what was there. 0 or -ENOMEM. */
 #define ctx_registry_set(reg, request, keyp, v) \
-	ctx_registry_set_((reg), (request), &(keyp)->key, CTX_TYPED_(keyp, v))
+	ctx_registry_set_((reg), (request), CTX_KEY_OF_(keyp), CTX_TYPED_(keyp, v))
 
 /* T *ctx_registry_get(struct ctx_registry *, const void *request, &key); NULL if absent. */
 #define ctx_registry_get(reg, request, keyp) \
-	((CTX_PTR_(keyp))ctx_registry_get_((reg), (request), &(keyp)->key))
+	((CTX_PTR_(keyp))ctx_registry_get_((reg), (request), CTX_KEY_OF_(keyp)))
 
 /* T *ctx_registry_get_ok(struct ctx_registry *, const void *request, &key, bool *ok);
  * The same; *ok says whether it is there, be it NULL. */
 #define ctx_registry_get_ok(reg, request, keyp, ok) \
-	((CTX_PTR_(keyp))ctx_registry_get_ok_((reg), (request), &(keyp)->key, (ok)))
+	((CTX_PTR_(keyp))ctx_registry_get_ok_((reg), (request), CTX_KEY_OF_(keyp), (ok)))
 
 struct ctx_registry_value {
 	const struct ctx_key *key;
@@ -64,7 +64,8 @@ ctx_registry_get_all(struct ctx_registry *reg, TALLOC_CTX *mem, const void *requ
 
 /* void ctx_registry_delete(struct ctx_registry *, const void *request, &key);
  * Takes one value away. The request stays registered. */
-#define ctx_registry_delete(reg, request, keyp) ctx_registry_delete_((reg), (request), &(keyp)->key)
+#define ctx_registry_delete(reg, request, keyp) \
+	ctx_registry_delete_((reg), (request), CTX_KEY_OF_(keyp))
 
 /* Takes all values of the request away, and forgets it. */
 void ctx_registry_clear(struct ctx_registry *reg, const void *request);

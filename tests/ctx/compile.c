@@ -74,6 +74,8 @@ static const char *const wrong[] = {
     "c = ctx_with_value(mem, c, v, u);",
     "it = ctx_value(c, &user_key);",
     "return ctx_value(c, \"user\") != NULL;",
+    "return ctx_has(c, \"user\");",
+    "return ctx_has(c, &user_key.key);",
     "ctx_cancel(c);",
     "user_key.key.name = s;",
     "return c->kind;",

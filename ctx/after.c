@@ -175,6 +175,7 @@ ctx_after_wait(struct ctx_after *a)
 {
 	if (a == NULL)
 		ctxi_misuse(__func__, "NULL");
+	ctxi_overtake(&a->link); /* who has seen the end may be here before its messenger */
 	pthread_mutex_lock(&workers.lock);
 	while (a->stage == QUEUED || a->stage == RUNNING) {
 		if (a->stage == RUNNING && pthread_equal(a->worker, pthread_self()))

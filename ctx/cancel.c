@@ -248,6 +248,19 @@ tell_all(struct ctx_watch *pending)
 }
 
 void
+ctxi_overtake(struct ctxi_link *link)
+{
+	if (!atomic_load_explicit(&link->busy, memory_order_acquire))
+		return;
+	lock(link->stripe);
+	if (link->linked && !is_foreign(link->up) && ctxi_state(link->up) != 0) {
+		unlink_watch(ctxi_node(link->up), &link->watch);
+		tell_all(tell(link, NULL));
+	}
+	unlock(link->stripe);
+}
+
+void
 ctxi_end_locked(struct ctxi_node *node, uintptr_t state)
 {
 	set_state(node, state);

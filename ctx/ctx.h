@@ -177,8 +177,8 @@ struct ctx_after *
 ctx_after_func(TALLOC_CTX *mem, const struct ctx *ctx, void (*fn)(void *data), void *data);
 /* True if this has kept fn from being called; false if it has begun or was stopped before. */
 bool ctx_after_stop(struct ctx_after *after);
-/* Waits for fn to return if it is due or has begun: after a stop and this, data may be freed.
- * Not from within fn. */
+/* Waits for fn to return if ctx has ended, unless it was stopped: after a stop and this, data
+ * may be freed. Not from within fn. */
 void ctx_after_wait(struct ctx_after *after);
 
 /* ---- Outliving --------------------------------------------------------------------- */

@@ -146,6 +146,8 @@ extern struct ctxi_stripe {
 uintptr_t ctxi_attach(struct ctxi_link *link, const struct ctx *up);
 /* Unties it; when this returns nobody reaches it any more. */
 void ctxi_detach(struct ctxi_link *link);
+/* If the canceler has ended, and who ended it has not come to link yet, tells it now. */
+void ctxi_overtake(struct ctxi_link *link);
 /* A new node, tied to parent's canceler, or ended with it; not yet guarded or armed. */
 struct ctxi_node *ctxi_node_new(TALLOC_CTX *mem, const struct ctx *parent, enum ctx_kind kind);
 /* Ends node and what hangs on it, and unties it. */

@@ -81,6 +81,33 @@ after_func_called_asynchronously(void **state)
 	assert_false(ctx_after_stop(a));
 }
 
+static void *
+cancel_it(void *ctx)
+{
+	ctx_cancel(ctx);
+	return NULL;
+}
+
+/* Who has seen the end can wait for what follows it, however early that is. */
+static void
+waiting_right_after_the_end(void **state)
+{
+	for (int i = 0; i < 300; i++) {
+		TALLOC_CTX *mem = talloc_new(*state);
+		struct ctx *c = ctx_with_cancel(mem, ctx_background());
+		struct event called = EVENT;
+		struct ctx_after *a = ctx_after_func(mem, c, event_raise, &called);
+		pthread_t t = start(cancel_it, c);
+
+		while (ctx_err(c) == 0)
+			;
+		ctx_after_wait(a);
+		assert_int_equal(event_count(&called), 1);
+		pthread_join(t, NULL);
+		talloc_free(mem);
+	}
+}
+
 /* Functions that block hold up neither each other nor deadlines. */
 static void
 after_funcs_run_beside_each_other(void **state)
@@ -210,6 +237,7 @@ main(void)
 	    cmocka_unit_test_setup_teardown(after_func_called_immediately, setup, teardown),
 	    cmocka_unit_test_setup_teardown(after_func_not_called_after_stop, setup, teardown),
 	    cmocka_unit_test_setup_teardown(after_func_called_asynchronously, setup, teardown),
+	    cmocka_unit_test_setup_teardown(waiting_right_after_the_end, setup, teardown),
 	    cmocka_unit_test_setup_teardown(after_funcs_run_beside_each_other, setup, teardown),
 	    cmocka_unit_test_setup_teardown(more_functions_than_workers, setup, teardown),
 	    cmocka_unit_test_setup_teardown(freeing_stops_it, setup, teardown),

@@ -38,21 +38,22 @@ static const struct cli_command commands[] = {
 
 struct cli_option {
 	const char *name;
-	int letter;
-	const char *argument;
-	unsigned commands;
+	const char *argument; /* NULL: it takes none */
 	const char *text;
+	int letter;
+	unsigned commands; /* which take it */
 };
 
 static const struct cli_option options[] = {
-    {"config", 'c', "FILE", FOR_RUN | FOR_CHECK | FOR_CLIENTS,
-	"the configuration; else " CONFIG_DEFAULT_HERE ", then " CONFIG_DEFAULT_SYSTEM},
-    {"control", 'C', "PATH", FOR_RUN | FOR_CLIENTS, "the control socket"},
-    {"instances", 'n', "N", FOR_RUN, "how many instances of PROGRAM (1)"},
-    {"listen", 'l', "ADDRESS", FOR_RUN,
-	ADDRESS_FORMS "; instance n gets PORT + n; may be repeated"},
-    {"name", 'N', "NAME", FOR_RUN, "the service's name; else PROGRAM's"},
-    {"json", 'j', NULL, FOR_STATUS, "JSON, for programs"},
+    {"config", "FILE",
+	"the configuration; else " CONFIG_DEFAULT_HERE ", then " CONFIG_DEFAULT_SYSTEM, 'c',
+	FOR_RUN | FOR_CHECK | FOR_CLIENTS},
+    {"control", "PATH", "the control socket", 'C', FOR_RUN | FOR_CLIENTS},
+    {"instances", "N", "how many instances of PROGRAM (1)", 'n', FOR_RUN},
+    {"listen", "ADDRESS", ADDRESS_FORMS "; instance n gets PORT + n; may be repeated", 'l',
+	FOR_RUN},
+    {"name", "NAME", "the service's name; else PROGRAM's", 'N', FOR_RUN},
+    {"json", NULL, "JSON, for programs", 'j', FOR_STATUS},
 };
 #define NOPTIONS (sizeof(options) / sizeof(options[0]))
 

@@ -2,6 +2,7 @@
 /* Values into the configuration, and what is checked when all of them are known. */
 #include "supervisor/config.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -108,10 +109,12 @@ set_listen(struct service_config *s, const char *where, const char *key, const c
     const char **why)
 {
 	const char *dot = strchr(key, '.');
-	const char *name = dot == NULL ? s->name : dot + 1;
+	const char *name;
 	struct listen_config *l;
 	struct address base;
 
+	assert(s != NULL); /* keys.c: `listen` is a key of services only */
+	name = dot == NULL ? s->name : dot + 1;
 	if (!good_name(name)) {
 		*why = "a socket's name is 1 to 32 letters, digits, '-' and '_'";
 		return -EINVAL;

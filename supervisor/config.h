@@ -65,12 +65,12 @@ const char *config_default_file(void);
 struct service_config *config_service(struct config *c, const char *name, int line, bool create);
 
 /*
- * Sets KEY (as written: "listen.web" too) of SERVICE, or of [supervisor] when SERVICE is NULL.
+ * Sets the key NAME (as written: "listen.web" too) of SERVICE, or of [supervisor] when SERVICE is NULL.
  * WHERE ("FILE:LINE" or an option) begins the error line if VALUE is not good; LINE is for
  * telling duplicates. Returns 0 or -EINVAL.
  */
 int config_set(struct config *c, struct service_config *service, const char *where, int line,
-    const char *key, const char *value);
+    const char *name, const char *value);
 
 /* Adds an error line. */
 void config_error(struct config *c, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -15,7 +15,7 @@
 #include "supervisor/config.h"
 
 #define LINE_MAX_BYTES 8192
-#define FILE_MAX_BYTES (1024 * 1024)
+#define FILE_MAX_BYTES (1024UL * 1024)
 
 struct reader {
 	struct config *config;
@@ -131,7 +131,7 @@ next_line(char *buf, int size, void *stream)
 	}
 	if (r->bytes > FILE_MAX_BYTES) {
 		config_error(r->config,
-		    "%s:%d: expected a file of at most %d bytes, found a longer "
+		    "%s:%d: expected a file of at most %lu bytes, found a longer "
 		    "one",
 		    r->config->file, r->line + 1, FILE_MAX_BYTES);
 		return NULL;

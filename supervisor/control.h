@@ -18,7 +18,7 @@
 /* At the limit, the client that has been silent longest and waits for nothing has to go. */
 #define CONTROL_CLIENTS_MAX      64
 /* An answer that a client does not read; one that lets more pile up is cut off. */
-#define CONTROL_UNREAD_MAX_BYTES (1024 * 1024)
+#define CONTROL_UNREAD_MAX_BYTES (1024UL * 1024)
 
 struct supervisor;
 struct control;

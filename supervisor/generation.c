@@ -16,7 +16,7 @@
 
 /* Read at most so much of a pipe after the process has ended: its group is dead by then, but
  * a process that left the group could write for ever. */
-#define LAST_OUTPUT_MAX_BYTES (1024 * 1024)
+#define LAST_OUTPUT_MAX_BYTES (1024UL * 1024)
 
 static void
 out_line(const char *line, size_t len, bool cut, void *data)

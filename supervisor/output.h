@@ -14,7 +14,7 @@
 #include <tevent.h>
 
 /* Bytes that wait for a reader, for each of the two. */
-#define OUTPUT_QUEUE_MAX_BYTES (256 * 1024)
+#define OUTPUT_QUEUE_MAX_BYTES (256UL * 1024)
 
 enum output_to { OUTPUT_OUT, OUTPUT_ERR };
 

@@ -9,10 +9,10 @@ report_duration(TALLOC_CTX *mem, int64_t ms)
 {
 	if (ms < 1000)
 		return talloc_asprintf(mem, "%lld ms", (long long)ms);
-	if (ms < 60 * 1000)
+	if (ms < 60LL * 1000)
 		return talloc_asprintf(
 		    mem, "%lld.%lld s", (long long)ms / 1000, (long long)ms / 100 % 10);
-	if (ms < 60 * 60 * 1000)
+	if (ms < 60LL * 60 * 1000)
 		return talloc_asprintf(
 		    mem, "%lld min %lld s", (long long)ms / 60000, (long long)ms / 1000 % 60);
 	if (ms < 48LL * 60 * 60 * 1000)
@@ -110,10 +110,13 @@ say_ended(struct instance *inst, const struct generation *g, bool failed)
 void
 report_news(struct instance *inst, const struct generation *g, enum instance_news news)
 {
+	if (g == NULL) {
+		if (news == NEWS_FAILED)
+			output_warn(inst->sup->out, "%s: no memory to start it", inst->name);
+		return;
+	}
 	if (news == NEWS_READY)
 		say_ready(inst, g);
-	else if (g == NULL && news == NEWS_FAILED)
-		output_warn(inst->sup->out, "%s: no memory to start it", inst->name);
 	else if (news == NEWS_FAILED || news == NEWS_ENDED)
 		say_ended(inst, g, news == NEWS_FAILED);
 }

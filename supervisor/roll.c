@@ -118,7 +118,12 @@ static void
 news_of_next(
     struct roll *r, struct instance *inst, const struct generation *g, enum instance_news news)
 {
-	if (g != NULL && g->number != r->number)
+	if (g == NULL) {
+		if (news == NEWS_FAILED)
+			failed(r, inst, g, "there is no memory to start its successor");
+		return;
+	}
+	if (g->number != r->number)
 		return; /* the one that is being replaced ended by itself: its successor goes on */
 	if (news == NEWS_STARTED) {
 		progress(r, talloc_asprintf(r, "%s: generation %u started, pid %d", inst->name,
@@ -135,10 +140,9 @@ news_of_next(
 		advance(r);
 	} else if (news == NEWS_FAILED) {
 		failed(r, inst, g,
-		    g == NULL ? "no memory to start its successor"
-			      : talloc_asprintf(r, "generation %u %s%s", g->number,
-				    g->failure != NULL ? g->failure : g->ended,
-				    g->failure != NULL ? "" : " before it was ready"));
+		    talloc_asprintf(r, "generation %u %s%s", g->number,
+			g->failure != NULL ? g->failure : g->ended,
+			g->failure != NULL ? "" : " before it was ready"));
 	} else if (news == NEWS_ENDED) {
 		failed(r, inst, g, talloc_asprintf(r, "generation %u %s", g->number, g->ended));
 	}

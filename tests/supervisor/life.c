@@ -132,7 +132,8 @@ every_cell_of_the_table(void **state)
 		for (int e = 0; e < LIFE_EVENTS; e++) {
 			const struct outcome *want = &expected[s][e];
 			struct life before = typical((enum life_state)s);
-			struct life_step step = life_step(before, (enum life_event)e, &policy, 2000);
+			struct life_step step =
+			    life_step(before, (enum life_event)e, &policy, 2000);
 			int want_state = want->state == SAME ? s : want->state;
 
 			if ((int)step.life.state != want_state || step.orders != want->orders)
@@ -158,7 +159,8 @@ invariants_hold_after_any_two_events(void **state)
 
 			l = life_step(l, (enum life_event)(pair / LIFE_EVENTS), &policy, 1).life;
 			l = life_step(l, (enum life_event)(pair % LIFE_EVENTS), &policy, 2).life;
-			assert_int_not_equal(l.alive & (LIFE_NEXT | LIFE_OLD), LIFE_NEXT | LIFE_OLD);
+			assert_int_not_equal(
+			    l.alive & (LIFE_NEXT | LIFE_OLD), LIFE_NEXT | LIFE_OLD);
 			if (l.state == LIFE_DOWN)
 				assert_int_equal(l.alive, 0);
 			if (l.state == LIFE_READY || l.state == LIFE_STARTING)

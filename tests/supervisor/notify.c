@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: MIT */
+/* sd_notify messages: parsing them, and who is believed. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "supervisor/notify.h"
+
+static const struct {
+	const char *text;
+	unsigned known;
+	bool ready, stopping;
+	const char *status;
+	pid_t main_pid;
+} rows[] = {
+    {"READY=1", 1, true, false, NULL, 0},
+    {"READY=1\n", 1, true, false, NULL, 0},
+    {"READY=0", 0, false, false, NULL, 0},
+    {"READY=11", 0, false, false, NULL, 0},
+    {"XREADY=1", 0, false, false, NULL, 0},
+    {"STOPPING=1\nSTATUS=bye bye", 2, false, true, "bye bye", 0},
+    {"STATUS=a=b\nMAINPID=4711\nREADY=1\nWATCHDOG=1\nX_MINE=2", 3, true, false, "a=b", 4711},
+    {"STATUS=first\nSTATUS=", 2, false, false, "", 0},
+    {"\n\n\n", 0, false, false, NULL, 0},
+    {"", 0, false, false, NULL, 0},
+    {"garbage", 0, false, false, NULL, 0},
+};
+
+static void
+messages_are_parsed_and_unknown_keys_skipped(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct notify_message m;
+		char text[128];
+
+		strcpy(text, rows[i].text);
+		assert_int_equal(notify_parse(text, &m), rows[i].known);
+		assert_int_equal(m.ready, rows[i].ready);
+		assert_int_equal(m.stopping, rows[i].stopping);
+		assert_int_equal(m.main_pid, rows[i].main_pid);
+		if (rows[i].status == NULL)
+			assert_null(m.status);
+		else
+			assert_string_equal(m.status, rows[i].status);
+	}
+}
+
+struct heard {
+	unsigned count;
+	char status[64];
+};
+
+static void
+hear(const struct notify_message *m, void *data)
+{
+	struct heard *h = data;
+
+	h->count++;
+	strncpy(h->status, m->status == NULL ? "" : m->status, sizeof(h->status) - 1);
+}
+
+/* Sends from a child, in a session of its own or not; returns when it has been sent. */
+static void
+send_from_child(const char *path, bool own_session, uid_t uid, bool stay, pid_t *who)
+{
+	int done[2];
+	char byte;
+
+	assert_int_equal(pipe(done), 0);
+	*who = fork();
+	if (*who == 0) {
+		if (own_session)
+			setsid();
+		if (uid != 0 && setuid(uid) != 0)
+			_exit(1);
+		notify_send(path, "STATUS=child");
+		if (write(done[1], "x", 1) != 1)
+			_exit(1);
+		while (stay)
+			pause();
+		_exit(0);
+	}
+	close(done[1]);
+	assert_int_equal(read(done[0], &byte, 1), 1);
+	close(done[0]);
+}
+
+static void
+end_child(pid_t pid)
+{
+	kill(pid, SIGKILL);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+}
+
+static void
+only_the_process_and_its_session_are_believed(void **state)
+{
+	TALLOC_CTX *mem = talloc_new(NULL);
+	struct tevent_context *ev = tevent_context_init(mem);
+	size_t before = talloc_total_blocks(mem);
+	struct heard h = {.count = 0};
+	struct notify *n = notify_new(mem, ev, geteuid(), hear, &h);
+	pid_t child;
+
+	(void)state;
+	assert_int_equal(notify_path(n)[0], '@');
+	notify_expect(n, getpid());
+	notify_send(notify_path(n), "STATUS=me");
+	assert_int_equal(tevent_loop_once(ev), 0);
+	assert_int_equal(h.count, 1);
+	assert_string_equal(h.status, "me");
+
+	/* This test may not lead its session; a child expected instead does, and may speak. */
+	send_from_child(notify_path(n), true, 0, true, &child);
+	notify_drain(n);
+	assert_int_equal(h.count, 1);
+	assert_int_equal(notify_refused(n), 1);
+	notify_expect(n, child);
+	end_child(child);
+	send_from_child(notify_path(n), true, 0, true, &child);
+	notify_expect(n, child);
+	notify_drain(n);
+	assert_int_equal(h.count, 2);
+	assert_string_equal(h.status, "child");
+	end_child(child);
+	talloc_free(n);
+	assert_int_equal(talloc_total_blocks(mem), before);
+	talloc_free(mem);
+}
+
+static void
+another_user_is_not_believed(void **state)
+{
+	TALLOC_CTX *mem = talloc_new(NULL);
+	struct tevent_context *ev = tevent_context_init(mem);
+	struct heard h = {.count = 0};
+	struct notify *n = notify_new(mem, ev, geteuid(), hear, &h);
+	pid_t child;
+
+	(void)state;
+	if (geteuid() != 0) {
+		talloc_free(mem);
+		skip();
+	}
+	send_from_child(notify_path(n), true, 65534, true, &child);
+	notify_expect(n, child); /* even if it is the very process */
+	notify_drain(n);
+	assert_int_equal(h.count, 0);
+	assert_int_equal(notify_refused(n), 1);
+	end_child(child);
+	talloc_free(mem);
+}
+
+static void
+messages_too_long_are_refused(void **state)
+{
+	TALLOC_CTX *mem = talloc_new(NULL);
+	struct tevent_context *ev = tevent_context_init(mem);
+	struct heard h = {.count = 0};
+	struct notify *n = notify_new(mem, ev, geteuid(), hear, &h);
+	char *text = talloc_zero_array(mem, char, 3 * NOTIFY_MESSAGE_MAX_BYTES);
+
+	(void)state;
+	notify_expect(n, getpid());
+	strcpy(text, "READY=1\nSTATUS=");
+	memset(text + strlen(text), 'x', 2 * NOTIFY_MESSAGE_MAX_BYTES);
+	notify_send(notify_path(n), text);
+	notify_drain(n);
+	assert_int_equal(h.count, 0);
+	assert_int_equal(notify_refused(n), 1);
+	text[NOTIFY_MESSAGE_MAX_BYTES] = '\0';
+	notify_send(notify_path(n), text);
+	notify_drain(n);
+	assert_int_equal(h.count, 1);
+	talloc_free(mem);
+}
+
+static void
+a_manager_that_is_not_there_hurts_nobody(void **state)
+{
+	(void)state;
+	notify_send(NULL, "READY=1");
+	notify_send("", "READY=1");
+	notify_send("relative", "READY=1");
+	notify_send("/nowhere/at/all", "READY=1");
+	notify_send("@nobody-has-this-name", "READY=1");
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(messages_are_parsed_and_unknown_keys_skipped),
+	    cmocka_unit_test(only_the_process_and_its_session_are_believed),
+	    cmocka_unit_test(another_user_is_not_believed),
+	    cmocka_unit_test(messages_too_long_are_refused),
+	    cmocka_unit_test(a_manager_that_is_not_there_hurts_nobody),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

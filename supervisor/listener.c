@@ -13,10 +13,10 @@
 static int
 bind_and_listen(int fd, const struct address *a)
 {
-	const int on = 1, off = 0;
+	const int on = 1;
 
-	/* On at bind, so that connections in TIME_WAIT do not hold the port; off afterwards, so
-	 * that nobody else can bind it beside us. */
+	/* It stays on: accepted connections inherit it, and one of those in TIME_WAIT without it
+	 * would keep the next baton from binding for a minute. */
 	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0)
 		return -errno;
 	if (a->sa.sa_family == AF_INET6) {
@@ -27,7 +27,6 @@ bind_and_listen(int fd, const struct address *a)
 	}
 	if (bind(fd, &a->sa, a->len) < 0 || listen(fd, SOMAXCONN) < 0)
 		return -errno;
-	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &off, sizeof(off));
 	return 0;
 }
 

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: MIT */
+/* The guard: heads that two servers could read in two ways never reach a handler. */
+#include <string.h>
+
+#include "server/internal.h"
+#include "tests/server/serving.h"
+
+/* A request of the parts given; fields are "Name:value" lines. */
+static struct http_request *
+received(const char *method, const char *version, const char *lines)
+{
+	struct http_request *req = request_new(NULL, "/");
+	struct http_field fields[16];
+	char *copy = talloc_strdup(harness_mem(), lines), *save = NULL;
+	size_t n = 0;
+
+	for (char *l = strtok_r(copy, "\n", &save); l != NULL; l = strtok_r(NULL, "\n", &save)) {
+		char *colon = strchr(l, ':');
+
+		*colon = '\0';
+		fields[n++] = (struct http_field){l, colon + 1};
+	}
+	assert_int_equal(request_set_head(req, method, version, fields, n), 0);
+	return req;
+}
+
+#define OK "Host:a\n"
+
+static const struct {
+	int status; /* 0: let through */
+	const char *why, *method, *version, *lines;
+} heads[] = {
+    {0, NULL, "GET", "HTTP/1.1", "Host:a"},
+    {0, NULL, "M-SEARCH", "HTTP/1.1", "Host:a"},
+    {400, "malformed method", "G(T", "HTTP/1.1", "Host:a"},
+    {400, "malformed method", "G\xc3\x96T", "HTTP/1.1", "Host:a"},
+    {400, "malformed method", "", "HTTP/1.1", "Host:a"},
+    /* Host */
+    {0, NULL, "GET", "HTTP/1.1", "hOST:example.com:8080"},
+    {0, NULL, "GET", "HTTP/1.1", "Host:[2001:db8::1]:80"},
+    {0, NULL, "GET", "HTTP/1.1", "Host: a \t"},
+    {0, NULL, "GET", "HTTP/1.1", "Host:"},
+    {0, NULL, "GET", "HTTP/1.0", ""},
+    {400, "no Host", "GET", "HTTP/1.1", ""},
+    {400, "no Host", "GET", "HTTP/1.1", "X-Host:a"},
+    {400, "more than one Host", "GET", "HTTP/1.1", "Host:a\nhost:a"},
+    {400, "more than one Host", "GET", "HTTP/1.0", "Host:a\nHost:b"},
+    {400, "malformed Host", "GET", "HTTP/1.1", "Host:a b"},
+    {400, "malformed Host", "GET", "HTTP/1.1", "Host:a/b"},
+    {400, "malformed Host", "GET", "HTTP/1.1", "Host:user@a"},
+    {400, "malformed Host", "GET", "HTTP/1.1", "Host:a?b"},
+    {400, "malformed Host", "GET", "HTTP/1.1", "Host:a#b"},
+    {400, "malformed Host", "GET", "HTTP/1.1", "Host:a\\b"},
+    {400, "malformed Host", "GET", "HTTP/1.1", "Host:\xc3\xa4"},
+    /* field names and values */
+    {0, NULL, "GET", "HTTP/1.1", OK "!#$%&'*+-.^_`|~09Az:x"},
+    {0, NULL, "GET", "HTTP/1.1", OK "X:a\tb \xc3\xa4\xff"},
+    {400, "malformed field name", "GET", "HTTP/1.1", OK "X :a"},
+    {400, "malformed field name", "GET", "HTTP/1.1", OK " X:a"},
+    {400, "malformed field name", "GET", "HTTP/1.1", OK ":a"},
+    {400, "malformed field name", "GET", "HTTP/1.1", OK "X\tY:a"},
+    {400, "malformed field name", "GET", "HTTP/1.1", OK "X\rY:a"},
+    {400, "malformed field name", "GET", "HTTP/1.1", OK "X(Y):a"},
+    {400, "malformed field name", "GET", "HTTP/1.1", OK "X\x7f:a"},
+    {400, "malformed field name", "GET", "HTTP/1.1", OK "X\xc3\xa4:a"},
+    {400, "control character in a field value", "GET", "HTTP/1.1", OK "X:a\rb"},
+    {400, "control character in a field value", "GET", "HTTP/1.1", OK "X:a\x01"},
+    {400, "control character in a field value", "GET", "HTTP/1.1", OK "X:a\x7f"},
+    /* Content-Length */
+    {0, NULL, "POST", "HTTP/1.1", OK "Content-Length:0"},
+    {0, NULL, "POST", "HTTP/1.1", OK "Content-Length: 42 "},
+    {0, NULL, "POST", "HTTP/1.1", OK "Content-Length:042"},
+    {0, NULL, "POST", "HTTP/1.1", OK "Content-Length:5\ncontent-length:5"},
+    {0, NULL, "POST", "HTTP/1.1", OK "Content-Length:999999999999999999"},
+    {400, "differing Content-Length", "POST", "HTTP/1.1", OK "Content-Length:5\nContent-Length:6"},
+    {400, "differing Content-Length", "POST", "HTTP/1.1", OK "Content-Length:5\nContent-Length:05"},
+    {400, "malformed Content-Length", "POST", "HTTP/1.1", OK "Content-Length:"},
+    {400, "malformed Content-Length", "POST", "HTTP/1.1", OK "Content-Length:+5"},
+    {400, "malformed Content-Length", "POST", "HTTP/1.1", OK "Content-Length:-5"},
+    {400, "malformed Content-Length", "POST", "HTTP/1.1", OK "Content-Length:5 6"},
+    {400, "malformed Content-Length", "POST", "HTTP/1.1", OK "Content-Length:5,5"},
+    {400, "malformed Content-Length", "POST", "HTTP/1.1", OK "Content-Length:0x5"},
+    {400, "malformed Content-Length", "POST", "HTTP/1.1", OK "Content-Length:5.0"},
+    {400, "malformed Content-Length", "POST", "HTTP/1.1", OK "Content-Length:18446744073709551617"},
+    /* Transfer-Encoding */
+    {0, NULL, "POST", "HTTP/1.1", OK "Transfer-Encoding:chunked"},
+    {0, NULL, "POST", "HTTP/1.1", OK "transfer-encoding: CHUNKED"},
+    {501, "Transfer-Encoding other than chunked", "POST", "HTTP/1.1",
+	OK "Transfer-Encoding:gzip, chunked"},
+    {501, "Transfer-Encoding other than chunked", "POST", "HTTP/1.1",
+	OK "Transfer-Encoding:chunked, identity"},
+    {501, "Transfer-Encoding other than chunked", "POST", "HTTP/1.1",
+	OK "Transfer-Encoding:identity"},
+    {501, "Transfer-Encoding other than chunked", "POST", "HTTP/1.1", OK "Transfer-Encoding:"},
+    {501, "Transfer-Encoding other than chunked", "POST", "HTTP/1.1",
+	OK "Transfer-Encoding:xchunked"},
+    {501, "Transfer-Encoding other than chunked", "POST", "HTTP/1.1",
+	OK "Transfer-Encoding:chunked;x=1"},
+    {501, "Transfer-Encoding other than chunked", "POST", "HTTP/1.1",
+	OK "Transfer-Encoding:chunked\nTransfer-Encoding:chunked"},
+    {400, "Transfer-Encoding together with Content-Length", "POST", "HTTP/1.1",
+	OK "Transfer-Encoding:chunked\nContent-Length:5"},
+    {400, "Transfer-Encoding together with Content-Length", "POST", "HTTP/1.1",
+	OK "Content-Length:5\nTransfer-Encoding:chunked"},
+    {400, "Transfer-Encoding in HTTP/1.0", "POST", "HTTP/1.0", "Transfer-Encoding:chunked"},
+};
+
+static void
+ambiguous_heads_are_refused(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < COUNT(heads); i++) {
+		struct http_request *req =
+		    received(heads[i].method, heads[i].version, heads[i].lines);
+		const char *why = NULL;
+		int status = guard_check(req, &why);
+
+		if (status != heads[i].status ||
+		    (status != 0 && (why == NULL || strcmp(why, heads[i].why) != 0)))
+			fail_msg("%s %s %s: %d %s", heads[i].method, heads[i].version,
+			    heads[i].lines, status, why);
+		request_unref(req);
+	}
+}
+
+static void
+announced_length_is_read(void **state)
+{
+	static const struct {
+		const char *lines;
+		int64_t length;
+	} table[] = {
+	    {OK, -1},
+	    {OK "Transfer-Encoding:chunked", -1},
+	    {OK "Content-Length:0", 0},
+	    {OK "Content-Length: 0042 ", 42},
+	    {OK "Content-Length:999999999999999999", INT64_C(999999999999999999)},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(table); i++) {
+		struct http_request *req = received("POST", "HTTP/1.1", table[i].lines);
+
+		assert_int_equal(guard_content_length(req), table[i].length);
+		request_unref(req);
+	}
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    e2e_test(ambiguous_heads_are_refused),
+	    e2e_test(announced_length_is_read),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

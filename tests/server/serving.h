@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the tests of server/ share: what the server writes to stderr, as text; and a server on
+ * a port of its own.
+ */
+#ifndef BATON_TESTS_SERVING_H
+#define BATON_TESTS_SERVING_H
+
+#include "tests/harness/client.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <baton/http.h>
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+/* ---- The log ------------------------------------------------------------------------------- */
+
+struct log {
+	int file;    /* what is stderr now */
+	int stderr_; /* and what was */
+	size_t seen; /* log_since looks behind this */
+};
+
+static inline int
+log_close(struct log *l)
+{
+	char text[4096];
+	ssize_t n;
+
+	/* A test that fails is read together with what the server had to say. */
+	dup2(l->stderr_, STDERR_FILENO);
+	for (off_t at = 0; (n = pread(l->file, text, sizeof(text), at)) > 0; at += n)
+		if (write(STDERR_FILENO, text, (size_t)n) < 0)
+			break;
+	close(l->file);
+	close(l->stderr_);
+	return 0;
+}
+
+/* From now to the end of the test (or talloc_free), stderr goes to memory. */
+static inline struct log *
+log_open(void)
+{
+	struct log *l = talloc_zero(harness_mem(), struct log);
+
+	l->file = memfd_create("log", MFD_CLOEXEC);
+	l->stderr_ = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 10);
+	assert_true(l->file >= 0 && l->stderr_ >= 0);
+	/* Appending: several threads, and several processes, write to it. */
+	fcntl(l->file, F_SETFL, O_APPEND);
+	dup2(l->file, STDERR_FILENO);
+	talloc_set_destructor(l, log_close);
+	return l;
+}
+
+/* All that was written since the last call of log_skip. */
+static inline const char *
+log_text(const struct log *l)
+{
+	off_t size = lseek(l->file, 0, SEEK_END);
+	size_t len = (size_t)size - l->seen;
+	char *text = talloc_zero_array(harness_mem(), char, len + 1);
+
+	assert_int_equal(pread(l->file, text, len, (off_t)l->seen), (ssize_t)len);
+	return text;
+}
+
+static inline void
+log_skip(struct log *l)
+{
+	l->seen += strlen(log_text(l));
+}
+
+static inline bool
+log_has(const struct log *l, const char *what)
+{
+	return strstr(log_text(l), what) != NULL;
+}
+
+static inline void
+log_expect(const struct log *l, const char *what)
+{
+	if (!log_has(l, what))
+		harness_fail("not logged: %s\nbut:\n%s", what, log_text(l));
+}
+
+/* ---- A server ------------------------------------------------------------------------------ */
+
+/* Starts it, on a port that the kernel chooses. */
+static inline uint16_t
+serving_start(struct http_server *s)
+{
+	int port;
+
+	assert_int_equal(http_server_listen(s, "web", "127.0.0.1:0"), 0);
+	assert_int_equal(http_server_start(s), 0);
+	port = http_server_port(s, "web");
+	assert_in_range(port, 1, 65535);
+	return (uint16_t)port;
+}
+
+/* Drains it to its end. */
+static inline void
+serving_stop(struct http_server *s)
+{
+	http_server_drain(s);
+	assert_int_equal(http_server_wait(s), 0);
+}
+
+#endif

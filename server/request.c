@@ -72,17 +72,32 @@ pool_give_back(struct request_store *store, TALLOC_CTX *pool)
 	talloc_free(pool);
 }
 
+/* Tells processes apart: those that serve now, those that did, and those forked from them. */
+static uint32_t process;
+
+static void
+new_process(void)
+{
+	while (getrandom(&process, sizeof(process), 0) != sizeof(process))
+		;
+}
+
+static void
+first_process(void)
+{
+	new_process();
+	pthread_atfork(NULL, NULL, new_process);
+}
+
 void
 request_new_id(char id[24])
 {
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	static _Atomic uint64_t next;
-	static uint32_t process; /* tells processes apart; written once, before threads start */
 	static const char digits[] = "0123456789abcdef";
 	uint64_t n;
 
-	if (process == 0)
-		while (getrandom(&process, sizeof(process), 0) != sizeof(process) || process == 0)
-			;
+	pthread_once(&once, first_process);
 	n = atomic_fetch_add_explicit(&next, 1, memory_order_relaxed);
 	for (int i = 7; i >= 0; i--)
 		id[i] = digits[(process >> (4 * (7 - i))) & 15];

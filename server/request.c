@@ -294,6 +294,7 @@ static const char *
 format_peer(TALLOC_CTX *mem, const struct sockaddr *sa)
 {
 	char text[INET6_ADDRSTRLEN];
+	const uint8_t *mapped;
 
 	if (sa != NULL && sa->sa_family == AF_INET) {
 		const struct sockaddr_in *in = (const struct sockaddr_in *)(const void *)sa;
@@ -304,6 +305,12 @@ format_peer(TALLOC_CTX *mem, const struct sockaddr *sa)
 	if (sa != NULL && sa->sa_family == AF_INET6) {
 		const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)(const void *)sa;
 
+		if (IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr)) {
+			/* It came by IPv4, to a socket that takes both. */
+			mapped = &in6->sin6_addr.s6_addr[12];
+			return talloc_asprintf(mem, "%u.%u.%u.%u:%u", mapped[0], mapped[1],
+			    mapped[2], mapped[3], ntohs(in6->sin6_port));
+		}
 		inet_ntop(AF_INET6, &in6->sin6_addr, text, sizeof(text));
 		return talloc_asprintf(mem, "[%s]:%u", text, ntohs(in6->sin6_port));
 	}

@@ -123,6 +123,8 @@ peers_are_formatted(void **state)
 	    {AF_INET, "192.0.2.1", 4711, "192.0.2.1:4711"},
 	    {AF_INET6, "2001:db8::1", 4711, "[2001:db8::1]:4711"},
 	    {AF_INET6, "::1", 1, "[::1]:1"},
+	    /* who comes by IPv4 to a socket for both */
+	    {AF_INET6, "::ffff:192.0.2.1", 65535, "192.0.2.1:65535"},
 	    {AF_UNIX, NULL, 0, "unix"},
 	    {AF_UNSPEC, NULL, 0, ""},
 	};

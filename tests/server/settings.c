@@ -14,10 +14,22 @@ value_of(const struct http_settings *set, const struct http_setting *row)
 	return *(const int64_t *)(const void *)((const char *)set + row->offset);
 }
 
+/* A value as it is written: a word, if the row has words (and one for it). */
 static const char *
-number(int64_t n)
+written(const struct http_setting *row, int64_t n)
 {
+	if (row->words != NULL && n >= row->min && n <= row->max)
+		return row->words[n];
 	return talloc_asprintf(harness_mem(), "%lld", (long long)n);
+}
+
+static const char *
+expected(const struct http_setting *row)
+{
+	if (row->words != NULL)
+		return talloc_asprintf(harness_mem(), "%s or %s", row->words[0], row->words[1]);
+	return talloc_asprintf(
+	    harness_mem(), "a number from %lld to %lld", (long long)row->min, (long long)row->max);
 }
 
 static const char *
@@ -39,6 +51,8 @@ every_row_is_complete_and_in_order(void **state)
 		const struct http_setting *row = &http_settings_table[i];
 
 		assert_in_range(row->def, row->min, row->max);
+		for (int64_t n = row->min; row->words != NULL && n <= row->max; n++)
+			assert_true(row->words[n][0] != '\0' && !isdigit(row->words[n][0]));
 		assert_true(row->text[0] != '\0');
 		if (i > 0)
 			assert_true(strcmp(row[-1].name, row->name) < 0);
@@ -56,14 +70,15 @@ every_row_takes_its_range_and_nothing_else(void **state)
 
 		settings_defaults(&set);
 		assert_int_equal(value_of(&set, row), row->def);
-		assert_int_equal(settings_set(&set, row->name, number(row->min)), 0);
+		assert_int_equal(settings_set(&set, row->name, written(row, row->min)), 0);
 		assert_int_equal(value_of(&set, row), row->min);
-		assert_int_equal(settings_set(&set, row->name, number(row->max)), 0);
+		assert_int_equal(settings_set(&set, row->name, written(row, row->max)), 0);
 		assert_int_equal(value_of(&set, row), row->max);
-		assert_int_equal(settings_set(&set, row->name, number(row->max + 1)), -ERANGE);
+		assert_int_equal(settings_set(&set, row->name, written(row, row->max + 1)),
+		    row->words != NULL ? -EINVAL : -ERANGE);
 		if (row->min > 0)
 			assert_int_equal(
-			    settings_set(&set, row->name, number(row->min - 1)), -ERANGE);
+			    settings_set(&set, row->name, written(row, row->min - 1)), -ERANGE);
 		assert_int_equal(value_of(&set, row), row->max);
 		for (size_t j = 0; j < http_settings_count; j++)
 			if (j != i)
@@ -110,8 +125,8 @@ the_environment_wins(void **state)
 	for (size_t i = 0; i < http_settings_count; i++) {
 		const struct http_setting *row = &http_settings_table[i];
 
-		assert_int_equal(settings_set(&set, row->name, number(row->max)), 0);
-		setenv(variable(row), number(row->min), 1);
+		assert_int_equal(settings_set(&set, row->name, written(row, row->max)), 0);
+		setenv(variable(row), written(row, row->min), 1);
 	}
 	assert_int_equal(settings_from_environment(&set, harness_mem(), &culprit), 0);
 	assert_null(culprit);
@@ -140,13 +155,14 @@ an_error_names_the_variable_and_its_range(void **state)
 		int err = table[i % COUNT(table)].err;
 		char *culprit = NULL;
 
-		if (err == -ERANGE)
-			value = number(row->max + 1);
+		if (err == -ERANGE && row->words != NULL)
+			err = -EINVAL;
+		if (table[i % COUNT(table)].err == -ERANGE)
+			value = written(row, row->max + 1);
 		setenv(variable(row), value, 1);
 		assert_int_equal(settings_from_environment(&set, harness_mem(), &culprit), err);
-		assert_string_equal(culprit,
-		    talloc_asprintf(harness_mem(), "%s=%s: expected a number from %lld to %lld",
-			variable(row), value, (long long)row->min, (long long)row->max));
+		assert_string_equal(culprit, talloc_asprintf(harness_mem(), "%s=%s: expected %s",
+						 variable(row), value, expected(row)));
 		assert_int_equal(value_of(&set, row), row->def);
 		unsetenv(variable(row));
 	}

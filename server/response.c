@@ -103,7 +103,8 @@ http_response_header_get(const struct http_response *res, const char *name)
 static int
 answer(struct http_response *res, int status, const char *type, const void *data, size_t len)
 {
-	if (status < 200 || status > 599 || (type != NULL && !field_value_valid(type)))
+	if (status < 200 || status > 599 ||
+	    (type != NULL && (type[0] == '\0' || !field_value_valid(type))))
 		return -EINVAL;
 	res->status = status;
 	res->type = type;
@@ -131,7 +132,8 @@ http_response_bytes(
 
 	if (copy == NULL)
 		return -ENOMEM;
-	memcpy(copy, data, len);
+	if (len > 0)
+		memcpy(copy, data, len);
 	return http_response_static(res, status, type, copy, len);
 }
 
@@ -166,18 +168,20 @@ http_response_empty(struct http_response *res, int status)
 int
 http_response_error(struct http_response *res, int status, const char *text)
 {
-	if (text == NULL)
-		return http_response_printf(
-		    res, status, "%d %s\n", status, http_status_text(status));
-	return http_response_printf(
-	    res, status, "%d %s: %s\n", status, http_status_text(status), text);
+	const char *phrase = http_status_text(status);
+
+	return http_response_printf(res, status, "%d%s%s%s%s\n", status,
+	    phrase[0] != '\0' ? " " : "", phrase, text != NULL ? ": " : "",
+	    text != NULL ? text : "");
 }
 
 int
 http_response_unauthorized(struct http_response *res, const char *scheme, const char *text)
 {
-	int err = http_response_header(res, "WWW-Authenticate", scheme);
+	int err = -EINVAL;
 
+	if (scheme[0] != '\0')
+		err = http_response_header(res, "WWW-Authenticate", scheme);
 	return err != 0 ? err : http_response_error(res, 401, text);
 }
 
@@ -188,7 +192,7 @@ http_response_redirect(struct http_response *res, int status, const char *locati
 
 	if (status != 301 && status != 302 && status != 303 && status != 307 && status != 308)
 		return -EINVAL;
-	if (location[0] == '\0' || strchr(location, ' ') != NULL)
+	if (location[0] == '\0' || strpbrk(location, " \t") != NULL)
 		return -EINVAL;
 	err = http_response_header(res, "Location", location);
 	return err != 0 ? err : http_response_printf(res, status, "see %s\n", location);

@@ -42,8 +42,9 @@ parse_fields(TALLOC_CTX *mem, const char *p, struct http_field **fields, size_t 
 		f[*n].value = talloc_strndup(mem, p + name + 1, len - name - 1);
 		if (f[*n].name == NULL || f[*n].value == NULL)
 			return -ENOMEM;
-		if (!field_name_valid(f[(*n)++].name))
+		if (!field_name_valid(f[*n].name) || !field_value_valid(f[*n].value))
 			return -EINVAL;
+		(*n)++;
 	}
 	return 0;
 }
@@ -57,17 +58,21 @@ test_request_free(struct http_request **holder)
 
 /* "METHOD target [version]" */
 static struct http_request *
-parse_request_line(TALLOC_CTX *mem, const char *head, char **method, char **version)
+parse_request_line(TALLOC_CTX *mem, const char *head, char **method, const char **version)
 {
 	char *line = talloc_strndup(mem, head, line_length(head));
-	char *target, *save;
+	char *target, *save = NULL;
 
 	*method = line == NULL ? NULL : strtok_r(line, " ", &save);
 	target = *method == NULL ? NULL : strtok_r(NULL, " ", &save);
-	*version = target == NULL ? NULL : strtok_r(NULL, " ", &save);
+	if (target == NULL || !field_name_valid(*method))
+		return NULL;
+	*version = strtok_r(NULL, " ", &save);
 	if (*version == NULL)
-		*version = talloc_strdup(mem, "HTTP/1.1");
-	return target == NULL || *version == NULL ? NULL : request_new(NULL, target);
+		*version = "HTTP/1.1";
+	else if (strcmp(*version, "HTTP/1.1") != 0 && strcmp(*version, "HTTP/1.0") != 0)
+		return NULL;
+	return strtok_r(NULL, " ", &save) == NULL ? request_new(NULL, target) : NULL;
 }
 
 struct http_request *
@@ -77,7 +82,8 @@ http_test_request(TALLOC_CTX *mem, const char *head, const void *body, size_t le
 	struct http_request **holder = talloc_zero(mem, struct http_request *);
 	struct http_request *req;
 	struct http_field *fields;
-	char *method, *version;
+	const char *version;
+	char *method;
 	size_t n;
 
 	if (holder == NULL)

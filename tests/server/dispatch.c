@@ -1,0 +1,365 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * From a request to its answer without a socket: middleware in order, short cuts, errors and
+ * their log, and the two functions by which users test their own handlers.
+ */
+#include <errno.h>
+#include <string.h>
+#include <syslog.h>
+
+#include "server/internal.h"
+#include "tests/server/serving.h"
+
+/* What happened, in order: "a b handler -b -a ". */
+static char trace[256];
+
+static void
+note(const char *what, const char *name)
+{
+	strncat(trace, what, sizeof(trace) - strlen(trace) - 1);
+	strncat(trace, name, sizeof(trace) - strlen(trace) - 1);
+	strncat(trace, " ", sizeof(trace) - strlen(trace) - 1);
+}
+
+CTX_KEY(user_key, char);
+
+static int
+around(const struct ctx *ctx, const struct http_request *req, struct http_response *res,
+    const struct http_next *next, void *data)
+{
+	int err;
+
+	note("", data);
+	ctx = ctx_with_value(http_request_mem(req), ctx, &user_key, (char *)data);
+	err = http_next(ctx, req, res, next);
+	note("-", data);
+	return err;
+}
+
+static int
+short_cut(const struct ctx *ctx, const struct http_request *req, struct http_response *res,
+    const struct http_next *next, void *data)
+{
+	(void)ctx, (void)req, (void)next, (void)data;
+	note("", "cut");
+	return http_response_unauthorized(res, "Basic", NULL);
+}
+
+/* As if a derivation had run out of memory. */
+static int
+out_of_memory(const struct ctx *ctx, const struct http_request *req, struct http_response *res,
+    const struct http_next *next, void *data)
+{
+	(void)ctx, (void)data;
+	http_response_header(res, "X-Half", "made");
+	return http_next(NULL, req, res, next);
+}
+
+static int
+show(const struct ctx *ctx, const struct http_request *req, struct http_response *res, void *data)
+{
+	const char *user = ctx_value(ctx, &user_key), *id = http_request_path_value(req, "id");
+
+	note("", "handler");
+	return http_response_printf(res, 200, "%s for %s by %s", id != NULL ? id : "-",
+	    user != NULL ? user : "-", (const char *)data);
+}
+
+/* Returns what data points to, after half an answer. */
+static int
+fails(const struct ctx *ctx, const struct http_request *req, struct http_response *res, void *data)
+{
+	(void)ctx, (void)req;
+	http_response_header(res, "X-Half", "made");
+	http_response_close(res);
+	if (*(int *)data > -1000)
+		http_response_printf(res, 200, "half made");
+	return *(int *)data > -1000 ? *(int *)data : 0;
+}
+
+static const struct http_response *
+serve(struct http_server *s, const char *head)
+{
+	struct http_request *req = http_test_request(harness_mem(), head, NULL, 0);
+	const struct http_response *res = NULL;
+	int status;
+
+	if (req == NULL)
+		harness_fail("does not parse: %s", head);
+	trace[0] = '\0';
+	status = http_test_serve(s, ctx_background(), req, &res);
+	assert_int_equal(status, http_response_status(res));
+	return res;
+}
+
+static void
+expect(const struct http_response *res, int status, const char *text)
+{
+	size_t len;
+	const char *content = http_response_content(res, &len);
+
+	assert_int_equal(http_response_status(res), status);
+	assert_string_equal(talloc_strndup(harness_mem(), content, len), text);
+}
+
+static void
+middleware_runs_in_order_of_registration(void **state)
+{
+	struct http_server *s = http_server_new(harness_mem());
+
+	(void)state;
+	http_server_handle(s, "GET /items/{id}", show, "data");
+	http_server_use(s, around, "a");
+	http_server_use(s, around, "b");
+	expect(serve(s, "GET /items/7"), 200, "7 for b by data");
+	assert_string_equal(trace, "a b handler -b -a ");
+}
+
+static void
+middleware_stands_before_404_and_405_too(void **state)
+{
+	struct http_server *s = http_server_new(harness_mem());
+	const struct http_response *res;
+
+	(void)state;
+	http_server_handle(s, "GET /a", show, "");
+	http_server_use(s, around, "a");
+	expect(serve(s, "GET /b"), 404, "404 Not Found\n");
+	assert_string_equal(trace, "a -a ");
+	res = serve(s, "POST /a");
+	expect(res, 405, "405 Method Not Allowed\n");
+	assert_string_equal(http_response_header_get(res, "Allow"), "GET, HEAD");
+	assert_string_equal(trace, "a -a ");
+}
+
+static void
+a_short_cut_keeps_the_rest_from_running(void **state)
+{
+	struct http_server *s = http_server_new(harness_mem());
+
+	(void)state;
+	http_server_handle(s, "/", show, "");
+	http_server_use(s, around, "a");
+	http_server_use(s, short_cut, NULL);
+	http_server_use(s, around, "b");
+	expect(serve(s, "GET /"), 401, "401 Unauthorized\n");
+	assert_string_equal(trace, "a cut -a ");
+}
+
+static void
+a_malformed_target_meets_no_handler(void **state)
+{
+	static const char *const targets[] = {
+	    "/%", "/%00", "/a/../b", "/a/%2e/b", "a", "ftp://h/", "/a#b", "http://", "h:443"};
+	struct http_server *s = http_server_new(harness_mem());
+
+	(void)state;
+	http_server_handle(s, "/{rest...}", show, "");
+	http_server_use(s, around, "a");
+	for (size_t i = 0; i < COUNT(targets); i++) {
+		expect(serve(s, talloc_asprintf(harness_mem(), "GET %s", targets[i])), 400,
+		    "400 Bad Request: malformed request target\n");
+		assert_string_equal(trace, "");
+	}
+	expect(serve(s, "GET http://h?x"), 200, "- for a by ");
+}
+
+/* ---- Errors -------------------------------------------------------------------------------- */
+
+static void
+a_negative_errno_is_500_and_logged(void **state)
+{
+	static const struct {
+		int err;
+		const char *logged;
+	} table[] = {
+	    {-EIO, "handler of GET /a failed: Input/output error"},
+	    {-EINVAL, "handler of GET /a failed: Invalid argument"},
+	    {-ENOMEM, "handler of GET /a failed: Cannot allocate memory"},
+	    {-1000, "handler of GET /a gave no answer"},
+	};
+	struct http_server *s = http_server_new(harness_mem());
+	struct log *log = log_open();
+	int err;
+
+	(void)state;
+	http_server_handle(s, "GET /a", fails, &err);
+	for (size_t i = 0; i < COUNT(table); i++) {
+		const struct http_response *res;
+
+		err = table[i].err;
+		log_skip(log);
+		res = serve(s, "GET /a");
+		expect(res, 500, "500 Internal Server Error\n");
+		/* Nothing is left of the half-made one, but that the connection ends. */
+		assert_null(http_response_header_get(res, "X-Half"));
+		assert_true(res->close);
+		log_expect(log, table[i].logged);
+		log_expect(log, talloc_asprintf(harness_mem(), "level=error request=%s msg=\"",
+				    http_request_id(res->req)));
+	}
+}
+
+static void
+a_null_context_is_out_of_memory(void **state)
+{
+	struct http_server *s = http_server_new(harness_mem());
+	struct log *log = log_open();
+	const struct http_response *res;
+	struct http_request *req = http_test_request(harness_mem(), "GET /", NULL, 0);
+
+	(void)state;
+	http_server_handle(s, "/", show, "");
+	trace[0] = '\0';
+	assert_int_equal(http_test_serve(s, NULL, req, &res), 500);
+	log_expect(log, "failed: Cannot allocate memory");
+	log_skip(log);
+	http_server_use(s, out_of_memory, NULL);
+	res = serve(s, "GET /");
+	expect(res, 500, "500 Internal Server Error\n");
+	assert_null(http_response_header_get(res, "X-Half"));
+	assert_string_equal(trace, "");
+	log_expect(log, "failed: Cannot allocate memory");
+}
+
+/* ---- Tests of one's own handlers ------------------------------------------------------------- */
+
+static void
+test_requests_look_like_received_ones(void **state)
+{
+	struct http_request *req = http_test_request(harness_mem(),
+	    "POST /a%20b?x=1 HTTP/1.0\r\nHost: h\nX:  spaced \t\r\n\r\nnot a field", "b\0dy", 4);
+	const char *body;
+	size_t len, n;
+
+	(void)state;
+	assert_string_equal(http_request_method(req), "POST");
+	assert_string_equal(http_request_target(req), "/a%20b?x=1");
+	assert_string_equal(req->version, "HTTP/1.0");
+	assert_string_equal(http_request_header(req, "host"), "h");
+	assert_string_equal(http_request_header(req, "x"), "spaced");
+	http_request_headers(req, &n);
+	assert_int_equal(n, 2);
+	body = http_request_body(req, &len);
+	assert_int_equal(len, 4);
+	assert_memory_equal(body, "b\0dy", 5);
+	assert_string_equal(http_request_peer(req), "");
+	assert_string_equal(http_request_listener(req), "");
+	req = http_test_request(harness_mem(), "GET /", NULL, 0);
+	assert_string_equal(req->version, "HTTP/1.1");
+	assert_null(http_request_header(req, "Host"));
+}
+
+static void
+malformed_test_requests_are_refused(void **state)
+{
+	static const char *const heads[] = {
+	    "",
+	    "\n",
+	    "GET",
+	    "GET ",
+	    "GET\n/",
+	    "G(T /",
+	    "GET / HTTP/1.1 more",
+	    "GET / HTTP/2",
+	    "GET / junk",
+	    "GET /\nno colon",
+	    "GET /\nna me: x",
+	    "GET /\n: x",
+	    "GET /\nX: a\n folded: b",
+	    "GET /\nX: a\rb",
+	    "GET /\nX: \x01",
+	};
+	TALLOC_CTX *mem = talloc_new(NULL);
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(heads); i++) {
+		if (http_test_request(mem, heads[i], NULL, 0) != NULL)
+			fail_msg("it is taken: \"%s\"", heads[i]);
+		assert_int_equal(talloc_total_blocks(mem), 1);
+	}
+	talloc_free(mem);
+}
+
+static void
+a_test_request_can_be_served_again(void **state)
+{
+	struct http_server *s = http_server_new(harness_mem());
+	struct http_request *req = http_test_request(harness_mem(), "GET /items/1?x", NULL, 0);
+	const struct http_response *res;
+
+	(void)state;
+	http_server_handle(s, "/items/{id}", show, "");
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(http_test_serve(s, ctx_background(), req, &res), 200);
+		expect(res, 200, "1 for - by ");
+	}
+	assert_string_equal(http_request_path(req), "/items/1");
+	assert_string_equal(http_request_query_string(req), "x");
+	assert_null(http_request_path_value(req, "x"));
+}
+
+static void
+a_handlers_log_carries_the_requests_id(void **state)
+{
+	struct http_request *req = http_test_request(harness_mem(), "GET /", NULL, 0);
+	const struct ctx *ctx = ctx_with_value(harness_mem(), ctx_background(), &request_key, req);
+	struct log *log = log_open();
+
+	(void)state;
+	http_log(ctx, LOG_INFO, "shown to %s", "me");
+	assert_string_equal(log_text(log),
+	    talloc_asprintf(harness_mem(), "level=info request=%s msg=\"shown to me\"\n",
+		http_request_id(req)));
+}
+
+/* Requests have no parent, so they are counted under talloc's root of all. */
+static void
+requests_and_servers_leave_nothing(void **state)
+{
+	TALLOC_CTX *mem;
+	struct http_server *s;
+	size_t at_first, with_server;
+
+	(void)state;
+	talloc_enable_null_tracking();
+	at_first = talloc_total_blocks(NULL);
+	mem = talloc_new(NULL);
+	s = http_server_new(mem);
+	http_server_handle(s, "GET /items/{id}", show, "");
+	http_server_use(s, around, "a");
+	with_server = talloc_total_blocks(NULL);
+	for (int i = 0; i < 10; i++) {
+		TALLOC_CTX *each = talloc_new(mem);
+		struct http_request *req = http_test_request(each, "GET /items/1\nA: b", "body", 4);
+		const struct http_response *res;
+
+		assert_int_equal(http_test_serve(s, ctx_background(), req, &res), 200);
+		assert_true(talloc_total_blocks(NULL) > with_server + 5);
+		talloc_free(each);
+		assert_int_equal(talloc_total_blocks(NULL), with_server);
+	}
+	talloc_free(mem);
+	assert_int_equal(talloc_total_blocks(NULL), at_first);
+	talloc_disable_null_tracking();
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    e2e_test(middleware_runs_in_order_of_registration),
+	    e2e_test(middleware_stands_before_404_and_405_too),
+	    e2e_test(a_short_cut_keeps_the_rest_from_running),
+	    e2e_test(a_malformed_target_meets_no_handler),
+	    e2e_test(a_negative_errno_is_500_and_logged),
+	    e2e_test(a_null_context_is_out_of_memory),
+	    e2e_test(test_requests_look_like_received_ones),
+	    e2e_test(malformed_test_requests_are_refused),
+	    e2e_test(a_test_request_can_be_served_again),
+	    e2e_test(a_handlers_log_carries_the_requests_id),
+	    e2e_test(requests_and_servers_leave_nothing),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

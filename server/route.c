@@ -112,9 +112,11 @@ route_parse(TALLOC_CTX *mem, const char *pattern, const char **why)
 	if (r == NULL)
 		return NULL;
 	r->pattern = talloc_strdup(r, pattern);
+	if (r->pattern == NULL)
+		goto fail;
 	if (method > 0) {
 		r->method = talloc_strndup(r, pattern, method);
-		if (r->method == NULL || r->pattern == NULL)
+		if (r->method == NULL)
 			goto fail;
 		if (!field_name_valid(r->method) || path == pattern + method) {
 			*why = "expected \"/path\" or \"METHOD /path\"";

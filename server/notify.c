@@ -10,12 +10,16 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include "server/internal.h"
 
 #define LISTEN_FDS_START 3
+
+/* So long a manager that does not read may keep us waiting for each message. */
+#define PATIENCE_US 100000
 
 struct notify {
 	struct sockaddr_un to;
@@ -35,6 +39,7 @@ struct notify *
 notify_new(TALLOC_CTX *mem)
 {
 	const char *path = getenv("NOTIFY_SOCKET");
+	const struct timeval patience = {.tv_usec = PATIENCE_US};
 	struct notify *n = talloc_zero(mem, struct notify);
 
 	if (n == NULL)
@@ -51,6 +56,7 @@ notify_new(TALLOC_CTX *mem)
 		else
 			n->to_len++;
 		n->fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+		setsockopt(n->fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
 	}
 	unsetenv("NOTIFY_SOCKET"); /* it is for us, not for what handlers start */
 	return n;

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: MIT */
+/* What the server says to its manager, over a socket in the file system or an abstract one. */
+#include <errno.h>
+#include <poll.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include "server/internal.h"
+#include "tests/harness/tempdir.h"
+#include "tests/server/serving.h"
+
+/* The manager's end; NOTIFY_SOCKET names it. An abstract one begins with '@'. */
+static int
+manager(const char *path)
+{
+	struct sockaddr_un at = {.sun_family = AF_UNIX};
+	socklen_t len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(path));
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	memcpy(at.sun_path, path, strlen(path));
+	if (path[0] == '@')
+		at.sun_path[0] = '\0';
+	else
+		len++;
+	assert_int_equal(bind(fd, (struct sockaddr *)&at, len), 0);
+	setenv("NOTIFY_SOCKET", path, 1);
+	return fd;
+}
+
+/* The next message, or NULL if none comes; PATIENCE_MS for one that must. */
+static const char *
+message(int fd, int timeout_ms)
+{
+	struct pollfd pfd = {.fd = fd, .events = POLLIN};
+	char text[512];
+	ssize_t n;
+
+	if (poll(&pfd, 1, timeout_ms) == 0)
+		return NULL;
+	n = recv(fd, text, sizeof(text), 0);
+	assert_true(n >= 0);
+	return talloc_strndup(harness_mem(), text, (size_t)n);
+}
+
+static const char *
+abstract_path(void)
+{
+	return talloc_asprintf(harness_mem(), "@baton-test-notify-%d", getpid());
+}
+
+static void
+messages_arrive_at_both_kinds_of_socket(void **state)
+{
+	const char *const paths[] = {tempdir_path(tempdir_new(), "notify"), abstract_path()};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(paths); i++) {
+		int fd = manager(paths[i]);
+		struct notify *n = notify_new(harness_mem());
+
+		assert_null(getenv("NOTIFY_SOCKET"));
+		assert_null(message(fd, 0));
+		notify_send(n, "READY=1");
+		assert_string_equal(message(fd, PATIENCE_MS), "READY=1");
+		notify_send(n, "STOPPING=1\nSTATUS=x");
+		assert_string_equal(message(fd, PATIENCE_MS), "STOPPING=1\nSTATUS=x");
+		talloc_free(n);
+		close(fd);
+	}
+}
+
+static void
+a_server_says_when_it_is_ready_and_when_it_stops(void **state)
+{
+	const char *const paths[] = {tempdir_path(tempdir_new(), "notify"), abstract_path()};
+
+	(void)state;
+	log_open();
+	for (size_t i = 0; i < COUNT(paths); i++) {
+		int fd = manager(paths[i]);
+		struct http_server *s = http_server_new(harness_mem());
+		uint16_t port = serving_start(s);
+		const char *text = message(fd, PATIENCE_MS);
+
+		assert_null(getenv("NOTIFY_SOCKET"));
+		assert_memory_equal(text, "READY=1", 7);
+		assert_int_equal(client_try(port), 0);
+		assert_null(message(fd, 0));
+		http_server_drain(s);
+		assert_memory_equal(message(fd, PATIENCE_MS), "STOPPING=1", 10);
+		assert_int_equal(http_server_wait(s), 0);
+		assert_null(message(fd, 0));
+		talloc_free(s);
+		close(fd);
+	}
+}
+
+static void
+a_server_that_cannot_start_is_not_ready(void **state)
+{
+	int fd = manager(tempdir_path(tempdir_new(), "notify"));
+	struct http_server *s = http_server_new(harness_mem());
+
+	(void)state;
+	log_open();
+	http_server_listen(s, "web", "192.0.2.1:0");
+	assert_int_not_equal(http_server_start(s), 0);
+	assert_null(message(fd, 0));
+	close(fd);
+}
+
+/* A manager that is gone, full, or never was, harms nobody. */
+static void
+nobody_at_the_other_end_is_no_error(void **state)
+{
+	static const char *const odd[] = {
+	    "", "relative", "/", "@", "/nowhere/at/all", "@nobody-there", "vsock:2:1"};
+	struct notify *n;
+	char *endless = talloc_zero_array(harness_mem(), char, 400);
+	int fd = manager(tempdir_path(tempdir_new(), "notify"));
+
+	(void)state;
+	n = notify_new(harness_mem());
+	close(fd);
+	notify_send(n, "READY=1");
+	for (size_t i = 0; i <= COUNT(odd); i++) {
+		memset(endless, '/', 399);
+		setenv("NOTIFY_SOCKET", i < COUNT(odd) ? odd[i] : endless, 1);
+		assert_non_null(n = notify_new(harness_mem()));
+		assert_null(getenv("NOTIFY_SOCKET"));
+		notify_send(n, "READY=1");
+	}
+	assert_non_null(n = notify_new(harness_mem()));
+	notify_send(n, "READY=1");
+}
+
+/* It is the manager who reads; the server does not wait for that for ever. */
+static void
+a_manager_that_does_not_read_blocks_nobody(void **state)
+{
+	int queue = atoi(tempdir_read("/proc/sys/net/unix/max_dgram_qlen"));
+	int fd = manager(abstract_path());
+	struct notify *n = notify_new(harness_mem());
+
+	(void)state;
+	assert_true(queue > 0);
+	for (int i = 0; i < queue + 5; i++)
+		notify_send(n, "STATUS=again");
+	assert_string_equal(message(fd, 0), "STATUS=again");
+	close(fd);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    e2e_test(messages_arrive_at_both_kinds_of_socket),
+	    e2e_test(a_server_says_when_it_is_ready_and_when_it_stops),
+	    e2e_test(a_server_that_cannot_start_is_not_ready),
+	    e2e_test(nobody_at_the_other_end_is_no_error),
+	    e2e_test(a_manager_that_does_not_read_blocks_nobody),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

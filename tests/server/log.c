@@ -25,11 +25,16 @@ levels_have_names(void **state)
 	struct log *log = log_open();
 
 	(void)state;
+	log_set_level(3);
 	for (size_t i = 0; i < COUNT(table); i++) {
 		log_line(table[i].priority, "x");
 		assert_string_equal(log_text(log), table[i].line);
 		log_skip(log);
 	}
+	log_set_level(1);
+	log_line(LOG_INFO, "x");
+	assert_string_equal(log_text(log), "");
+	log_set_level(2);
 }
 
 static void

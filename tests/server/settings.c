@@ -26,8 +26,13 @@ written(const struct http_setting *row, int64_t n)
 static const char *
 expected(const struct http_setting *row)
 {
-	if (row->words != NULL)
-		return talloc_asprintf(harness_mem(), "%s or %s", row->words[0], row->words[1]);
+	if (row->words != NULL) {
+		char *words = talloc_strdup(harness_mem(), row->words[0]);
+
+		for (int i = 1; row->words[i] != NULL; i++)
+			words = talloc_asprintf_append(words, " or %s", row->words[i]);
+		return words;
+	}
 	return talloc_asprintf(
 	    harness_mem(), "a number from %lld to %lld", (long long)row->min, (long long)row->max);
 }

@@ -133,6 +133,15 @@ accept_ready(struct http_server *s, struct listener *l)
 	accept_from(s, l, ACCEPT_AT_ONCE);
 }
 
+/* Stops for now, and keeps the sockets. */
+void
+accept_rest(struct http_server *s)
+{
+	s->accepting_on = false;
+	unpoll(s);
+	s->accept_retry_ms = 0;
+}
+
 /*
  * Takes in who has already connected, for nobody else may ever do so, and closes our
  * descriptors; where a supervisor or a successor has its own, the queue lives on.

@@ -11,6 +11,8 @@
 
 #include "server/internal.h"
 
+#define TCP_ESTABLISHED_STATE 1 /* enum in netinet/tcp.h, which linux/tcp.h excludes */
+
 /* Far beyond what is ever unread: each byte taken lowers the peek offset by one. */
 #define PEEK_START (1 << 30)
 
@@ -57,6 +59,20 @@ bool
 account_partial(const struct http_conn *c)
 {
 	return !c->uncertain && taken(c) > c->used;
+}
+
+bool
+account_between_requests(const struct http_conn *c)
+{
+	struct tcp_info info;
+	socklen_t len = sizeof(info);
+
+	if (c->uncertain || taken(c) != c->used)
+		return false;
+	/* Of one that is ending there is nothing to give. */
+	return c->peer.ss_family == AF_UNIX ||
+	       (getsockopt(c->fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0 &&
+		   info.tcpi_state == TCP_ESTABLISHED_STATE);
 }
 
 int64_t

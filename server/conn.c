@@ -24,18 +24,48 @@ conn_new(struct http_server *s, const struct listener *l, int fd)
 }
 
 void
-conn_open(struct http_conn *c)
+conn_watch(struct http_conn *c)
 {
-	struct http_server *s = c->server;
 	/* The parser misses an end that arrives together with the last data, so the end has an
 	 * event of its own; edge-triggered, it costs nothing while requests come. */
 	struct epoll_event ev = {.events = EPOLLRDHUP | EPOLLET, .data.ptr = c};
 
+	epoll_ctl(c->server->epoll_fd, EPOLL_CTL_ADD, c->fd, &ev);
+}
+
+void
+conn_move(struct http_conn *c, struct http_conns *list)
+{
+	TAILQ_REMOVE(c->in, c, list_entry);
+	TAILQ_INSERT_TAIL(list, c, list_entry);
+	c->in = list;
+}
+
+void
+conn_open(struct http_conn *c)
+{
+	struct http_server *s = c->server;
+
 	TAILQ_INSERT_TAIL(&s->conns, c, all_entry);
 	TAILQ_INSERT_TAIL(&s->busy, c, list_entry);
-	conn_idle(c);
+	c->in = &s->busy;
+	c->opened_ms = s->now_ms;
 	s->conns_n++;
-	epoll_ctl(s->epoll_fd, EPOLL_CTL_ADD, c->fd, &ev);
+	conn_watch(c);
+	conn_idle(c);
+}
+
+void
+conn_forget(struct http_conn *c)
+{
+	struct http_server *s = c->server;
+
+	TAILQ_REMOVE(c->in, c, list_entry);
+	if (c->hup)
+		TAILQ_REMOVE(&s->hups, c, hup_entry);
+	TAILQ_REMOVE(&s->conns, c, all_entry);
+	s->conns_n--;
+	address_uncount(s->addresses, c);
 }
 
 /* The parser is about to close the fd. */
@@ -44,14 +74,11 @@ conn_closed(struct http_conn *c)
 {
 	struct http_server *s = c->server;
 
-	TAILQ_REMOVE(c->idle ? &s->idle : &s->busy, c, list_entry);
-	if (c->hup)
-		TAILQ_REMOVE(&s->hups, c, hup_entry);
-	TAILQ_REMOVE(&s->conns, c, all_entry);
-	s->conns_n--;
+	conn_forget(c);
+	if (s->drain >= DRAIN_CLOSING)
+		counter_add(s, COUNTER_ENDED);
 	if (c->linger && !c->peer_done)
 		linger_start(s, c->fd);
-	address_uncount(s->addresses, c);
 	talloc_free(c);
 	accept_resume(s);
 }
@@ -61,11 +88,8 @@ conn_busy(struct http_conn *c, struct http_request *req)
 {
 	struct http_server *s = c->server;
 
-	if (c->idle) {
-		TAILQ_REMOVE(&s->idle, c, list_entry);
-		TAILQ_INSERT_TAIL(&s->busy, c, list_entry);
-	}
-	c->idle = false;
+	if (c->in != &s->busy)
+		conn_move(c, &s->busy);
 	c->current = req;
 	c->since_ms = s->now_ms;
 	c->sent_since_ms = 0;
@@ -94,19 +118,31 @@ look_later(struct http_conn *c, int64_t interval)
 	TAILQ_INSERT_TAIL(idle, c, list_entry);
 }
 
+/* Before all others. */
+static void
+look_now(struct http_conn *c)
+{
+	struct http_conns *idle = &c->server->idle;
+
+	c->look_ms = c->server->now_ms;
+	TAILQ_REMOVE(idle, c, list_entry);
+	TAILQ_INSERT_HEAD(idle, c, list_entry);
+}
+
 void
 conn_idle(struct http_conn *c)
 {
 	struct http_server *s = c->server;
 
-	if (!c->idle) {
-		TAILQ_REMOVE(&s->busy, c, list_entry);
-		TAILQ_INSERT_TAIL(&s->idle, c, list_entry);
-	}
+	conn_move(c, &s->idle);
+	if (c->current != NULL && s->drain >= DRAIN_CLOSING)
+		counter_add(s, COUNTER_FINISHED);
 	c->current = NULL;
-	c->idle = true;
 	c->since_ms = s->now_ms;
-	look_later(c, look_interval(s));
+	if (s->drain >= DRAIN_CLOSING && give_possible(s))
+		look_now(c);
+	else
+		look_later(c, look_interval(s));
 	if (c->peer_done)
 		conn_hup(c);
 }
@@ -161,19 +197,45 @@ conn_settle_hups(struct http_server *s)
 
 /* ---- Idle connections ------------------------------------------------------------------------ */
 
+/* False if nothing more can be done about idle connections for now. */
+static bool
+look_while_giving(struct http_conn *c)
+{
+	struct http_server *s = c->server;
+
+	if (give_offer(c))
+		return true;
+	if (s->offered_n > 0 && account_between_requests(c) && !c->uncertain && !c->peer_done)
+		return false; /* the window is full: it is the next when there is room */
+	look_later(c, s->set.idle_linger_ms > 0 ? s->set.idle_linger_ms : 1);
+	return true;
+}
+
 /*
- * While draining, an idle connection is closed when it has been silent for idle_linger_ms from
- * the drain's beginning: one that is closed at once may lose the request that is on its way.
+ * While draining without a successor, an idle connection is closed when it has been silent for
+ * idle_linger_ms from the drain's beginning: one that is closed at once may lose the request
+ * that is on its way. The same goes for one that cannot be given away.
  */
-static void
+static bool
 look_while_draining(struct http_conn *c)
 {
-	int64_t linger = c->server->set.idle_linger_ms;
+	struct http_server *s = c->server;
+	int64_t linger = s->set.idle_linger_ms;
+	bool partial = account_partial(c);
 
-	if (account_unread(c) > 0 || account_partial(c) || account_silent_ms(c) < linger)
-		look_later(c, linger > 0 ? linger : 1);
-	else
+	if (!drain_closes(c))
+		return s->successor == SUCCESSOR_READY ? look_while_giving(c)
+						       : (look_later(c, linger + 1), true);
+	if (partial && s->now_ms - c->since_ms >= s->set.header_timeout_ms) {
+		counter_add(s, COUNTER_HEADER_TIMEOUT);
+		conn_say(c, HTTP_408_CLOSE);
 		conn_cut(c);
+	} else if (partial || account_unread(c) > 0 || account_silent_ms(c) < linger) {
+		look_later(c, linger > 0 ? linger : 1);
+	} else {
+		conn_cut(c);
+	}
+	return true;
 }
 
 /* A request that has begun and does not go on, or nothing for too long. */
@@ -208,20 +270,31 @@ conn_expire(struct http_server *s)
 	while ((c = TAILQ_FIRST(&s->idle)) != NULL && c->look_ms <= s->now_ms) {
 		if (c->cut)
 			look_later(c, look_interval(s)); /* the parser is about to notice */
-		else if (drain_closes(s))
-			look_while_draining(c);
-		else
+		else if (s->drain < DRAIN_CLOSING)
 			look(c);
+		else if (!look_while_draining(c))
+			return INT64_MAX; /* an answer of the successor's is awaited */
 	}
 	return c == NULL ? INT64_MAX : c->look_ms;
+}
+
+/* The drain was called off: they are idle as before. */
+void
+conn_undrain(struct http_server *s)
+{
+	struct http_conn *c;
+
+	TAILQ_FOREACH(c, &s->idle, list_entry)
+		c->look_ms = s->now_ms + look_interval(s);
 }
 
 /* The drain begins: all idle ones get the same, short time. */
 void
 conn_drain(struct http_server *s)
 {
+	int64_t wait = give_possible(s) ? 0 : s->set.idle_linger_ms;
 	struct http_conn *c;
 
 	TAILQ_FOREACH(c, &s->idle, list_entry)
-		c->look_ms = s->now_ms + s->set.idle_linger_ms;
+		c->look_ms = s->now_ms + wait;
 }

@@ -252,6 +252,7 @@ lead(struct crew *c)
 	enter_role(c, "leader", false);
 	c->leader = gettid();
 	if (before == 0) {
+		take_hello(c->server); /* before READY=1, on which the other is told to stop */
 		notify_send(c->server->notify, "READY=1\nSTATUS=serving");
 	} else {
 		/* It computes or blocks; either way it is a worker from now on. */

@@ -4,9 +4,11 @@
  * the loop moves on. An idle connection is never closed at once, for its next request may be
  * on the way: it is told with its next answer, or closed after a silence (conn_expire).
  */
+#include <stdio.h>
 #include <syslog.h>
 
 #include "server/internal.h"
+#include "supervisor/protocol.h"
 
 /* What was cut gets this long to be noticed by the parser. */
 #define CUT_MS 1000
@@ -14,7 +16,11 @@
 static void
 close_doors(struct http_server *s)
 {
-	accept_stop(s);
+	/* A successor has the same queue: what waits there is its own. */
+	if (s->successor != SUCCESSOR_NONE)
+		accept_rest(s);
+	else
+		accept_stop(s);
 	s->drain = DRAIN_CLOSING;
 	conn_drain(s);
 	s->drain_next_ms = s->now_ms + s->set.drain_timeout_ms;
@@ -23,9 +29,12 @@ close_doors(struct http_server *s)
 void
 drain_begin(struct http_server *s)
 {
+	if (s->give_fd >= 0)
+		give_read(s); /* has a successor said that it is there? */
 	notify_send(s->notify, "STOPPING=1\nSTATUS=draining");
-	log_line(LOG_INFO, "draining: %zu connections", s->conns_n);
-	if (s->set.lame_duck_ms > 0) {
+	log_line(LOG_INFO, "draining: %zu connections%s", s->conns_n,
+	    give_possible(s) ? ", to the successor" : "");
+	if (s->set.lame_duck_ms > 0 && !give_possible(s)) {
 		s->drain = DRAIN_LAME_DUCK;
 		s->drain_next_ms = s->now_ms + s->set.lame_duck_ms;
 	} else {
@@ -33,10 +42,63 @@ drain_begin(struct http_server *s)
 	}
 }
 
+/* With a successor only what cannot be given away is told to close. */
 bool
-drain_closes(const struct http_server *s)
+drain_closes(const struct http_conn *c)
 {
-	return s->drain >= DRAIN_CLOSING;
+	const struct http_server *s = c->server;
+
+	if (s->drain < DRAIN_CLOSING)
+		return false;
+	return s->drain > DRAIN_CLOSING || s->successor == SUCCESSOR_NONE || c->uncertain;
+}
+
+void
+drain_successor(struct http_server *s)
+{
+	if (s->drain == DRAIN_LAME_DUCK)
+		close_doors(s);
+	else if (s->drain == DRAIN_CLOSING)
+		conn_drain(s);
+}
+
+/* The restart was given up: everything is as if nobody had asked. */
+void
+drain_called_off(struct http_server *s)
+{
+	if (s->drain != DRAIN_LAME_DUCK && s->drain != DRAIN_CLOSING)
+		return;
+	if (TAILQ_FIRST(&s->listeners)->fd < 0) {
+		log_line(LOG_WARNING, "the restart was called off, but the sockets are closed");
+		return;
+	}
+	s->drain = DRAIN_NO;
+	server_restarted(s);
+	s->accepting_on = true;
+	accept_poll(s);
+	conn_undrain(s);
+	notify_send(s->notify, "READY=1\nSTATUS=serving");
+	log_line(LOG_INFO, "the restart was called off: serving on");
+}
+
+static void
+report(struct http_server *s)
+{
+	char text[256];
+
+	(void)snprintf(text, sizeof(text),
+	    BATON_NOTIFY_MOVED "%lld\n" BATON_NOTIFY_FINISHED "%lld\n" BATON_NOTIFY_ENDED
+			       "%lld\n" BATON_NOTIFY_CUT "%lld\nSTATUS=drained",
+	    (long long)http_server_counter(s, "moved"),
+	    (long long)http_server_counter(s, "finished"),
+	    (long long)http_server_counter(s, "ended"),
+	    (long long)http_server_counter(s, "drain_timeout_ms"));
+	notify_send(s->notify, text);
+	log_line(LOG_INFO, "drained: moved=%lld finished=%lld ended=%lld cut=%lld",
+	    (long long)http_server_counter(s, "moved"),
+	    (long long)http_server_counter(s, "finished"),
+	    (long long)http_server_counter(s, "ended"),
+	    (long long)http_server_counter(s, "drain_timeout_ms"));
 }
 
 /* The deadline: who still works is told why, and every connection ends. */
@@ -69,8 +131,10 @@ drain_step(struct http_server *s, int64_t now)
 			close_doors(s);
 		break;
 	case DRAIN_CLOSING:
-		if (late && s->conns_n > 0)
+		if (late) {
+			give_stop(s);
 			cut_all(s);
+		}
 		break;
 	case DRAIN_CUT:
 		if (late)
@@ -79,5 +143,9 @@ drain_step(struct http_server *s, int64_t now)
 	}
 	if (s->drain >= DRAIN_CLOSING && s->conns_n == 0 && TAILQ_EMPTY(&s->lingers))
 		s->drain = DRAIN_OVER;
+	if (s->drain == DRAIN_OVER) {
+		give_end(s);
+		report(s);
+	}
 	return s->drain == DRAIN_OVER ? now : s->drain_next_ms;
 }

@@ -269,7 +269,15 @@ void notify_send(const struct notify *n, const char *message);
 /* ---- listener.c ---------------------------------------------------------------------------------- */
 
 /* Everything in the outer epoll starts with this. */
-enum source { SOURCE_WAKE, SOURCE_PARSER, SOURCE_LISTENER, SOURCE_CONN, SOURCE_LINGER };
+enum source {
+	SOURCE_WAKE,
+	SOURCE_PARSER,
+	SOURCE_LISTENER,
+	SOURCE_CONN,
+	SOURCE_LINGER,
+	SOURCE_GIVE,
+	SOURCE_TAKE
+};
 
 struct listener {
 	enum source source;
@@ -286,6 +294,8 @@ TAILQ_HEAD(listeners, listener);
 int listener_open_all(struct http_server *s, char **why);
 
 /* ---- conn.c: connections -------------------------------------------------------------------------- */
+
+TAILQ_HEAD(http_conns, http_conn);
 
 struct http_conn {
 	enum source source;
@@ -304,18 +314,27 @@ struct http_conn {
 	bool uncertain;               /* used cannot be told exactly */
 	bool began;                   /* idle: part of a request was seen at the last look */
 	bool counted;                 /* in the table of addresses */
-	bool idle;                    /* in the server's idle list, else in its busy list */
+	struct http_conns *in;        /* the list it is in: idle, busy, offered or held */
+	int64_t opened_ms;            /* accepted here */
+	int64_t opened_unix_ms;       /* accepted by a predecessor; 0: here */
+	uint64_t offer_id;            /* in a handover */
+	int give, take;               /* enum give_state, enum take_state */
+	bool owed;                    /* the next word of the handover, for want of room */
 	bool hup;                     /* in the hup list: the peer will send no more */
 	bool peer_done;               /* the peer has sent its FIN */
 	bool cut;                     /* we have shut it down; the parser will notice */
 	bool linger;                  /* we end it: read what still comes, so the answer arrives */
 	TAILQ_ENTRY(http_conn) all_entry, list_entry, hup_entry;
 };
-TAILQ_HEAD(http_conns, http_conn);
 
 struct http_conn *conn_new(struct http_server *s, const struct listener *l, int fd);
 void conn_open(struct http_conn *c);
 void conn_closed(struct http_conn *c);
+/* Listens for the end of the peer's data. */
+void conn_watch(struct http_conn *c);
+void conn_move(struct http_conn *c, struct http_conns *list);
+/* It was given away: it is none of ours any more, although the parser still has it. */
+void conn_forget(struct http_conn *c);
 void conn_busy(struct http_conn *c, struct http_request *req);
 void conn_idle(struct http_conn *c);
 void conn_cut(struct http_conn *c);
@@ -325,6 +344,7 @@ void conn_settle_hups(struct http_server *s);
 /* Ends what has been idle too long; returns when to look again, INT64_MAX if never. */
 int64_t conn_expire(struct http_server *s);
 void conn_drain(struct http_server *s);
+void conn_undrain(struct http_server *s);
 void conn_say(struct http_conn *c, const char *answer);
 
 #define HTTP_408_CLOSE \
@@ -342,6 +362,8 @@ void account_open(struct http_conn *c);
 int account_unread(const struct http_conn *c);
 /* Has the parser a part of a request? False also where it cannot be told. */
 bool account_partial(const struct http_conn *c);
+/* Is it open, and has every byte taken from it been used by a complete request? */
+bool account_between_requests(const struct http_conn *c);
 /* Since anything arrived, or since it is idle, whichever is shorter. */
 int64_t account_silent_ms(const struct http_conn *c);
 /* Something that changes when the peer takes in more of the answer. */
@@ -377,6 +399,10 @@ int64_t busy_expire(struct http_server *s);
 	X(BODY_RATE_MIN, "body_rate_min_bytes", "content that came too slowly")               \
 	X(CONNECTIONS_MAX, "connections_max", "idle connections ended to make room")          \
 	X(CONNECTIONS_PER_ADDRESS, "connections_per_address_max", "connections refused")      \
+	X(MOVED, "moved", "connections given to a successor")                                 \
+	X(TAKEN, "taken", "connections taken from a predecessor")                             \
+	X(FINISHED, "finished", "requests answered while draining")                           \
+	X(ENDED, "ended", "connections politely ended by a drain")                            \
 	X(DRAIN_CUT, "drain_timeout_ms", "connections cut at the drain deadline")             \
 	X(HEADER_TIMEOUT, "header_timeout_ms", "heads that took too long")                    \
 	X(HEADER_FIELDS_MAX, "header_fields_max", "requests with too many header fields")     \
@@ -409,6 +435,7 @@ int64_t linger_expire(struct http_server *s, int64_t now);
 void accept_poll(struct http_server *s);
 void accept_ready(struct http_server *s, struct listener *l);
 void accept_resume(struct http_server *s);
+void accept_rest(struct http_server *s);
 void accept_stop(struct http_server *s);
 
 /* ---- parser.c: libmicrohttpd, all of it ------------------------------------------------------------- */
@@ -421,6 +448,9 @@ void parser_run(struct http_server *s);
 int parser_fd(const struct http_server *s);
 /* Milliseconds until it must run again; -1: never. */
 int64_t parser_timeout_ms(const struct http_server *s);
+/* Keeps the parser from reading of an idle connection, and lets it again. */
+void parser_hold(struct http_conn *c);
+void parser_release(struct http_conn *c);
 /* Makes the parser ask for the answer again, if it was told not to. */
 void parser_resume(struct http_request *req);
 
@@ -436,8 +466,11 @@ int64_t loop_now_ms(void);
 void drain_begin(struct http_server *s);
 /* Moves the drain on; returns when to look again. Sets s->drain to DRAIN_OVER at its end. */
 int64_t drain_step(struct http_server *s, int64_t now);
-/* Is the next answer on a connection its last? */
-bool drain_closes(const struct http_server *s);
+/* Is the next answer on this connection its last? */
+bool drain_closes(const struct http_conn *c);
+/* A successor is ready, or will never be. */
+void drain_successor(struct http_server *s);
+void drain_called_off(struct http_server *s);
 
 enum drain_state { DRAIN_NO, DRAIN_LAME_DUCK, DRAIN_CLOSING, DRAIN_CUT, DRAIN_OVER };
 
@@ -500,7 +533,32 @@ struct http_request *crew_take_back(struct crew *c);
 /* So many may be handed out at a time. */
 unsigned crew_size(const struct crew *c);
 
+/* ---- handover.c, give.c, take.c: live connections to the successor ------------------------------------- */
+
+/* NONE also while nobody has said anything: then a drain is a polite end. AWAITED: there was
+ * one, it died, and the supervisor may bring another. */
+enum successor { SUCCESSOR_NONE, SUCCESSOR_READY, SUCCESSOR_AWAITED };
+
+/* Reads and unsets BATON_HANDOVER. */
+void handover_inherit(struct http_server *s);
+
+bool give_possible(const struct http_server *s);
+/* Offers an idle connection; false if that is not possible, or not now. */
+bool give_offer(struct http_conn *c);
+void give_read(struct http_server *s);
+int64_t give_flush(struct http_server *s);
+/* The deadline: what was not taken yet stays here. */
+void give_stop(struct http_server *s);
+void give_end(struct http_server *s);
+
+void take_hello(struct http_server *s);
+void take_read(struct http_server *s);
+int64_t take_flush(struct http_server *s);
+
 /* ---- server.c --------------------------------------------------------------------------------------- */
+
+/* Forgets that it was told to stop. */
+void server_restarted(struct http_server *s);
 
 struct http_server {
 	/* Set up before the start, constant afterwards. */
@@ -525,6 +583,13 @@ struct http_server {
 	struct load *unrouted;        /* of requests without a route */
 	struct http_request *running; /* what the leader itself runs, for its successor */
 	struct http_conns conns, idle, busy, hups;
+	/* Handover. */
+	int give_fd, take_fd; /* -1: none */
+	enum source source_give, source_take;
+	enum successor successor;
+	struct http_conns offered, held;
+	unsigned offered_n, held_n, moved_n;
+	uint64_t offer_id; /* the last one given out */
 	int64_t busy_look_ms;
 	int64_t away_look_ms;        /* the earliest deadline of those that run elsewhere */
 	struct addresses *addresses; /* NULL: not counted */

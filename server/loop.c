@@ -48,6 +48,12 @@ loop_open(struct http_server *s)
 	err = watch(s, s->wake_fd, &s->source_wake);
 	if (err == 0)
 		err = watch(s, parser_fd(s), &s->source_parser);
+	s->source_give = SOURCE_GIVE;
+	s->source_take = SOURCE_TAKE;
+	if (err == 0 && s->give_fd >= 0)
+		err = watch(s, s->give_fd, &s->source_give);
+	if (err == 0 && s->take_fd >= 0)
+		err = watch(s, s->take_fd, &s->source_take);
 	s->now_ms = loop_now_ms();
 	s->accepting_on = true;
 	accept_poll(s);
@@ -94,6 +100,12 @@ on_event(struct http_server *s, const struct epoll_event *ev)
 	case SOURCE_CONN:
 		conn_hup(ev->data.ptr);
 		break;
+	case SOURCE_GIVE:
+		give_read(s);
+		break;
+	case SOURCE_TAKE:
+		take_read(s);
+		break;
 	case SOURCE_LINGER:
 		linger_read(s, ev->data.ptr);
 		break;
@@ -120,6 +132,7 @@ run_timers(struct http_server *s)
 		accept_resume(s);
 	next = earlier(conn_expire(s), linger_expire(s, now));
 	next = earlier(next, earlier(busy_expire(s), work_expire(s)));
+	next = earlier(next, earlier(give_flush(s), take_flush(s)));
 	next = earlier(next, drain_step(s, now));
 	if (s->accept_retry_ms != 0)
 		next = earlier(next, s->accept_retry_ms);

@@ -53,7 +53,7 @@ send_answer(struct http_conn *c, struct http_request *req, struct http_response 
 		counter_add(c->server, COUNTER_REQUESTS_MAX);
 		res->close = true;
 	}
-	res->close = res->close || drain_closes(c->server);
+	res->close = res->close || drain_closes(c);
 	c->linger = res->close;
 	if (ok == MHD_YES)
 		ok = add_response_fields(out, res);
@@ -197,6 +197,18 @@ suspend(struct http_conn *c, struct http_request *req)
 }
 
 void
+parser_hold(struct http_conn *c)
+{
+	MHD_suspend_connection(c->mhd);
+}
+
+void
+parser_release(struct http_conn *c)
+{
+	MHD_resume_connection(c->mhd);
+}
+
+void
 parser_resume(struct http_request *req)
 {
 	if (req->suspended && req->conn != NULL)
@@ -333,10 +345,16 @@ parser_start(struct http_server *s)
 	return s->mhd == NULL ? -ENOMEM : 0;
 }
 
+/* Daemons that hold connections given away: to stop one would shut those down. */
+static struct MHD_Daemon *kept[16];
+static atomic_uint kept_n;
+
 void
 parser_stop(struct http_server *s)
 {
-	if (s->mhd != NULL)
+	if (s->mhd != NULL && s->moved_n > 0)
+		kept[atomic_fetch_add(&kept_n, 1) % 16] = s->mhd;
+	else if (s->mhd != NULL)
 		MHD_stop_daemon(s->mhd);
 	s->mhd = NULL;
 }

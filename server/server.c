@@ -37,6 +37,9 @@ http_server_new(TALLOC_CTX *mem)
 	STAILQ_INIT(&s->ready);
 	TAILQ_INIT(&s->conns);
 	TAILQ_INIT(&s->idle);
+	TAILQ_INIT(&s->offered);
+	TAILQ_INIT(&s->held);
+	s->give_fd = s->take_fd = -1;
 	TAILQ_INIT(&s->busy);
 	s->away_look_ms = INT64_MAX;
 	TAILQ_INIT(&s->hups);
@@ -242,6 +245,7 @@ open_all(struct http_server *s)
 		err = -ENOMEM;
 	} else {
 		raise_nofile();
+		handover_inherit(s);
 		s->debug = monitor_debugging();
 		err = settings_from_environment(&s->set, s, &why);
 		log_set_level(s->set.log_level);
@@ -271,6 +275,11 @@ close_all(struct http_server *s)
 			close(l->fd);
 		l->fd = -1;
 	}
+	if (s->give_fd >= 0)
+		close(s->give_fd);
+	if (s->take_fd >= 0)
+		close(s->take_fd);
+	s->give_fd = s->take_fd = -1;
 	TALLOC_FREE(s->addresses);
 	TALLOC_FREE(s->store);
 	TALLOC_FREE(s->notify);
@@ -326,6 +335,14 @@ http_server_wait(struct http_server *s)
 
 static _Atomic(struct http_server *) signalled;
 static atomic_int signals;
+
+void
+server_restarted(struct http_server *s)
+{
+	atomic_store(&s->drain_wanted, false);
+	if (s == atomic_load(&signalled))
+		atomic_store(&signals, 0);
+}
 
 /* The first signal drains, the second ends at once: also as PID 1, where the default would not. */
 static void

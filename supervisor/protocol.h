@@ -8,6 +8,8 @@
 #ifndef BATON_PROTOCOL_H
 #define BATON_PROTOCOL_H
 
+#include <stdint.h>
+
 /* The first inherited listening socket; the others follow without a gap. */
 #define BATON_LISTEN_FDS_START 3
 
@@ -28,6 +30,76 @@
 #define BATON_ENV_INSTANCE   "BATON_INSTANCE"
 /* Which start of that instance this is: 1, 2, 3, … */
 #define BATON_ENV_GENERATION "BATON_GENERATION"
+
+/*
+ * The handover of live connections: "<give fd>,<take fd>", each an end of a SOCK_SEQPACKET
+ * Unix socketpair, or -1. Generation g gives to g + 1 what it has when it is told to stop, and
+ * takes from g - 1. The supervisor keeps duplicates of all ends, so that a second successor can
+ * take the place of one that died; and by them it tells each side of the other's death, which
+ * therefore is never inferred.
+ */
+#define BATON_ENV_HANDOVER "BATON_HANDOVER"
+
+/*
+ * One message is one packet: a head, and for OFFER a state and one fd (SCM_RIGHTS). Numbers are
+ * in host byte order. A receiver takes of the state as much as it knows and reads what is
+ * missing as zero; it ignores types that it does not know. So versions may differ.
+ *
+ *	taker -> giver  HELLO             I serve; whatever you give me I take
+ *	giver -> taker  OFFER id state fd nobody reads from this connection now
+ *	taker -> giver  HAVE id           I hold it, and do not read from it yet
+ *	taker -> giver  REFUSE id         I cannot hold it: it stays yours
+ *	giver -> taker  YOURS id          it is yours: only now, read
+ *	giver -> taker  BACK id           I go on with it myself: close your duplicate
+ *	giver -> taker  END               there is nothing more to come
+ *
+ * From the supervisor, on either end:
+ *
+ *	-> giver  TAKER_GONE   your successor died; go on with what it had not been given
+ *	-> giver  CALLED_OFF   there will be no successor: accept again
+ *	-> taker  GIVER_GONE   your predecessor died; what it had offered is yours
+ */
+enum baton_handover_type {
+	BATON_HANDOVER_HELLO = 1,
+	BATON_HANDOVER_OFFER = 2,
+	BATON_HANDOVER_HAVE = 3,
+	BATON_HANDOVER_REFUSE = 4,
+	BATON_HANDOVER_YOURS = 5,
+	BATON_HANDOVER_BACK = 6,
+	BATON_HANDOVER_END = 7,
+	BATON_HANDOVER_TAKER_GONE = 8,
+	BATON_HANDOVER_CALLED_OFF = 9,
+	BATON_HANDOVER_GIVER_GONE = 10
+};
+
+#define BATON_HANDOVER_VERSION 1
+
+struct baton_handover_head {
+	uint16_t version; /* of the sender: BATON_HANDOVER_VERSION */
+	uint16_t type;    /* enum baton_handover_type */
+	uint32_t size;    /* of the state that follows */
+	uint64_t id;      /* of the connection, chosen by the giver; 0 where there is none */
+};
+
+/* What must survive of a connection. Only ever extended at its end. */
+struct baton_handover_state {
+	uint64_t used_bytes; /* of all its requests: what the kernel has counted must equal it */
+	uint64_t requests;   /* so many have been answered */
+	int64_t opened_unix_ms;
+	uint32_t peer_size; /* of peer, in use */
+	uint8_t peer[128];  /* struct sockaddr_storage */
+	char listener[64];  /* its name, NUL-terminated */
+};
+
+/*
+ * What an instance says of its drain when it ends, in one datagram to NOTIFY_SOCKET beside
+ * STATUS=: connections moved to the successor, requests finished while draining, connections
+ * politely ended, and cut at the deadline.
+ */
+#define BATON_NOTIFY_MOVED    "X_BATON_MOVED="
+#define BATON_NOTIFY_FINISHED "X_BATON_FINISHED="
+#define BATON_NOTIFY_ENDED    "X_BATON_ENDED="
+#define BATON_NOTIFY_CUT      "X_BATON_CUT="
 
 /* Where the supervisor's control socket is; read by `baton` itself, never by a server. */
 #define BATON_ENV_CONTROL "BATON_CONTROL"

@@ -246,7 +246,7 @@ bool ctx_has_(const struct ctx *ctx, const struct ctx_key *key);
 	} name
 
 /* The key in it (which is checked to be one), also of NULL, to be complained about. */
-#define CTX_KEY_OF_(keyp) ((void)sizeof((keyp)->type_), (const struct ctx_key *)(keyp))
+#define CTX_KEY_OF_(keyp) (1 ? (const struct ctx_key *)(keyp) : &(keyp)->key)
 
 #pragma GCC visibility pop
 #ifdef __cplusplus

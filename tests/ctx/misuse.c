@@ -7,6 +7,7 @@
 
 #include "tests/ctx/support.h"
 
+/* NOLINTBEGIN(bugprone-suspicious-include) */
 #include "ctx/after.c"
 #include "ctx/cancel.c"
 #include "ctx/context.c"
@@ -18,6 +19,7 @@
 #include "ctx/timer.c"
 #include "ctx/wait.c"
 #include "ctx/without.c"
+/* NOLINTEND(bugprone-suspicious-include) */
 
 CTX_KEY(some_key, int);
 static const struct ctx *const none;
@@ -29,147 +31,36 @@ nothing(void *data)
 	(void)data;
 }
 
-/* clang-format off: one line for each misuse */
-static void
-null_parent_value(void)
-{
-	ctx_with_value(NULL, none, &some_key, NULL);
-}
-static void
-null_parent_cancel(void)
-{
-	ctx_with_cancel(NULL, NULL);
-}
-static void
-null_parent_deadline(void)
-{
-	ctx_with_deadline(NULL, NULL, 1);
-}
-static void
-null_parent_timeout(void)
-{
-	ctx_with_timeout(NULL, NULL, 1);
-}
-static void
-null_parent_deadline_cause(void)
-{
-	ctx_with_deadline_cause(NULL, NULL, 1, NULL);
-}
-static void
-null_parent_timeout_cause(void)
-{
-	ctx_with_timeout_cause(NULL, NULL, 1, NULL);
-}
-static void
-null_parent_without(void)
-{
-	ctx_without_cancel(NULL, NULL);
-}
-static void
-null_parent_foreign(void)
-{
-	ctx_foreign(NULL, NULL, NULL, NULL);
-}
-static void
-null_key_with(void)
-{
-	ctx_with_value(NULL, ctx_background(), no_key, NULL);
-}
-static void
-null_key_value(void)
-{
-	(void)ctx_value(ctx_background(), no_key);
-}
-static void
-null_key_has(void)
-{
-	(void)ctx_has(ctx_background(), no_key);
-}
-static void
-null_value(void)
-{
-	(void)ctx_value(none, &some_key);
-}
-static void
-null_has(void)
-{
-	(void)ctx_has(none, &some_key);
-}
-static void
-null_err(void)
-{
-	ctx_err(NULL);
-}
-static void
-null_cause(void)
-{
-	ctx_cause(NULL);
-}
-static void
-null_cancel(void)
-{
-	ctx_cancel(NULL);
-}
-static void
-null_done(void)
-{
-	ctx_done(NULL);
-}
-static void
-null_deadline(void)
-{
-	ctx_deadline(NULL, NULL);
-}
-static void
-null_remaining(void)
-{
-	ctx_remaining_ms(NULL);
-}
-static void
-null_sleep(void)
-{
-	ctx_sleep(NULL, 1);
-}
-static void
-null_poll(void)
-{
-	ctx_poll(NULL, NULL, 0, 1);
-}
-static void
-null_text(void)
-{
-	ctx_text(NULL, NULL);
-}
-static void
-null_after(void)
-{
-	ctx_after_func(NULL, NULL, nothing, NULL);
-}
-static void
-null_function(void)
-{
-	ctx_after_func(NULL, ctx_background(), NULL, NULL);
-}
-static void
-null_stop(void)
-{
-	ctx_after_stop(NULL);
-}
-static void
-null_wait(void)
-{
-	ctx_after_wait(NULL);
-}
-static void
-null_fire(void)
-{
-	ctx_watch_fire(NULL, -ECANCELED, NULL);
-}
-static void
-null_type(void)
-{
-	ctx_foreign(NULL, ctx_background(), NULL, NULL);
-}
+/* One line for each: */
+/* clang-format off */
+static void null_parent_value(void) { ctx_with_value(NULL, none, &some_key, NULL); }
+static void null_parent_cancel(void) { ctx_with_cancel(NULL, NULL); }
+static void null_parent_deadline(void) { ctx_with_deadline(NULL, NULL, 1); }
+static void null_parent_timeout(void) { ctx_with_timeout(NULL, NULL, 1); }
+static void null_parent_deadline_cause(void) { ctx_with_deadline_cause(NULL, NULL, 1, NULL); }
+static void null_parent_timeout_cause(void) { ctx_with_timeout_cause(NULL, NULL, 1, NULL); }
+static void null_parent_without(void) { ctx_without_cancel(NULL, NULL); }
+static void null_parent_foreign(void) { ctx_foreign(NULL, NULL, NULL, NULL); }
+static void null_key_with(void) { ctx_with_value(NULL, ctx_background(), no_key, NULL); }
+static void null_key_value(void) { (void)ctx_value(ctx_background(), no_key); }
+static void null_key_has(void) { (void)ctx_has(ctx_background(), no_key); }
+static void null_value(void) { (void)ctx_value(none, &some_key); }
+static void null_has(void) { (void)ctx_has(none, &some_key); }
+static void null_err(void) { ctx_err(NULL); }
+static void null_cause(void) { ctx_cause(NULL); }
+static void null_cancel(void) { ctx_cancel(NULL); }
+static void null_done(void) { ctx_done(NULL); }
+static void null_deadline(void) { ctx_deadline(NULL, NULL); }
+static void null_remaining(void) { ctx_remaining_ms(NULL); }
+static void null_sleep(void) { ctx_sleep(NULL, 1); }
+static void null_poll(void) { ctx_poll(NULL, NULL, 0, 1); }
+static void null_text(void) { ctx_text(NULL, NULL); }
+static void null_after(void) { ctx_after_func(NULL, NULL, nothing, NULL); }
+static void null_function(void) { ctx_after_func(NULL, ctx_background(), NULL, NULL); }
+static void null_stop(void) { ctx_after_stop(NULL); }
+static void null_wait(void) { ctx_after_wait(NULL); }
+static void null_fire(void) { ctx_watch_fire(NULL, -ECANCELED, NULL); }
+static void null_type(void) { ctx_foreign(NULL, ctx_background(), NULL, NULL); }
 /* clang-format on */
 
 static int

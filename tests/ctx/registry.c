@@ -170,7 +170,7 @@ registry_of_many(void **state)
 	__typeof__(number_key) *keys = talloc_array(*state, __typeof__(number_key), KEYS);
 	static const int values[KEYS];
 	struct ctx_registry *reg = *state;
-	char *requests = talloc_array(*state, char, REQUESTS * 8);
+	struct request *requests = talloc_array(*state, struct request, REQUESTS);
 	uint32_t *there = talloc_zero_array(*state, uint32_t, REQUESTS);
 	size_t registered = 0;
 	unsigned seed = 11;
@@ -178,7 +178,7 @@ registry_of_many(void **state)
 	for (int step = 0; step < 200000; step++) {
 		int r = rand_r(&seed) % REQUESTS, k = rand_r(&seed) % KEYS,
 		    what = rand_r(&seed) % 8;
-		const void *request = requests + r * 8;
+		const void *request = &requests[r];
 		bool ok;
 
 		ctx_registry_get_ok(reg, request, &keys[k], &ok);
@@ -197,7 +197,7 @@ registry_of_many(void **state)
 	}
 	for (int r = 0; r < REQUESTS; r++) {
 		registered += there[r] != 0;
-		assert_int_equal(values_of(reg, requests + r * 8),
+		assert_int_equal(values_of(reg, &requests[r]),
 		    __builtin_popcount(there[r] & ((1u << KEYS) - 1)));
 	}
 	assert_int_equal(ctx_registry_count(reg), registered);

@@ -10,6 +10,7 @@
 #include "supervisor/cli.h"
 #include "supervisor/control.h"
 #include "supervisor/protocol.h"
+#include "supervisor/spawn.h"
 #include "supervisor/supervisor.h"
 
 static int
@@ -172,6 +173,7 @@ cli_run(TALLOC_CTX *mem, const struct cli *cli)
 	if (print_errors(c) != CLI_OK)
 		return CLI_USAGE;
 	open_standard_descriptors();
+	spawn_raise_descriptor_limit();
 	sup = supervisor_new(mem, c, cli->argv0);
 	error = sup == NULL ? -ENOMEM : signals_start(sup);
 	if (error == 0) {

@@ -38,15 +38,6 @@ open_address(struct address *a)
 	int fd = socket(a->sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	int error;
 
-	if (fd < 0 && errno == EAFNOSUPPORT && a->any) {
-		/* A kernel without IPv6: ":8080" then means IPv4's wildcard. */
-		unsigned port = address_port(a);
-
-		*a = (struct address){
-		    .in = {.sin_family = AF_INET}, .len = sizeof(a->in), .any = true};
-		address_set_port(a, port);
-		return open_address(a);
-	}
 	if (fd < 0)
 		return -errno;
 	error = bind_and_listen(fd, a);
@@ -57,6 +48,22 @@ open_address(struct address *a)
 		return error;
 	}
 	*a = got;
+	return fd;
+}
+
+/* ":8080" on a machine without IPv6, or with IPv6 switched off, means IPv4's wildcard. */
+static int
+open_any(struct address *a)
+{
+	struct address v4 = {.in = {.sin_family = AF_INET}, .len = sizeof(a->in), .any = true};
+	int fd = open_address(a);
+
+	if (fd == -EAFNOSUPPORT || fd == -EADDRNOTAVAIL) {
+		address_set_port(&v4, address_port(a));
+		fd = open_address(&v4);
+		if (fd >= 0)
+			*a = v4;
+	}
 	return fd;
 }
 
@@ -121,7 +128,7 @@ open_instance(struct instance *inst, TALLOC_CTX *mem, char **why)
 		l->address = c->listens[i].base;
 		if (address_port(&l->address) != 0)
 			address_set_port(&l->address, address_port(&l->address) + inst->index);
-		l->fd = open_address(&l->address);
+		l->fd = l->address.any ? open_any(&l->address) : open_address(&l->address);
 		if (l->fd < 0) {
 			*why = explain(mem, inst, &c->listens[i], &l->address, l->fd);
 			return l->fd;

@@ -34,6 +34,8 @@ reap_orphans(struct supervisor *sup)
 			generation_check(g);
 		else
 			waitid(P_PID, (id_t)si.si_pid, &si, WEXITED | WNOHANG);
+		if (g != NULL && supervisor_generation(sup, si.si_pid) != NULL)
+			return; /* not reaped: its pidfd will say when it can be */
 	}
 }
 
@@ -47,7 +49,7 @@ told_to_end(struct supervisor *sup, int sig)
 		    sup->out, "SIG%s: ending in good order; once more ends it at once", name);
 		order_stop(sup);
 	} else if (!sup->killing) {
-		output_warn(sup->out, "SIG%s again: killing what still runs", name);
+		output_warn(sup->out, "SIG%s while ending: killing what still runs", name);
 		order_kill(sup);
 	}
 }

@@ -9,8 +9,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/pidfd.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -21,6 +23,21 @@ struct failure {
 	int error;
 	enum { AT_DESCRIPTORS, AT_EXEC } at;
 };
+
+static struct rlimit limit_as_given;
+static bool limit_raised;
+
+void
+spawn_raise_descriptor_limit(void)
+{
+	struct rlimit all;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit_as_given) < 0)
+		return;
+	all = limit_as_given;
+	all.rlim_cur = all.rlim_max;
+	limit_raised = setrlimit(RLIMIT_NOFILE, &all) == 0;
+}
 
 /* LISTEN_PID, in place: after fork nothing may be allocated, and the length must not change. */
 static void
@@ -88,6 +105,8 @@ child(const struct spawn *s, int exec_fd)
 		if (s->pid_at != NULL)
 			write_pid(s->pid_at);
 		reset_signals();
+		if (limit_raised)
+			setrlimit(RLIMIT_NOFILE, &limit_as_given);
 		f.at = AT_EXEC;
 		execve(s->path, s->argv, s->envp);
 		f.error = errno;

@@ -17,6 +17,12 @@ struct spawn {
 };
 
 /*
+ * Raises baton's own limit of open descriptors as far as it may: each process costs it some.
+ * What is started gets the limit that baton was given.
+ */
+void spawn_raise_descriptor_limit(void);
+
+/*
  * Starts it in a session of its own, with default signals, stdin from /dev/null, and no
  * descriptor but those named. *EXEC_FD is for spawn_failure; it and *PIDFD are close-on-exec
  * and the caller's. Returns 0, or a negative errno with nothing started.

@@ -130,7 +130,7 @@ a_second_signal_ends_at_once(void **state)
 	    s->baton, PROC_OUT, "^SIGINT: ending in good order; once more ends it at once$");
 	proc_signal(s->baton, SIGINT);
 	proc_finish(s->baton, 0);
-	assert_true(stage_matches(proc_text(s->baton, PROC_ERR), "SIGINT again: killing"));
+	assert_true(stage_matches(proc_text(s->baton, PROC_ERR), "SIGINT while ending: killing"));
 }
 
 static void

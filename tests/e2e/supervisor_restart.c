@@ -249,6 +249,7 @@ a_restart_does_not_wait_for_a_backoff(void **state)
 	(void)state;
 	stage_mode(s, "exit 3");
 	stage_run(s);
+	proc_expect(s->baton, PROC_OUT, "^Ctrl-C ");
 	stage_wait_status(s, "^w +w\\.0 +2 +- +backoff ");
 	stage_wait_status(s, "^w +w\\.1 +2 +- +backoff ");
 	stage_mode(s, "good");

@@ -352,7 +352,11 @@ main(void)
 	    cmocka_unit_test(near_misses_are_suggested),
 	};
 
-	/* Whole-process counts of blocks need the null context. */
+	int failed;
+
+	/* Counting all blocks of the process needs a root for them. */
 	talloc_enable_null_tracking();
-	return cmocka_run_group_tests(tests, make_dir, remove_dir);
+	failed = cmocka_run_group_tests(tests, make_dir, remove_dir);
+	talloc_disable_null_tracking();
+	return failed;
 }

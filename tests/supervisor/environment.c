@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: MIT */
+/* What an instance finds in its environment, and what it does not. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "supervisor/supervisor.h"
+
+/* The value of NAME, NULL if it is not there; it must not be there twice. */
+static const char *
+value(char *const *env, const char *name)
+{
+	const char *found = NULL;
+	size_t len = strlen(name);
+
+	for (; *env != NULL; env++) {
+		if (strncmp(*env, name, len) != 0 || (*env)[len] != '=')
+			continue;
+		assert_null(found);
+		found = *env + len + 1;
+	}
+	return found;
+}
+
+static void
+ignore_message(const struct notify_message *m, void *data)
+{
+	(void)m;
+	(void)data;
+}
+
+static struct generation *
+generation_of(struct supervisor *sup, unsigned nlisteners)
+{
+	static struct listener listeners[] = {
+	    {.fd = -1, .name = "web"}, {.fd = -1, .name = "admin"}};
+	struct instance *inst = instance_new(sup->services[0], 3);
+	struct generation *g = talloc_zero(inst, struct generation);
+
+	inst->listeners = listeners;
+	inst->nlisteners = nlisteners;
+	g->instance = inst;
+	g->number = 17;
+	g->notify = notify_new(g, sup->ev, 0, ignore_message, NULL);
+	return g;
+}
+
+static struct supervisor *
+supervisor_of(const char *name)
+{
+	struct config *c = config_new(NULL, NULL);
+	struct supervisor *sup;
+
+	config_set(c, config_service(c, name, 1, true), "test", 1, "command", "true");
+	config_finish(c);
+	sup = supervisor_new(NULL, c, "baton");
+	talloc_steal(sup, c);
+	return sup;
+}
+
+static void
+it_is_built_anew_for_each_generation(void **state)
+{
+	struct supervisor *sup = supervisor_of("front");
+	struct generation *g = generation_of(sup, 2);
+	TALLOC_CTX *mem = talloc_new(sup);
+	char **env, *pid_at;
+
+	(void)state;
+	/* What was meant for baton itself, or comes from a baton around this one. */
+	setenv("LISTEN_FDS", "77", 1);
+	setenv("LISTEN_PID", "77", 1);
+	setenv("LISTEN_FDNAMES", "wrong", 1);
+	setenv("NOTIFY_SOCKET", "/wrong", 1);
+	setenv("WATCHDOG_USEC", "77", 1);
+	setenv("BATON_INSTANCE", "77", 1);
+	setenv("BATON_GENERATION", "77", 1);
+	setenv("BATON_SERVICE", "wrong", 1);
+	setenv("BATON_HANDOVER", "8,9", 1);
+	setenv("BATON_HTTP_BODY_MAX_BYTES", "5", 1);
+	env = environment_build(mem, g, &pid_at);
+	assert_string_equal(value(env, "LISTEN_FDS"), "2");
+	assert_string_equal(value(env, "LISTEN_FDNAMES"), "web:admin");
+	assert_string_equal(value(env, "LISTEN_PID"), "0000000000");
+	assert_ptr_equal(value(env, "LISTEN_PID"), pid_at);
+	assert_string_equal(value(env, "NOTIFY_SOCKET"), notify_path(g->notify));
+	assert_string_equal(value(env, "BATON_SERVICE"), "front");
+	assert_string_equal(value(env, "BATON_INSTANCE"), "3");
+	assert_string_equal(value(env, "BATON_GENERATION"), "17");
+	assert_null(value(env, "WATCHDOG_USEC"));
+	assert_null(value(env, "BATON_HANDOVER"));
+	assert_string_equal(value(env, "BATON_HTTP_BODY_MAX_BYTES"), "5");
+	assert_string_equal(value(env, "PATH"), getenv("PATH"));
+	talloc_free(sup);
+}
+
+static void
+without_sockets_none_are_spoken_of(void **state)
+{
+	struct supervisor *sup = supervisor_of("front");
+	struct generation *g = generation_of(sup, 0);
+	TALLOC_CTX *mem = talloc_new(sup);
+	char *pid_at = mem, **env;
+
+	(void)state;
+	setenv("LISTEN_FDS", "77", 1);
+	env = environment_build(mem, g, &pid_at);
+	assert_null(pid_at);
+	assert_null(value(env, "LISTEN_FDS"));
+	assert_null(value(env, "LISTEN_PID"));
+	assert_null(value(env, "LISTEN_FDNAMES"));
+	talloc_free(sup);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(it_is_built_anew_for_each_generation),
+	    cmocka_unit_test(without_sockets_none_are_spoken_of),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

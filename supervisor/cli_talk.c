@@ -12,6 +12,7 @@
 #include "supervisor/config.h"
 #include "supervisor/control.h"
 #include "supervisor/protocol.h"
+#include "supervisor/supervisor.h"
 
 /* An answer that comes at once takes no longer, unless something is very wrong. */
 #define ANSWER_TIMEOUT_S 10
@@ -236,8 +237,8 @@ cli_restart(TALLOC_CTX *mem, const struct cli *cli)
 		json_int_t n = json_integer_value(json_object_get(answer, "restarted"));
 		json_int_t ms = json_integer_value(json_object_get(answer, "duration_ms"));
 
-		printf("restarted %lld instance%s in %lld.%lld s\n", (long long)n,
-		    n == 1 ? "" : "s", (long long)ms / 1000, (long long)ms / 100 % 10);
+		printf("restarted %lld instance%s in %s\n", (long long)n, n == 1 ? "" : "s",
+		    report_duration(mem, ms));
 	}
 	json_decref(answer);
 	return status;

@@ -226,7 +226,7 @@ a_whole_file_means_what_it_says(void **state)
 static void
 long_lines_and_binary_files_are_refused(void **state)
 {
-	char *text = malloc(2 * 1024 * 1024);
+	char *text = malloc(2UL * 1024 * 1024);
 	struct config *c;
 
 	(void)state;
@@ -247,8 +247,8 @@ long_lines_and_binary_files_are_refused(void **state)
 	c = read_bytes("[service a]\ncommand = x\n\0y\n", 27);
 	assert_string_equal(all_errors(c), "f:3: expected text, found a NUL byte\n");
 	talloc_free(c);
-	memset(text, '\n', 2 * 1024 * 1024);
-	c = read_bytes(text, 2 * 1024 * 1024);
+	memset(text, '\n', 2UL * 1024 * 1024);
+	c = read_bytes(text, 2UL * 1024 * 1024);
 	assert_int_equal(c->nerrors, 1);
 	assert_non_null(strstr(c->errors[0], "expected a file of at most 1048576 bytes"));
 	talloc_free(c);

@@ -194,7 +194,7 @@ a_line_too_long_ends_the_client(void **state)
 	close(fd);
 	/* The longest that fits. */
 	fd = dial();
-	memcpy(text, "{\"command\":\"status\"}", 20);
+	snprintf(text, sizeof(text), "%-*s", (int)sizeof(text) - 1, "{\"command\":\"status\"}");
 	text[sizeof(text) - 1] = '\n';
 	say(fd, text, sizeof(text));
 	assert_non_null(strstr(line_from(fd), "\"services\""));

@@ -86,9 +86,10 @@ send_from_child(const char *path, bool own_session, uid_t uid, bool stay, pid_t 
 		notify_send(path, "STATUS=child");
 		if (write(done[1], "x", 1) != 1)
 			_exit(1);
-		while (stay)
+		if (!stay)
+			_exit(0);
+		for (;;)
 			pause();
-		_exit(0);
 	}
 	close(done[1]);
 	assert_int_equal(read(done[0], &byte, 1), 1);
@@ -168,12 +169,12 @@ messages_too_long_are_refused(void **state)
 	struct tevent_context *ev = tevent_context_init(mem);
 	struct heard h = {.count = 0};
 	struct notify *n = notify_new(mem, ev, geteuid(), hear, &h);
-	char *text = talloc_zero_array(mem, char, 3 * NOTIFY_MESSAGE_MAX_BYTES);
+	char *text = talloc_zero_array(mem, char, 3UL * NOTIFY_MESSAGE_MAX_BYTES);
 
 	(void)state;
 	notify_expect(n, getpid());
 	strcpy(text, "READY=1\nSTATUS=");
-	memset(text + strlen(text), 'x', 2 * NOTIFY_MESSAGE_MAX_BYTES);
+	memset(text + strlen(text), 'x', 2UL * NOTIFY_MESSAGE_MAX_BYTES);
 	notify_send(notify_path(n), text);
 	notify_drain(n);
 	assert_int_equal(h.count, 0);

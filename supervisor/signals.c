@@ -8,11 +8,16 @@
 
 #include "supervisor/supervisor.h"
 
+/* make(1), timeout(1) and their like signal the process group and the child as well: so soon
+ * after the first, another SIGTERM is the same request, not an impatient second one. */
+#define SAME_REQUEST_MS 500
+
 struct signals {
 	struct supervisor *sup;
 	int fd;
 	struct tevent_fd *fde;
 	sigset_t before;
+	int64_t told_ms; /* when a signal first told it to end */
 };
 
 /*
@@ -40,14 +45,18 @@ reap_orphans(struct supervisor *sup)
 }
 
 static void
-told_to_end(struct supervisor *sup, int sig)
+told_to_end(struct signals *s, int sig)
 {
+	struct supervisor *sup = s->sup;
 	const char *name = sigabbrev_np(sig);
 
 	if (sup->phase != SUP_STOPPING) {
+		s->told_ms = timer_now_ms();
 		output_say(
 		    sup->out, "SIG%s: ending in good order; once more ends it at once", name);
 		order_stop(sup);
+	} else if (sig == SIGTERM && timer_now_ms() - s->told_ms < SAME_REQUEST_MS) {
+		output_say(sup->out, "SIGTERM: ending already");
 	} else if (!sup->killing) {
 		output_warn(sup->out, "SIG%s while ending: killing what still runs", name);
 		order_kill(sup);
@@ -55,12 +64,14 @@ told_to_end(struct supervisor *sup, int sig)
 }
 
 static void
-take_signal(struct supervisor *sup, int sig)
+take_signal(struct signals *s, int sig)
 {
+	struct supervisor *sup = s->sup;
+
 	switch (sig) {
 	case SIGTERM:
 	case SIGINT:
-		told_to_end(sup, sig);
+		told_to_end(s, sig);
 		break;
 	case SIGCHLD:
 		reap_orphans(sup);
@@ -92,7 +103,7 @@ readable(struct tevent_context *ev, struct tevent_fd *fde, uint16_t flags, void 
 	(void)fde;
 	(void)flags;
 	while (read(s->fd, &si, sizeof(si)) == (ssize_t)sizeof(si))
-		take_signal(s->sup, (int)si.ssi_signo);
+		take_signal(s, (int)si.ssi_signo);
 }
 
 static int
@@ -114,6 +125,7 @@ signals_start(struct supervisor *sup)
 	if (s == NULL)
 		return -ENOMEM;
 	s->sup = sup;
+	s->told_ms = -SAME_REQUEST_MS;
 	sigemptyset(&set);
 	for (size_t i = 0; i < sizeof(taken) / sizeof(taken[0]); i++)
 		sigaddset(&set, taken[i]);

@@ -133,6 +133,28 @@ a_second_signal_ends_at_once(void **state)
 	assert_true(stage_matches(proc_text(s->baton, PROC_ERR), "SIGINT while ending: killing"));
 }
 
+/* As from `timeout make run`: once by way of the process group, once from make. */
+static void
+a_signal_that_comes_doubled_is_one(void **state)
+{
+	struct stage *s = stage_new("drain_timeout_ms = 1000\n");
+	int64_t begin;
+
+	(void)state;
+	stage_mode(s, "ignore-term");
+	stage_start(s);
+	begin = harness_now_ms();
+	proc_signal(s->baton, SIGTERM);
+	proc_expect(s->baton, PROC_OUT, "^SIGTERM: ending in good order");
+	proc_signal(s->baton, SIGTERM);
+	/* On a machine that is too slow for that the second one counts, and rightly so. */
+	if (harness_now_ms() - begin < 300) {
+		proc_expect(s->baton, PROC_OUT, "^SIGTERM: ending already$");
+		proc_expect(s->baton, PROC_ERR, "did not end within 1000 ms of SIGTERM");
+	}
+	proc_finish(s->baton, 0);
+}
+
 static void
 helpers_end_with_their_instance(void **state)
 {
@@ -275,6 +297,7 @@ main(void)
 	    e2e_test(one_that_fails_does_not_keep_the_others_down),
 	    e2e_test(one_that_ignores_sigterm_is_killed_at_the_deadline),
 	    e2e_test(a_second_signal_ends_at_once),
+	    e2e_test(a_signal_that_comes_doubled_is_one),
 	    e2e_test(helpers_end_with_their_instance),
 	    e2e_test(orphans_are_reaped),
 	    e2e_test(last_words_without_a_newline_are_printed),

@@ -259,6 +259,26 @@ a_restart_does_not_wait_for_a_backoff(void **state)
 }
 
 static void
+a_restart_waits_for_an_instance_that_starts(void **state)
+{
+	struct stage *s = stage_new("start_timeout_ms = 1500\n");
+	struct proc *p;
+
+	(void)state;
+	stage_mode(s, "hang");
+	stage_run(s);
+	proc_expect(s->baton, PROC_OUT, "^w\\.0 \\| worker hangs$");
+	p = stage_cli(s, "restart");
+	proc_expect(p, PROC_OUT, "^w\\.0: waiting, it is starting$");
+	stage_mode(s, "good");
+	/* It was late and is killed: what the restart starts then is the first that is ready. */
+	proc_expect(p, PROC_OUT, "^w\\.0: generation 2 ready in [0-9]+ ms$");
+	proc_expect(p, PROC_OUT, "^restarted 2 instances");
+	proc_finish(p, 0);
+	stage_stop(s);
+}
+
+static void
 services_are_restarted_one_or_all(void **state)
 {
 	struct stage *s = stage_new("");
@@ -282,6 +302,9 @@ services_are_restarted_one_or_all(void **state)
 	assert_true(
 	    stage_matches(proc_text(p, PROC_ERR), "there is no service \"u\"; there is: w, v"));
 	stage_stop(s);
+	/* The last service is the first to end. */
+	assert_true(strstr(proc_text(s->baton, PROC_OUT), "v.0  generation 3  pid") <
+		    strstr(proc_text(s->baton, PROC_OUT), "w.0  generation 2  pid"));
 }
 
 int
@@ -298,6 +321,7 @@ main(void)
 	    e2e_test(an_old_one_that_ignores_sigterm_is_killed_at_the_deadline),
 	    e2e_test(the_old_one_may_die_while_its_successor_starts),
 	    e2e_test(a_restart_does_not_wait_for_a_backoff),
+	    e2e_test(a_restart_waits_for_an_instance_that_starts),
 	    e2e_test(services_are_restarted_one_or_all),
 	};
 

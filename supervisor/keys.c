@@ -7,33 +7,43 @@
 
 #include "supervisor/config.h"
 
-#define HOUR_MS               3600000L
-#define SERVICE_NUMBER(field) KEY_SERVICE, #field, KEY_NUMBER
-#define AT(field)             offsetof(struct service_config, field)
+#define HOUR_MS   3600000L
+#define AT(field) offsetof(struct service_config, field)
 
+/* A number of [service NAME], whose field has the key's name. */
+#define NUMBER(field, unit_, min_, max_, default_, text_)                                  \
+	{                                                                                  \
+		.section = KEY_SERVICE, .name = #field, .kind = KEY_NUMBER, .unit = unit_, \
+		.min = min_, .max = max_, .text_default = default_, .offset = AT(field),   \
+		.text = text_                                                              \
+	}
+
+/* clang-format off */
 const struct key keys[] = {
-    {KEY_SUPERVISOR, "control", KEY_PATH, "", 0, 0, NULL, false, false,
-	offsetof(struct config, control),
-	"The control socket's path; see baton(1) for where it is when this is not set."},
-    {KEY_SERVICE, "command", KEY_COMMAND, "", 0, 0, NULL, true, false, AT(command),
-	"The program and its arguments, split and quoted as in sh(1); no shell runs."},
-    {SERVICE_NUMBER(instances), "", 1, 256, "1", false, false, AT(instances),
-	"How many instances run."},
-    {KEY_SERVICE, "listen", KEY_LISTEN, "", 0, 0, NULL, false, true, AT(listens),
-	"An address to listen on; instance n gets the port + n. May stand several times; "
-	"listen.NAME names the socket (LISTEN_FDNAMES), else it has the service's name."},
-    {SERVICE_NUMBER(start_timeout_ms), "ms", 1, HOUR_MS, "30000", false, false,
-	AT(start_timeout_ms), "From start to READY=1; an instance that is later is killed."},
-    {SERVICE_NUMBER(drain_timeout_ms), "ms", 1, 24 * HOUR_MS, "30000", false, false,
-	AT(drain_timeout_ms), "From SIGTERM to SIGKILL of the instance's process group."},
-    {SERVICE_NUMBER(backoff_first_ms), "ms", 1, HOUR_MS, "100", false, false, AT(backoff_first_ms),
-	"The wait before a restart after the second crash; the first crash restarts at once. "
-	"Each further crash doubles it."},
-    {SERVICE_NUMBER(backoff_max_ms), "ms", 1, HOUR_MS, "30000", false, false, AT(backoff_max_ms),
-	"The longest wait before a restart."},
-    {SERVICE_NUMBER(quiet_time_ms), "ms", 0, 24 * HOUR_MS, "10000", false, false, AT(quiet_time_ms),
-	"An instance that was ready for so long counts as healthy: its next crash is its first."},
+	{.section = KEY_SUPERVISOR, .name = "control", .kind = KEY_PATH, .unit = "",
+	    .offset = offsetof(struct config, control),
+	    .text = "The control socket's path; see baton(1) for where it is when this is not set."},
+	{.section = KEY_SERVICE, .name = "command", .kind = KEY_COMMAND, .unit = "",
+	    .required = true, .offset = AT(command),
+	    .text = "The program and its arguments, split and quoted as in sh(1); no shell runs."},
+	NUMBER(instances, "", 1, 256, "1", "How many instances run."),
+	{.section = KEY_SERVICE, .name = "listen", .kind = KEY_LISTEN, .unit = "",
+	    .repeats = true, .offset = AT(listens),
+	    .text = "An address to listen on; instance n gets the port + n. May stand several "
+	    "times; listen.NAME names the socket (LISTEN_FDNAMES), else it has the service's name."},
+	NUMBER(start_timeout_ms, "ms", 1, HOUR_MS, "30000",
+	    "From start to READY=1; an instance that is later is killed."),
+	NUMBER(drain_timeout_ms, "ms", 1, 24 * HOUR_MS, "30000",
+	    "From SIGTERM to SIGKILL of the instance's process group."),
+	NUMBER(backoff_first_ms, "ms", 1, HOUR_MS, "100",
+	    "The wait before a restart after the second crash; the first crash restarts at once. "
+	    "Each further crash doubles it."),
+	NUMBER(backoff_max_ms, "ms", 1, HOUR_MS, "30000", "The longest wait before a restart."),
+	NUMBER(quiet_time_ms, "ms", 0, 24 * HOUR_MS, "10000",
+	    "An instance that was ready for so long counts as healthy: its next crash is its "
+	    "first."),
 };
+/* clang-format on */
 const size_t keys_count = sizeof(keys) / sizeof(keys[0]);
 
 static_assert(sizeof(keys) / sizeof(keys[0]) <= KEYS_MAX, "raise KEYS_MAX");

@@ -317,27 +317,6 @@ reading_leaves_nothing_behind(void **state)
 	assert_int_equal(talloc_total_blocks(NULL), before);
 }
 
-static void
-near_misses_are_suggested(void **state)
-{
-	static const struct {
-		const char *written, *meant;
-	} rows[] = {{"instanses", "instances"}, {"comand", "command"}, {"Listen", "listen"},
-	    {"drain_timeout", "drain_timeout_ms"}, {"x", NULL}, {"user", NULL}};
-
-	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		const struct key *k = key_nearest(KEY_SERVICE, rows[i].written);
-
-		if (rows[i].meant == NULL)
-			assert_null(k);
-		else
-			assert_string_equal(k == NULL ? "(none)" : k->name, rows[i].meant);
-	}
-	assert_int_equal(key_distance("kitten", "sitting"), 3);
-	assert_int_equal(key_distance("", "abc"), 3);
-}
-
 int
 main(void)
 {
@@ -349,7 +328,6 @@ main(void)
 	    cmocka_unit_test(a_missing_file_is_an_error),
 	    cmocka_unit_test(programs_must_exist_and_be_executable),
 	    cmocka_unit_test(reading_leaves_nothing_behind),
-	    cmocka_unit_test(near_misses_are_suggested),
 	};
 
 	int failed;

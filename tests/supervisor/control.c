@@ -258,86 +258,6 @@ the_socket_is_for_its_owner_alone(void **state)
 	assert_int_equal(st.st_mode & 07777, 0600);
 }
 
-static void
-a_second_supervisor_is_refused(void **state)
-{
-	struct control_socket *s = NULL;
-	char *why = NULL, *expected;
-	TALLOC_CTX *mem = talloc_new(NULL);
-
-	(void)state;
-	assert_int_equal(control_socket_open(mem, path, &s, mem, &why), -EADDRINUSE);
-	assert_null(s);
-	expected = talloc_asprintf(
-	    mem, "another baton (pid %d) runs with the control socket %s;", (int)getpid(), path);
-	assert_true(strncmp(why, expected, strlen(expected)) == 0);
-	assert_int_equal(access(path, F_OK), 0); /* the first one's socket is still there */
-	talloc_free(mem);
-}
-
-static void
-what_stands_in_the_way_is_judged(void **state)
-{
-	char other[80], *why = NULL;
-	struct sockaddr_un un = {.sun_family = AF_UNIX};
-	TALLOC_CTX *mem = talloc_new(NULL);
-	struct control_socket *s = NULL;
-	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
-	FILE *f;
-
-	(void)state;
-	snprintf(other, sizeof(other), "%s/other", dir);
-	strcpy(un.sun_path, other);
-	/* A live socket of a program that takes no locks. */
-	assert_int_equal(bind(fd, (struct sockaddr *)&un, sizeof(un)), 0);
-	assert_int_equal(listen(fd, 1), 0);
-	assert_int_equal(control_socket_open(mem, other, &s, mem, &why), -EADDRINUSE);
-	assert_non_null(strstr(why, "another program listens on"));
-	/* The same, stale. */
-	close(fd);
-	assert_int_equal(control_socket_open(mem, other, &s, mem, &why), 0);
-	TALLOC_FREE(s);
-	assert_int_equal(access(other, F_OK), -1);
-	/* A file is nobody's socket: it is left alone. */
-	f = fopen(other, "we");
-	assert_non_null(f);
-	fclose(f);
-	assert_int_equal(control_socket_open(mem, other, &s, mem, &why), -EEXIST);
-	assert_non_null(strstr(why, "is not a socket"));
-	assert_int_equal(unlink(other), 0);
-	talloc_free(mem);
-}
-
-static void
-the_path_is_found_in_the_documented_order(void **state)
-{
-	struct control_where where = {.option = "/o", .environment = "/e", .configured = "/c"};
-	TALLOC_CTX *mem = talloc_new(NULL);
-	const char *source;
-
-	(void)state;
-	assert_string_equal(control_path(mem, &where, &source), "/o");
-	assert_string_equal(source, "--control");
-	where.option = NULL;
-	assert_string_equal(control_path(mem, &where, &source), "/e");
-	assert_string_equal(source, "$BATON_CONTROL");
-	where.environment = "";
-	assert_string_equal(control_path(mem, &where, &source), "/c");
-	where.configured = NULL;
-	if (geteuid() == 0) {
-		assert_string_equal(control_path(mem, &where, &source), "/run/baton/control.sock");
-	} else {
-		char *tmp = talloc_asprintf(mem, "/tmp/baton-%u/control.sock", (unsigned)geteuid());
-
-		setenv("XDG_RUNTIME_DIR", "/run/user/7", 1);
-		assert_string_equal(
-		    control_path(mem, &where, NULL), "/run/user/7/baton/control.sock");
-		unsetenv("XDG_RUNTIME_DIR");
-		assert_string_equal(control_path(mem, &where, NULL), tmp);
-	}
-	talloc_free(mem);
-}
-
 #define WITH_CONTROL(f) cmocka_unit_test_setup_teardown(f, begin, end)
 
 int
@@ -351,9 +271,6 @@ main(void)
 	    WITH_CONTROL(a_crowd_of_idle_clients_keeps_nobody_out),
 	    WITH_CONTROL(a_client_that_never_reads_is_cut_off),
 	    WITH_CONTROL(the_socket_is_for_its_owner_alone),
-	    WITH_CONTROL(a_second_supervisor_is_refused),
-	    WITH_CONTROL(what_stands_in_the_way_is_judged),
-	    cmocka_unit_test(the_path_is_found_in_the_documented_order),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

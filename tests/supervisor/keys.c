@@ -129,6 +129,27 @@ labels_belong_to_keys_that_take_them(void **state)
 	assert_null(key_find(KEY_SERVICE, ""));
 }
 
+static void
+near_misses_are_suggested(void **state)
+{
+	static const struct {
+		const char *written, *meant;
+	} rows[] = {{"instanses", "instances"}, {"comand", "command"}, {"Listen", "listen"},
+	    {"drain_timeout", "drain_timeout_ms"}, {"x", NULL}, {"user", NULL}};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		const struct key *k = key_nearest(KEY_SERVICE, rows[i].written);
+
+		if (rows[i].meant == NULL)
+			assert_null(k);
+		else
+			assert_string_equal(k == NULL ? "(none)" : k->name, rows[i].meant);
+	}
+	assert_int_equal(key_distance("kitten", "sitting"), 3);
+	assert_int_equal(key_distance("", "abc"), 3);
+}
+
 int
 main(void)
 {
@@ -136,6 +157,7 @@ main(void)
 	    cmocka_unit_test(the_manual_says_what_the_table_says),
 	    cmocka_unit_test(the_manual_has_no_key_that_does_not_exist),
 	    cmocka_unit_test(every_row_makes_sense),
+	    cmocka_unit_test(near_misses_are_suggested),
 	    cmocka_unit_test(labels_belong_to_keys_that_take_them),
 	};
 

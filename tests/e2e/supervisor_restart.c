@@ -284,6 +284,7 @@ services_are_restarted_one_or_all(void **state)
 	struct stage *s = stage_new("");
 	uint16_t other = port_free(1);
 	struct proc *p;
+	const char *text;
 
 	(void)state;
 	s->conf = tempdir_write(s->dir, "conf",
@@ -303,8 +304,9 @@ services_are_restarted_one_or_all(void **state)
 	    stage_matches(proc_text(p, PROC_ERR), "there is no service \"u\"; there is: w, v"));
 	stage_stop(s);
 	/* The last service is the first to end. */
-	assert_true(strstr(proc_text(s->baton, PROC_OUT), "v.0  generation 3  pid") <
-		    strstr(proc_text(s->baton, PROC_OUT), "w.0  generation 2  pid"));
+	text = proc_text(s->baton, PROC_OUT);
+	assert_true(
+	    strstr(text, "v.0  generation 3  pid") < strstr(text, "w.0  generation 2  pid"));
 }
 
 int

@@ -188,6 +188,9 @@ struct http_request {
 	size_t fields_n;
 	char *body; /* content so far; NUL-terminated */
 	size_t body_len, body_size;
+	int64_t announced;  /* Content-Length; -1: none, or chunked */
+	bool chunked;       /* the content comes in chunks */
+	const char *buffer; /* where it comes to in the parser's memory, before its answer */
 	const struct sockaddr *peer_addr;
 	const char *peer; /* formatted when asked for */
 	const char *listener;
@@ -221,9 +224,41 @@ bool field_value_valid(const char *value);
 /* ---- guard.c: what no handler may see ------------------------------------------------------------ */
 
 /* 0, or the status to refuse the request with, and why. Looks at the head alone. */
-int guard_check(const struct http_request *req, const char **why);
+int guard_check(struct http_request *req, const char **why);
 /* The announced content length; -1: none, or chunked. Call after guard_check. */
 int64_t guard_content_length(const struct http_request *req);
+/* What is wrong with one field, or NULL. */
+const char *guard_field(const char *name, size_t name_len, const char *value);
+
+/* ---- guard_bytes.c: how the bytes of a request lay in the parser's buffer ------------------------ */
+
+struct guard_bytes {
+	const char *begin; /* of a trailer */
+	const char *next;  /* where the next line must begin */
+	const char *why;   /* what was wrong so far; NULL: nothing */
+};
+
+/* The head: begin, each field in order, end. The pointers are the parser's own. */
+void guard_bytes_begin(struct guard_bytes *g, const char *method, const char *target,
+    size_t target_len, const char *version);
+void guard_bytes_begin_trailer(struct guard_bytes *g, const char *begin);
+void guard_bytes_trailer_field(
+    struct guard_bytes *g, const char *name, size_t name_len, const char *value, size_t value_len);
+void guard_bytes_field(
+    struct guard_bytes *g, const char *name, size_t name_len, const char *value, size_t value_len);
+/* What was wrong, or NULL; end is the head's, NULL if unknown. */
+const char *guard_bytes_end(const struct guard_bytes *g, const char *end);
+/* Is what stands before a chunk's data well-formed, as far back as begin? */
+bool guard_bytes_chunk(const char *begin, const char *data);
+
+/* ---- guard_answer.c, guard_selftest.c ------------------------------------------------------------ */
+
+/* Answers in the parser's place, and ends the connection. */
+void guard_answer(struct http_conn *c, int status, const char *why);
+/* The parser is about to answer a bad Content-Length: finds the connection, and comes first. */
+void guard_answer_bad_length(struct http_server *s);
+/* Is the parser one that the guard knows? On error *why tells, allocated under mem. */
+int guard_selftest(TALLOC_CTX *mem, char **why);
 
 /* ---- dispatch.c: routing, middleware, handler, and the answer that comes of it ------------------- */
 
@@ -324,6 +359,7 @@ struct http_conn {
 	bool peer_done;               /* the peer has sent its FIN */
 	bool cut;                     /* we have shut it down; the parser will notice */
 	bool linger;                  /* we end it: read what still comes, so the answer arrives */
+	uint64_t completed_run;       /* the parser's run in which a request last ended */
 	TAILQ_ENTRY(http_conn) all_entry, list_entry, hup_entry;
 };
 
@@ -349,8 +385,6 @@ void conn_say(struct http_conn *c, const char *answer);
 
 #define HTTP_408_CLOSE \
 	"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
-#define HTTP_413_CLOSE \
-	"HTTP/1.1 413 Content Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 #define HTTP_429_CLOSE                                                              \
 	"HTTP/1.1 429 Too Many Requests\r\nRetry-After: 1\r\nConnection: close\r\n" \
 	"Content-Length: 0\r\n\r\n"
@@ -445,6 +479,8 @@ void parser_stop(struct http_server *s);
 /* Gives the connection to the parser; on error it is gone, fd and record. */
 int parser_add(struct http_conn *c);
 void parser_run(struct http_server *s);
+/* Of the current request, from the method to the empty line's end; 0 until that was seen. */
+size_t parser_head_size(const struct http_conn *c);
 int parser_fd(const struct http_server *s);
 /* Milliseconds until it must run again; -1: never. */
 int64_t parser_timeout_ms(const struct http_server *s);
@@ -573,6 +609,7 @@ struct http_server {
 	struct notify *notify;
 	struct request_store *store;
 	struct MHD_Daemon *mhd;
+	uint64_t parser_runs;
 	int epoll_fd, wake_fd;
 	enum source source_wake, source_parser; /* what epoll points to for these two */
 	struct crew *crew;

@@ -23,6 +23,7 @@
 struct field_list {
 	struct http_field *fields;
 	size_t n, size;
+	struct guard_bytes bytes;
 };
 
 static enum MHD_Result
@@ -86,25 +87,36 @@ collect_field(void *cls, enum MHD_ValueKind kind, const char *name, size_t name_
 	struct field_list *list = cls;
 
 	(void)kind;
-	if (list->n < list->size) {
-		struct http_field *f = &list->fields[list->n];
-
-		*f = (struct http_field){name, value != NULL ? value : ""};
-		/* A NUL inside: nobody agrees where it ends. No valid name, so it is refused. */
-		if (strlen(f->name) != name_len || strlen(f->value) != value_len)
-			f->name = "";
-	}
+	if (value == NULL) /* never, in a field that was received */
+		return MHD_NO;
+	if (list->n < list->size)
+		list->fields[list->n] = (struct http_field){name, value};
 	list->n++;
+	guard_bytes_field(&list->bytes, name, name_len, value, value_len);
 	return MHD_YES;
 }
 
+size_t
+parser_head_size(const struct http_conn *c)
+{
+	const union MHD_ConnectionInfo *info =
+	    MHD_get_connection_info(c->mhd, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
+
+	return info == NULL ? 0 : info->header_size;
+}
+
+/* Copies the head. If its bytes are malformed, *why says in what way. */
 static int
-copy_head(struct http_conn *c, struct http_request *req, const char *method, const char *version)
+copy_head(struct http_conn *c, struct http_request *req, const char *url, const char *method,
+    const char *version, const char **why)
 {
 	struct http_field fields[FIELDS_AT_ONCE];
 	struct field_list list = {.fields = fields, .size = FIELDS_AT_ONCE};
 
+	guard_bytes_begin(&list.bytes, method, url, strlen(req->target), version);
 	MHD_get_connection_values_n(c->mhd, MHD_HEADER_KIND, collect_field, &list);
+	req->buffer = method + parser_head_size(c);
+	*why = guard_bytes_end(&list.bytes, req->buffer);
 	if (list.n > list.size) {
 		list.fields = talloc_array(req, struct http_field, list.n);
 		if (list.fields == NULL)
@@ -120,35 +132,41 @@ copy_head(struct http_conn *c, struct http_request *req, const char *method, con
 static void
 note_used(struct http_conn *c, const struct http_request *req)
 {
-	const union MHD_ConnectionInfo *info =
-	    MHD_get_connection_info(c->mhd, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
+	size_t head = parser_head_size(c);
 
-	if (info == NULL || (req->body_len > 0 && guard_content_length(req) < 0))
+	if (head == 0 || req->chunked)
 		c->uncertain = true;
 	else
-		c->used += (int64_t)info->header_size + (int64_t)req->body_len;
+		c->used += (int64_t)head + (int64_t)req->body_len;
 }
 
 static enum MHD_Result
-head_received(
-    struct http_conn *c, struct http_request *req, const char *method, const char *version)
+malformed(struct http_conn *c, struct http_request *req, int status, const char *why)
+{
+	counter_add(c->server, COUNTER_MALFORMED);
+	return refuse(c, req, status, why);
+}
+
+static enum MHD_Result
+head_received(struct http_conn *c, struct http_request *req, const char *url, const char *method,
+    const char *version)
 {
 	const char *why;
 	int64_t length;
 	int status;
 
 	atomic_store(&req->phase, REQUEST_BODY);
-	if (copy_head(c, req, method, version) != 0)
+	if (copy_head(c, req, url, method, version, &why) != 0)
 		return refuse(c, req, 503, "out of memory");
+	if (why != NULL)
+		return malformed(c, req, 400, why);
 	if (req->fields_n > (size_t)c->server->set.header_fields_max) {
 		counter_add(c->server, COUNTER_HEADER_FIELDS_MAX);
 		return refuse(c, req, 431, "too many header fields");
 	}
 	status = guard_check(req, &why);
-	if (status != 0) {
-		counter_add(c->server, COUNTER_MALFORMED);
-		return refuse(c, req, status, why);
-	}
+	if (status != 0)
+		return malformed(c, req, status, why);
 	length = guard_content_length(req);
 	if (length <= c->server->set.body_max_bytes)
 		return MHD_YES;
@@ -163,11 +181,16 @@ content_received(struct http_conn *c, struct http_request *req, const char *data
 	int64_t announced = guard_content_length(req);
 
 	*size = 0;
+	if (req->chunked && !guard_bytes_chunk(req->buffer, data)) {
+		counter_add(c->server, COUNTER_MALFORMED);
+		guard_answer(c, 400, "malformed chunk");
+		return MHD_NO;
+	}
 	if ((int64_t)(req->body_len + len) > c->server->set.body_max_bytes) {
 		/* Chunked, for a length is looked at before. The parser takes no answer in the
 		 * middle of content, so it is written past it, and the parser told to end. */
 		counter_add(c->server, COUNTER_BODY_MAX);
-		conn_say(c, HTTP_413_CLOSE);
+		guard_answer(c, 413, "the content is larger than this server takes");
 		return MHD_NO;
 	}
 	if (request_body_append(req, data, len, announced < 0 ? 0 : (size_t)announced) != 0)
@@ -176,8 +199,33 @@ content_received(struct http_conn *c, struct http_request *req, const char *data
 }
 
 static enum MHD_Result
+check_trailer_field(void *cls, enum MHD_ValueKind kind, const char *name, size_t name_len,
+    const char *value, size_t value_len)
+{
+	(void)kind;
+	if (value != NULL)
+		guard_bytes_trailer_field(cls, name, name_len, value, value_len);
+	return MHD_YES;
+}
+
+/* Nobody is shown trailer fields, but they tell where the next request begins. */
+static const char *
+check_trailer(struct http_conn *c, struct http_request *req)
+{
+	struct guard_bytes bytes;
+
+	guard_bytes_begin_trailer(&bytes, req->buffer);
+	MHD_get_connection_values_n(c->mhd, MHD_FOOTER_KIND, check_trailer_field, &bytes);
+	return guard_bytes_end(&bytes, NULL);
+}
+
+static enum MHD_Result
 all_received(struct http_conn *c, struct http_request *req)
 {
+	const char *why = req->chunked ? check_trailer(c, req) : NULL;
+
+	if (why != NULL)
+		return malformed(c, req, 400, why);
 	note_used(c, req);
 	atomic_store(&req->phase, REQUEST_READY);
 	work_ready(c->server, req);
@@ -222,12 +270,12 @@ on_request(void *cls, struct MHD_Connection *mhd, const char *url, const char *m
 {
 	struct http_request *req = *slot;
 
-	(void)cls, (void)mhd, (void)url;
+	(void)cls, (void)mhd;
 	if (req == NULL)
 		return MHD_NO; /* there was no memory for it */
 	switch (atomic_load(&req->phase)) {
 	case REQUEST_HEAD:
-		return head_received(req->conn, req, method, version);
+		return head_received(req->conn, req, url, method, version);
 	case REQUEST_BODY:
 		return *size > 0 ? content_received(req->conn, req, data, size)
 				 : all_received(req->conn, req);
@@ -281,6 +329,10 @@ on_completed(
 	if (req == NULL)
 		return;
 	*slot = NULL;
+	/* The parser has refused it by itself: the client may be in the middle of it. */
+	if (atomic_load(&req->phase) < REQUEST_READY)
+		req->conn->linger = true;
+	req->conn->completed_run = req->conn->server->parser_runs;
 	conn_idle(req->conn);
 	req->conn = NULL;
 	if (how != MHD_REQUEST_TERMINATED_COMPLETED_OK && req->ctx != NULL) {
@@ -302,7 +354,12 @@ on_connection(
 		s->accepting = NULL;
 		conn_open(*slot);
 	} else if (*slot != NULL) {
-		conn_closed(*slot);
+		struct http_conn *c = *slot;
+
+		/* Closed without a request: the parser has refused what it did not take for one. */
+		if (c->completed_run != s->parser_runs && !c->cut)
+			c->linger = true;
+		conn_closed(c);
 		*slot = NULL;
 	}
 }
@@ -313,8 +370,9 @@ on_message(void *cls, const char *fmt, va_list ap)
 	char text[512];
 	size_t n;
 
-	(void)cls;
 	vsnprintf(text, sizeof(text), fmt, ap);
+	if (strstr(text, "Content-Length") != NULL)
+		guard_answer_bad_length(cls);
 	/* Options that Unix sockets do not have, once for each answer: no news. */
 	if (strstr(text, "etting") != NULL && strstr(text, "option") != NULL)
 		return;
@@ -377,6 +435,7 @@ parser_add(struct http_conn *c)
 void
 parser_run(struct http_server *s)
 {
+	s->parser_runs++;
 	MHD_run(s->mhd);
 }
 

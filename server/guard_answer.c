@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Refusals without the parser: where it would answer a malformed request by itself and badly,
+ * or can answer only at the end of content whose end is in doubt. Plain connections only.
+ */
+#include <stdio.h>
+#include <sys/socket.h>
+#include <time.h>
+
+#include "server/internal.h"
+
+/* RFC 9110 section 5.6.7; strftime(3) would speak the locale's language. */
+static void
+format_date(char text[40])
+{
+	static const char days[] = "SunMonTueWedThuFriSat";
+	static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+	time_t now = time(NULL);
+	struct tm tm;
+
+	gmtime_r(&now, &tm);
+	snprintf(text, 40, "%.3s, %02u %.3s %04u %02u:%02u:%02u GMT", days + 3 * tm.tm_wday,
+	    (unsigned)tm.tm_mday % 100, months + 3 * tm.tm_mon,
+	    (unsigned)(tm.tm_year + 1900) % 10000, (unsigned)tm.tm_hour % 100,
+	    (unsigned)tm.tm_min % 100, (unsigned)tm.tm_sec % 100);
+}
+
+/*
+ * No answer may have begun. Whatever the parser sends after it meets a closed door, and it ends
+ * the connection; what the client still sends is read and thrown away (linger.c).
+ */
+void
+guard_answer(struct http_conn *c, int status, const char *why)
+{
+	char date[40], body[256], text[512];
+	int len;
+
+	c->linger = true;
+	if (c->cut)
+		return;
+	c->cut = true;
+	format_date(date);
+	len = snprintf(body, sizeof(body), "%d %s: %s\n", status, http_status_text(status), why);
+	len = snprintf(text, sizeof(text),
+	    "HTTP/1.1 %d %s\r\nDate: %s\r\nConnection: close\r\n"
+	    "Content-Type: text/plain; charset=utf-8\r\nContent-Length: %d\r\n\r\n%s",
+	    status, http_status_text(status), date, len, body);
+	(void)send(c->fd, text, (size_t)len, MSG_NOSIGNAL | MSG_DONTWAIT);
+	shutdown(c->fd, SHUT_WR);
+}
+
+/*
+ * Of a Content-Length that it does not like the parser says so twice, one head in the other.
+ * But it logs first, and then there is one connection of which it knows the head's size,
+ * although the request has not come to us: this happens between the two.
+ */
+void
+guard_answer_bad_length(struct http_server *s)
+{
+	struct http_conn *c;
+
+	TAILQ_FOREACH(c, &s->busy, list_entry)
+		if (c->current != NULL && atomic_load(&c->current->phase) == REQUEST_HEAD &&
+		    parser_head_size(c) > 0) {
+			counter_add(s, COUNTER_MALFORMED);
+			guard_answer(c, 400, "malformed Content-Length");
+			return;
+		}
+}

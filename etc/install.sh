@@ -21,7 +21,7 @@ each() {
 	for f in $headers; do
 		"$1" 644 "$f" "include/baton/${f##*/}"
 	done
-	for f in etc/*.[1-9]; do
+	for f in etc/man/*.[1-9]; do
 		[ ! -e "$f" ] || "$1" 644 "$f" "share/man/man${f##*.}/${f##*/}"
 	done
 }

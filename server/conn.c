@@ -75,7 +75,7 @@ conn_closed(struct http_conn *c)
 	struct http_server *s = c->server;
 
 	conn_forget(c);
-	if (s->drain >= DRAIN_CLOSING)
+	if (s->drain == DRAIN_CLOSING && (c->linger || c->cut))
 		counter_add(s, COUNTER_ENDED);
 	if (c->linger && !c->peer_done)
 		linger_start(s, c->fd);

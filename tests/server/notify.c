@@ -92,6 +92,9 @@ a_server_says_when_it_is_ready_and_when_it_stops(void **state)
 		http_server_drain(s);
 		assert_memory_equal(message(fd, PATIENCE_MS), "STOPPING=1", 10);
 		assert_int_equal(http_server_wait(s), 0);
+		assert_string_equal(message(fd, PATIENCE_MS),
+		    "X_BATON_MOVED=0\nX_BATON_FINISHED=0\nX_BATON_ENDED=0\nX_BATON_CUT=0\n"
+		    "STATUS=drained");
 		assert_null(message(fd, 0));
 		talloc_free(s);
 		close(fd);

@@ -209,6 +209,12 @@ crew_begin(struct crew *c)
 	return mine;
 }
 
+pid_t
+crew_leader(const struct crew *c)
+{
+	return c->leader;
+}
+
 bool
 crew_end(struct crew *c, uint64_t mine)
 {

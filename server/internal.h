@@ -561,6 +561,8 @@ int crew_join(struct http_server *s, int grace_ms);
 /* The leader runs something itself: begin, and end: false if it was taken over meanwhile. */
 uint64_t crew_begin(struct crew *c);
 bool crew_end(struct crew *c, uint64_t begun);
+/* Its thread, as the leader asks it: gettid(2) would be a system call for each request. */
+pid_t crew_leader(const struct crew *c);
 /* Hands a request to a worker; never fails, at worst it waits for a thread. */
 void crew_give(struct crew *c, struct http_request *req);
 /* Gives back to the leader. */

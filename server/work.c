@@ -245,8 +245,8 @@ run_here(struct http_server *s, struct http_request *req)
 	uint64_t begun;
 
 	s->running = req;
-	atomic_store(&req->tid, gettid());
-	atomic_store(&req->phase, REQUEST_RUNNING);
+	atomic_store_explicit(&req->tid, crew_leader(s->crew), memory_order_relaxed);
+	atomic_store_explicit(&req->phase, REQUEST_RUNNING, memory_order_release);
 	begun = crew_begin(s->crew);
 	run(s, req);
 	if (!crew_end(s->crew, begun)) {
@@ -256,7 +256,7 @@ run_here(struct http_server *s, struct http_request *req)
 		return false;
 	}
 	s->running = NULL;
-	atomic_store(&req->phase, REQUEST_DONE);
+	atomic_store_explicit(&req->phase, REQUEST_DONE, memory_order_relaxed);
 	parser_resume(req);
 	request_unref(req);
 	return true;

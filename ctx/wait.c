@@ -84,8 +84,12 @@ ctx_done(const struct ctx *ctx)
 		return -ENOTSUP;
 	n = ctxi_node(ctx->canceler);
 	found = atomic_load_explicit(&n->fd, memory_order_acquire);
-	if (found >= 0)
+	if (found >= 0) {
+		/* Who ended it may not have come to that yet; who saw the end must find it so. */
+		if (atomic_load_explicit(&n->state, memory_order_acquire) != 0)
+			ctxi_fd_signal(found);
 		return found;
+	}
 	fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (fd < 0)
 		return -errno;

@@ -135,7 +135,7 @@ more_functions_than_workers(void **state)
 {
 	enum { N = 300 };
 	struct ctx *c = ctx_with_cancel(*state, ctx_background());
-	struct event called = EVENT;
+	static struct event called = EVENT; /* the last may still be at it after the wait */
 	TALLOC_CTX *mem = talloc_new(*state);
 
 	for (int i = 0; i < N; i++)
@@ -180,7 +180,7 @@ static void
 freeing_while_it_runs(void **state)
 {
 	struct ctx *c = ctx_with_cancel(*state, ctx_background());
-	struct gate g = {EVENT, EVENT, EVENT};
+	static struct gate g = {EVENT, EVENT, EVENT}; /* the call may end after the test */
 	struct ctx_after *a = ctx_after_func(*state, c, pass, &g);
 
 	ctx_cancel(c);

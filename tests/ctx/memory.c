@@ -71,7 +71,7 @@ freeing_a_family_at_once(void **state)
 {
 	struct ctx *outside = ctx_with_cancel(*state, ctx_background());
 	struct ctx *parent = ctx_with_cancel(*state, outside), *c = parent;
-	struct event called = EVENT;
+	static struct event called = EVENT; /* some may still be under way at the end */
 	struct ctx_after *last;
 	int fds = open_fds();
 

@@ -216,6 +216,24 @@ cancel_child_after_parent(void *arg)
 	return NULL;
 }
 
+/* Whoever sees the end finds the fd readable, even before who ended it has come to that. */
+static void
+fd_readable_once_ended(void **state)
+{
+	for (int i = 0; i < 300; i++) {
+		struct ctx *c = ctx_with_cancel(*state, ctx_background());
+		pthread_t t;
+
+		assert_false(readable(ctx_done(c)));
+		t = start(cancel_it, c);
+		while (ctx_err(c) == 0)
+			;
+		assert_true(readable(ctx_done(c)));
+		pthread_join(t, NULL);
+		talloc_free(c);
+	}
+}
+
 static void
 interlocked_cancels(void **state)
 {
@@ -318,6 +336,7 @@ main(void)
 	    cmocka_unit_test_setup_teardown(
 		with_cancel_simultaneously_canceled_parent, setup, teardown),
 	    cmocka_unit_test_setup_teardown(simultaneous_cancels, setup, teardown),
+	    cmocka_unit_test_setup_teardown(fd_readable_once_ended, setup, teardown),
 	    cmocka_unit_test_setup_teardown(interlocked_cancels, setup, teardown),
 	    cmocka_unit_test_setup_teardown(layers_cancel, setup, teardown),
 	    cmocka_unit_test_setup_teardown(layers_timeout, setup, teardown),

@@ -20,8 +20,9 @@ static __thread int fail_at;
 
 #if OWN_MALLOC
 void *__libc_malloc(size_t size);
-void *__libc_calloc(size_t n, size_t size);
-void *__libc_realloc(void *old, size_t size);
+void *__libc_calloc(size_t nmemb, size_t size);
+void *__libc_realloc(void *ptr, size_t size);
+void *__libc_memalign(size_t alignment, size_t size);
 
 #pragma GCC visibility push(default) /* for the shared libraries, too */
 static bool
@@ -40,15 +41,21 @@ malloc(size_t size)
 }
 
 void *
-calloc(size_t n, size_t size)
+calloc(size_t nmemb, size_t size)
 {
-	return fails() ? NULL : __libc_calloc(n, size);
+	return fails() ? NULL : __libc_calloc(nmemb, size);
 }
 
 void *
-realloc(void *old, size_t size)
+realloc(void *ptr, size_t size)
 {
-	return fails() ? NULL : __libc_realloc(old, size);
+	return fails() ? NULL : __libc_realloc(ptr, size);
+}
+
+void *
+aligned_alloc(size_t alignment, size_t size)
+{
+	return fails() ? NULL : __libc_memalign(alignment, size);
 }
 #pragma GCC visibility pop
 #endif
@@ -98,12 +105,15 @@ enum { MAKERS = 11 };
 static void
 null_for_lack_of_memory(void **state)
 {
-	TALLOC_CTX *top = talloc_new(NULL), *mem = talloc_new(top);
-	struct ctx *root = ctx_with_cancel(top, ctx_background());
+	TALLOC_CTX *top, *mem;
+	struct ctx *root;
 
 	(void)state;
 	if (!OWN_MALLOC)
 		skip();
+	top = talloc_new(NULL);
+	mem = talloc_new(top);
+	root = ctx_with_cancel(top, ctx_background());
 	parent = ctx_with_value(top, root, &some_key, NULL);
 	for (int what = 0; what < MAKERS; what++) {
 		int refused = 0;
@@ -130,13 +140,15 @@ null_for_lack_of_memory(void **state)
 static void
 put_and_set_for_lack_of_memory(void **state)
 {
-	const struct ctx *c = ctx_with_bag(NULL, ctx_background(), NULL);
-	struct ctx_registry *reg = ctx_registry_new(NULL, NULL);
+	struct ctx_registry *reg;
+	const struct ctx *c;
 	int refused = 0, rc;
 
 	(void)state;
 	if (!OWN_MALLOC)
 		skip();
+	reg = ctx_registry_new(NULL, NULL);
+	c = ctx_with_bag(NULL, ctx_background(), NULL);
 	do {
 		fail_at = refused + 1;
 		rc = ctx_put(c, "key", NULL);

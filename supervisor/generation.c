@@ -99,7 +99,7 @@ notified(const struct notify_message *m, void *data)
 	if (m->stopping)
 		g->stopping = true;
 	/* One that was told to end, or given up, cannot become the one that serves. */
-	if (m->ready && g->ready_ms < 0 && !g->stopping && !g->doomed) {
+	if (m->ready && g->ready_ms < 0 && !g->stopping && !g->told && !g->doomed) {
 		g->ready_ms = timer_now_ms();
 		instance_generation_ready(g);
 	}
@@ -269,7 +269,7 @@ generation_start(struct instance *inst)
 void
 generation_term(struct generation *g)
 {
-	g->stopping = true;
+	g->told = true;
 	if (g->pid > 0)
 		pidfd_send_signal(g->pidfd, SIGTERM, NULL, 0);
 }

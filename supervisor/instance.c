@@ -59,7 +59,7 @@ end_by_force(struct instance *inst, struct generation *g)
 		return;
 	if (inst->sup->killing)
 		why = talloc_strdup(g, "was killed: baton was told twice to end");
-	else if (g->stopping)
+	else if (g->told)
 		why = talloc_asprintf(
 		    g, "did not end within %ld ms of SIGTERM and was killed", c->drain_timeout_ms);
 	else
@@ -162,7 +162,7 @@ void
 instance_generation_ended(struct generation *g)
 {
 	struct instance *inst = g->instance;
-	bool asked = g->stopping && g->failure == NULL;
+	bool asked = g->told && g->failure == NULL;
 	enum life_event event;
 
 	talloc_free(inst->last_exit);

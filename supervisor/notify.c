@@ -7,7 +7,6 @@
 
 #include <errno.h>
 #include <stddef.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -40,8 +39,6 @@ notify_parse(char *text, struct notify_message *out)
 			m.stopping = true;
 		else if (strncmp(line, "STATUS=", 7) == 0)
 			m.status = line + 7;
-		else if (strncmp(line, "MAINPID=", 8) == 0)
-			m.main_pid = (pid_t)strtol(line + 8, NULL, 10);
 		else
 			known--;
 	}

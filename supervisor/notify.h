@@ -15,7 +15,6 @@ struct notify_message {
 	bool ready;         /* READY=1 */
 	bool stopping;      /* STOPPING=1 */
 	const char *status; /* STATUS=…; NULL if not given; points into the text parsed */
-	pid_t main_pid;     /* MAINPID=…; 0 if not given */
 };
 
 /* Takes "KEY=value" lines, cutting TEXT at its newlines. Keys that are not known are skipped,

@@ -98,7 +98,7 @@ say_ended(struct instance *inst, const struct generation *g, bool failed)
 	else if (failed)
 		output_warn(out, "%s: generation %u %s after %s, before it was ready; %s",
 		    inst->name, g->number, how, lived, what_follows(tmp, inst));
-	else if (!g->stopping || g->failure != NULL)
+	else if (!g->told || g->failure != NULL)
 		output_warn(out, "%s: generation %u (pid %d) %s, %s after it was ready; %s",
 		    inst->name, g->number, (int)g->pid, how, lived, what_follows(tmp, inst));
 	else
@@ -131,12 +131,31 @@ first_with_socket(const struct supervisor *sup)
 	return NULL;
 }
 
+static unsigned
+count_missing(const struct supervisor *sup, unsigned *all)
+{
+	unsigned missing = 0;
+
+	*all = 0;
+	for (size_t i = 0; i < sup->nservices; i++) {
+		for (unsigned n = 0; n < sup->services[i]->ninstances; n++, (*all)++)
+			missing += sup->services[i]->instances[n]->life.state != LIFE_READY;
+	}
+	return missing;
+}
+
 void
 report_hints(struct supervisor *sup)
 {
 	TALLOC_CTX *tmp = talloc_new(NULL);
 	const struct instance *inst = first_with_socket(sup);
+	unsigned all, missing = count_missing(sup, &all);
 
+	if (missing > 0)
+		output_warn(sup->out,
+		    "%u of %u instances are not ready; baton goes on trying, "
+		    "`%s status%s` shows them",
+		    missing, all, sup->argv0, sup->how_to_reach);
 	output_say(sup->out, "%s", "");
 	output_say(sup->out, "try, from a second terminal:");
 	if (inst != NULL)

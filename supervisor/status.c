@@ -30,7 +30,7 @@ role(const struct instance *inst, const struct generation *g)
 		return g->doomed ? "killed" : "draining";
 	if (g->doomed)
 		return "killed";
-	if (g->stopping)
+	if (g->stopping || g->told)
 		return "stopping";
 	return g->ready_ms >= 0 ? "ready" : "starting";
 }

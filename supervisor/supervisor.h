@@ -61,7 +61,8 @@ struct generation {
 	int exec_fd;        /* tells why execve failed; empty when it did not */
 	int64_t started_ms; /* on the monotonic clock */
 	int64_t ready_ms;   /* -1: not ready yet */
-	bool stopping;      /* it said STOPPING=1, or was told to end */
+	bool stopping;      /* it said STOPPING=1, of its own accord or because it was told to */
+	bool told;          /* SIGTERM was sent */
 	bool doomed;        /* SIGKILL was sent */
 	char *status;       /* its last STATUS=, cleaned; NULL: none */
 	char *failure;      /* why baton gave it up, or could not start it; NULL: did not */

@@ -67,9 +67,9 @@ nothing_accumulates_over_restarts(void **state)
 	for (int i = 0; i < 3; i++)
 		proc_finish(stage_cli(s, "restart"), 1);
 	stage_status(s);
-	/* The last client's connection may not have been closed on this side yet. */
+	/* A client's connection may not have been closed on baton's side yet, before as after. */
 	wait_until("no descriptor is left over",
-	    count_descriptors(proc_pid(s->baton), &highest) == before);
+	    count_descriptors(proc_pid(s->baton), &highest) <= before);
 	stage_stop(s);
 }
 

@@ -48,6 +48,8 @@ output_is_prefixed_and_errors_are_apart(void **state)
 	    "^baton: w\\.0: generation 1 exited with status 3 after .*, before it was ready; "
 	    "starting it again at once$");
 	proc_expect(s->baton, PROC_ERR, "^baton: w\\.1: .*starting it again at once$");
+	proc_expect(s->baton, PROC_ERR,
+	    "^baton: 2 of 2 instances are not ready; baton goes on trying, `baton status -c .*` ");
 	proc_expect(s->baton, PROC_OUT, "^Ctrl-C ");
 	stage_stop(s);
 }
@@ -79,6 +81,22 @@ a_crash_restarts_at_once_then_waits_longer(void **state)
 	assert_int_equal(stage_ask(s->port).generation, 4);
 	stage_wait_status(
 	    s, "^w +w\\.0 +4 +[0-9]+ +ready .* 3 +was ended by signal 9 \\(SIGKILL\\)$");
+	stage_stop(s);
+}
+
+static void
+one_that_leaves_of_its_own_accord_is_started_again(void **state)
+{
+	struct stage *s = stage_new("");
+
+	(void)state;
+	stage_mode(s, "leave");
+	stage_start(s);
+	assert_int_equal(stage_ask(s->port).generation, 1);
+	proc_expect(s->baton, PROC_ERR,
+	    "^baton: w\\.0: generation 1 .* exited with status 0, .* after it was ready; starting it "
+	    "again at once$");
+	assert_int_equal(stage_ask(s->port).generation, 2);
 	stage_stop(s);
 }
 
@@ -294,6 +312,7 @@ main(void)
 	    e2e_test(instances_start_in_order_and_serve),
 	    e2e_test(output_is_prefixed_and_errors_are_apart),
 	    e2e_test(a_crash_restarts_at_once_then_waits_longer),
+	    e2e_test(one_that_leaves_of_its_own_accord_is_started_again),
 	    e2e_test(one_that_fails_does_not_keep_the_others_down),
 	    e2e_test(one_that_ignores_sigterm_is_killed_at_the_deadline),
 	    e2e_test(a_second_signal_ends_at_once),

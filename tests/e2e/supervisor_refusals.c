@@ -150,6 +150,16 @@ check_tells_all_errors_and_starts_nothing(void **state)
 	    "baton: ./baton.conf:3: [service a] instances: expected a number from 1 to 256, found "
 	    "\"x\"\n"
 	    "baton: ./baton.conf:4: [service a] lsten: unknown key; did you mean \"listen\"?\n");
+	p = proc_start(
+	    &(struct proc_spec){.argv = (const char *const[]){"baton", "check", "-c", "-", NULL},
+		.cwd = dir,
+		.in = true});
+	proc_write(p, "[service a]\n");
+	proc_write(p, NULL);
+	proc_finish(p, 2);
+	assert_string_equal(proc_text(p, PROC_ERR),
+	    "baton: standard input:1: [service a] command: missing; expected a program and its "
+	    "arguments\n");
 }
 
 static void

@@ -11,11 +11,11 @@
 #define AT(field) offsetof(struct service_config, field)
 
 /* A number of [service NAME], whose field has the key's name. */
-#define NUMBER(field, unit_, min_, max_, default_, text_)                                  \
-	{                                                                                  \
-		.section = KEY_SERVICE, .name = #field, .kind = KEY_NUMBER, .unit = unit_, \
-		.min = min_, .max = max_, .text_default = default_, .offset = AT(field),   \
-		.text = text_                                                              \
+#define NUMBER(field, unit_, min_, max_, default_, text_)                                      \
+	{                                                                                      \
+		.section = KEY_SERVICE, .name = #field, .kind = KEY_NUMBER, .unit = (unit_),   \
+		.min = (min_), .max = (max_), .text_default = (default_), .offset = AT(field), \
+		.text = (text_)                                                                \
 	}
 
 /* clang-format off */

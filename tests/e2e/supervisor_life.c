@@ -174,6 +174,20 @@ a_signal_that_comes_doubled_is_one(void **state)
 }
 
 static void
+it_can_be_ended_while_it_starts(void **state)
+{
+	struct stage *s = stage_new("");
+
+	(void)state;
+	stage_mode(s, "hang");
+	stage_run(s);
+	proc_expect(s->baton, PROC_OUT, "^w\\.0 \\| worker hangs$");
+	stage_stop(s);
+	/* The second instance was not started any more. */
+	assert_null(strstr(proc_text(s->baton, PROC_OUT), "w.1"));
+}
+
+static void
 helpers_end_with_their_instance(void **state)
 {
 	struct stage *s = stage_new("");
@@ -318,6 +332,7 @@ main(void)
 	    e2e_test(one_that_ignores_sigterm_is_killed_at_the_deadline),
 	    e2e_test(a_second_signal_ends_at_once),
 	    e2e_test(a_signal_that_comes_doubled_is_one),
+	    e2e_test(it_can_be_ended_while_it_starts),
 	    e2e_test(helpers_end_with_their_instance),
 	    e2e_test(orphans_are_reaped),
 	    e2e_test(last_words_without_a_newline_are_printed),

@@ -221,6 +221,31 @@ rude_clients_are_noticed_by_nobody_else(void **state)
 }
 
 static void
+while_it_ends_it_answers_and_starts_nothing(void **state)
+{
+	struct stage *s = stage_new("drain_timeout_ms = 3600000\n");
+	struct proc *stop[2], *p;
+
+	(void)state;
+	stage_mode(s, "ignore-term");
+	stage_start(s);
+	for (int i = 0; i < 2; i++) {
+		stop[i] = stage_cli(s, "stop");
+		proc_expect(stop[i], PROC_OUT, "^ending in good order$");
+	}
+	assert_true(stage_matches(stage_status(s), "^w +w\\.0 +1 +[0-9]+ +stopping "));
+	p = stage_cli(s, "restart");
+	proc_finish(p, 1);
+	assert_true(
+	    stage_matches(proc_text(p, PROC_ERR), "^baton: restart failed: baton is stopping$"));
+	/* Both who wait are told, although it ends by force. */
+	proc_signal(s->baton, SIGINT);
+	for (int i = 0; i < 2; i++)
+		proc_finish(stop[i], 0);
+	proc_finish(s->baton, 0);
+}
+
+static void
 another_user_is_not_let_in(void **state)
 {
 	struct stage *s = stage_new("");
@@ -296,6 +321,7 @@ main(void)
 	    e2e_test(check_tells_all_errors_and_starts_nothing),
 	    e2e_test(a_second_supervisor_is_refused_and_harms_nothing),
 	    e2e_test(rude_clients_are_noticed_by_nobody_else),
+	    e2e_test(while_it_ends_it_answers_and_starts_nothing),
 	    e2e_test(another_user_is_not_let_in),
 	    e2e_test(an_ordinary_user_can_run_it),
 	};

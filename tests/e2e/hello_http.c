@@ -86,6 +86,7 @@ raw_requests_are_answered(void **state)
 			assert_int_not_equal(client_wait_end(c), CLIENT_DATA);
 		else
 			assert_int_equal(client_get(c, "/")->status, 200);
+		client_close(c);
 	}
 }
 
@@ -171,6 +172,7 @@ a_body_announced_as_too_large_is_refused_unsent(void **state)
 	a = client_read(c, "POST");
 	assert_int_equal(a->status, 413);
 	assert_true(a->close);
+	client_close(c);
 }
 
 /* A client that only writes must still find the 413: a reset on close would destroy it. */
@@ -210,6 +212,7 @@ a_chunked_body_that_is_too_large_gets_its_413(void **state)
 		}
 		client_send(c, "0\r\n\r\n");
 		assert_int_equal(client_read(c, "POST")->status, 413);
+		client_close(c);
 	}
 }
 

@@ -307,16 +307,16 @@ listen_on(struct http_server *s, int number, const char *address)
 	http_server_listen(s, name, address);
 }
 
-int
-main(int argc, char **argv)
+/* -1 to go on, or an exit status. */
+static int
+read_arguments(struct http_server *s, int argc, char **argv)
 {
 	static const struct option options[] = {
 	    {"listen", required_argument, NULL, 'l'},
 	    {"help", no_argument, NULL, 'h'},
 	    {NULL, 0, NULL, 0},
 	};
-	struct http_server *s = http_server_new(NULL);
-	int c, listeners = 0, status;
+	int c, listeners = 0;
 
 	while ((c = getopt_long(argc, argv, "l:h", options, NULL)) != -1) {
 		if (c != 'l') {
@@ -332,6 +332,15 @@ main(int argc, char **argv)
 	}
 	if (listeners == 0)
 		listen_on(s, 1, DEFAULT_ADDRESS);
+	return -1;
+}
+
+int
+main(int argc, char **argv)
+{
+	struct http_server *s = http_server_new(NULL);
+	int status = read_arguments(s, argc, argv);
+
 	http_server_use(s, note_visit, NULL);
 	http_server_handle(s, "GET /", show_hello, NULL);
 	http_server_handle(s, "GET /hello/{name}", greet, NULL);
@@ -341,7 +350,8 @@ main(int argc, char **argv)
 	http_server_handle(s, "POST /echo", echo, NULL);
 	http_server_handle(s, "GET /bytes/{n}", send_bytes, NULL);
 	http_server_handle(s, "GET /ctx", show_ctx, NULL);
-	status = http_server_run(s);
+	if (status < 0)
+		status = http_server_run(s);
 	talloc_free(s);
 	return status;
 }

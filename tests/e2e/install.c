@@ -107,7 +107,8 @@ serves(const struct installed *i, const char *program, const char *target)
 	uint16_t port = port_free(1);
 	struct proc *p = proc_start(&(struct proc_spec){
 	    .argv = (const char *const[]){"/usr/bin/systemd-socket-activate", "-E",
-		"LD_LIBRARY_PATH", "-l", port_address(port), tempdir_path(i->dir, program), NULL},
+		"LD_LIBRARY_PATH", "-E", "ASAN_OPTIONS", "-l", port_address(port),
+		tempdir_path(i->dir, program), NULL},
 	    .env = i->env,
 	    .cwd = i->dir,
 	});

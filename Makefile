@@ -57,7 +57,7 @@ bench: $(B)/.deps-bench all $(BENCHES)
 	BATON_BUILD=$(abspath $(B)) tests/bench/run.sh $(BENCHES)
 
 lint: $(B)/.deps-lint $(B)/.deps-test all
-	tests/lint.sh '$(BASE)'
+	tests/lint.sh $(BASE)
 
 deps:
 	etc/deps.sh build test

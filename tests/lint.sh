@@ -4,7 +4,7 @@
 # that the build uses; each check is one line, followed by what it found if it failed.
 set -u
 cd "$(dirname "$0")/.."
-read -ra flags <<<"$1"
+flags=("$@")
 jobs=$(nproc)
 passed=0 failed=0
 report=$(mktemp)

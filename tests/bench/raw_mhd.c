@@ -40,8 +40,8 @@ main(int argc, char **argv)
 		fprintf(stderr, "usage: raw_mhd PORT\n");
 		return 2;
 	}
-	d = MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_TURBO,
-	    (uint16_t)atoi(argv[1]), NULL, NULL, hello, NULL, MHD_OPTION_END);
+	d = MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_TURBO, (uint16_t)atoi(argv[1]),
+	    NULL, NULL, hello, NULL, MHD_OPTION_END);
 	if (d == NULL) {
 		perror("raw_mhd");
 		return 1;

@@ -258,8 +258,8 @@ requests_may_come_in_pieces(void **state)
 	static const char *const requests[] = {
 	    "GET /hello/piece HTTP/1.1\r\nHost: x\r\n\r\n",
 	    "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 12\r\n\r\nhello piece\n",
-	    "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
-	    "6\r\nhello \r\n6\r\npiece\n\r\n0\r\n\r\n",
+	    ("POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+	     "6\r\nhello \r\n6\r\npiece\n\r\n0\r\n\r\n"),
 	};
 
 	(void)state;

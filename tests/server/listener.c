@@ -250,7 +250,7 @@ sockets_without_a_claim_are_taken_in_order(void **state)
 	log_open();
 	for (size_t i = 0; i < COUNT(table); i++) {
 		struct http_server *s;
-		int ports[3];
+		int ports[3] = {0};
 
 		keep_places(); /* the last server has closed them */
 		s = server();

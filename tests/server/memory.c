@@ -284,8 +284,8 @@ serving_survives_any_failure(void **state)
 {
 	static const char *const requests[] = {"GET /name/rest?q=1 HTTP/1.1\r\nHost: a\r\n\r\n",
 	    "POST /name/rest?q=1 HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n123456789",
-	    "POST /name/ HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
-	    "3\r\nabc\r\n0\r\n\r\n",
+	    ("POST /name/ HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+	     "3\r\nabc\r\n0\r\n\r\n"),
 	    "GET / HTTP/1.1\r\nHost: a\r\n\r\n", "BREW  HTTP/1.1\r\n\r\n"};
 	struct http_server *s = http_server_new(harness_mem());
 	int answered = 0, closed = 0, refused = 0;

@@ -40,7 +40,7 @@ say(const struct ctx *ctx, const struct http_request *req, struct http_response 
 static struct http_server *
 server(void)
 {
-	struct http_server *s = http_server_new(harness_mem());
+	struct http_server *s = serving_new();
 
 	http_server_handle(s, "/", say, NULL);
 	return s;
@@ -111,7 +111,7 @@ bad_addresses_are_refused_with_the_reason(void **state)
 			fail_msg("\"%s\" is served", table[i].address);
 		log_expect(log, talloc_asprintf(harness_mem(), "cannot serve: listener web: %s: %s",
 				    table[i].address, table[i].why));
-		talloc_free(s);
+		serving_free(s);
 	}
 }
 
@@ -156,7 +156,7 @@ names_are_checked(void **state)
 		log_expect(log, i == 2 ? "there is a listener of that name" : "has no colon");
 		log_skip(log);
 	}
-	assert_int_equal(http_server_start(http_server_new(harness_mem())), -EDESTADDRREQ);
+	assert_int_equal(http_server_start(serving_new()), -EDESTADDRREQ);
 	log_expect(log, "nothing to listen on: no http_server_listen, no LISTEN_FDS");
 }
 
@@ -267,7 +267,7 @@ sockets_without_a_claim_are_taken_in_order(void **state)
 		for (int p = 0; p < atoi(table[i].fds); p++)
 			assert_non_null(strstr(client_fetch((uint16_t)ports[p], "/"), " 127."));
 		serving_stop(s);
-		talloc_free(s);
+		serving_free(s);
 	}
 }
 
@@ -337,7 +337,7 @@ what_is_no_listening_socket_is_refused(void **state)
 		log_expect(log, "inherited fd 4 (odd): expected a listening stream socket");
 		assert_unset();
 		close(fd);
-		talloc_free(s);
+		serving_free(s);
 		keep_places();
 	}
 }
@@ -364,7 +364,7 @@ an_environment_for_others_is_left_alone(void **state)
 		assert_unset();
 		serving_stop(s);
 		assert_int_equal(client_try((uint16_t)port), 0); /* still open */
-		talloc_free(s);
+		serving_free(s);
 	}
 }
 

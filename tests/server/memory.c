@@ -224,7 +224,7 @@ dispatching_survives_any_failure(void **state)
 	static const char *const heads[] = {
 	    "GET /a%20b/c/d?x&q=1%202", "DELETE /a/b", "GET /nowhere", "GET /%zz"};
 	static const int statuses[] = {200, 405, 404, 400};
-	struct http_server *s = http_server_new(harness_mem());
+	struct http_server *s = serving_new();
 
 	(void)state;
 	set_up(s);
@@ -287,7 +287,7 @@ serving_survives_any_failure(void **state)
 	    ("POST /name/ HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
 	     "3\r\nabc\r\n0\r\n\r\n"),
 	    "GET / HTTP/1.1\r\nHost: a\r\n\r\n", "BREW  HTTP/1.1\r\n\r\n"};
-	struct http_server *s = http_server_new(harness_mem());
+	struct http_server *s = serving_new();
 	int answered = 0, closed = 0, refused = 0;
 	uint16_t port;
 

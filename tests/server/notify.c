@@ -81,7 +81,7 @@ a_server_says_when_it_is_ready_and_when_it_stops(void **state)
 	log_open();
 	for (size_t i = 0; i < COUNT(paths); i++) {
 		int fd = manager(paths[i]);
-		struct http_server *s = http_server_new(harness_mem());
+		struct http_server *s = serving_new();
 		uint16_t port = serving_start(s);
 		const char *text = message(fd, PATIENCE_MS);
 
@@ -96,7 +96,7 @@ a_server_says_when_it_is_ready_and_when_it_stops(void **state)
 		    "X_BATON_MOVED=0\nX_BATON_FINISHED=0\nX_BATON_ENDED=0\nX_BATON_CUT=0\n"
 		    "STATUS=drained");
 		assert_null(message(fd, 0));
-		talloc_free(s);
+		serving_free(s);
 		close(fd);
 	}
 }
@@ -105,7 +105,7 @@ static void
 a_server_that_cannot_start_is_not_ready(void **state)
 {
 	int fd = manager(tempdir_path(tempdir_new(), "notify"));
-	struct http_server *s = http_server_new(harness_mem());
+	struct http_server *s = serving_new();
 
 	(void)state;
 	log_open();

@@ -13,7 +13,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include <baton/http.h>
+#include "server/internal.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -94,6 +94,35 @@ log_expect(const struct log *l, const char *what)
 }
 
 /* ---- A server ------------------------------------------------------------------------------ */
+
+/* A test that failed leaves its server running: it ends before its memory goes. */
+static inline int
+serving_end(struct http_server **holder)
+{
+	if (*holder != NULL && (*holder)->started) {
+		http_server_drain(*holder);
+		http_server_wait(*holder);
+	}
+	return 0;
+}
+
+static inline struct http_server *
+serving_new(void)
+{
+	struct http_server **holder = talloc_zero(harness_mem(), struct http_server *);
+
+	talloc_set_destructor(holder, serving_end);
+	*holder = http_server_new(holder);
+	assert_non_null(*holder);
+	return *holder;
+}
+
+/* Before the test's end. */
+static inline void
+serving_free(struct http_server *s)
+{
+	talloc_free(talloc_parent(s));
+}
 
 /* Starts it, on a port that the kernel chooses. */
 static inline uint16_t

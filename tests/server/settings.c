@@ -177,30 +177,30 @@ static void
 a_server_refuses_to_start_with_the_reason(void **state)
 {
 	struct log *log = log_open();
-	struct http_server *s = http_server_new(harness_mem());
+	struct http_server *s = serving_new();
 
 	(void)state;
 	assert_int_equal(http_server_set(s, "backlogs", "5"), -ENOENT);
 	assert_int_equal(http_server_set(s, "backlog", "0"), -ERANGE);
 	assert_int_equal(http_server_start(s), -ENOENT);
 	log_expect(log, "http_server_set(\\x22backlogs\\x22, \\x225\\x22): no such setting");
-	talloc_free(s);
+	serving_free(s);
 
 	log_skip(log);
-	s = http_server_new(harness_mem());
+	s = serving_new();
 	assert_int_equal(http_server_set(s, "backlog", "0"), -ERANGE);
 	assert_int_equal(http_server_run(s), EXIT_FAILURE);
 	log_expect(log, "http_server_set(\\x22backlog\\x22, \\x220\\x22): out of range");
-	talloc_free(s);
+	serving_free(s);
 
 	log_skip(log);
-	s = http_server_new(harness_mem());
+	s = serving_new();
 	http_server_listen(s, "web", "127.0.0.1:0");
 	setenv("BATON_HTTP_BODY_MAX_BYTES", "1M", 1);
 	assert_int_equal(http_server_start(s), -EINVAL);
 	unsetenv("BATON_HTTP_BODY_MAX_BYTES");
 	log_expect(log, "BATON_HTTP_BODY_MAX_BYTES=1M: expected a number from 0 to");
-	talloc_free(s);
+	serving_free(s);
 	assert_int_equal(http_server_set(NULL, "backlog", "5"), -ENOMEM);
 }
 

@@ -181,14 +181,19 @@ conn_hup(struct http_conn *c)
 void
 conn_settle_hups(struct http_server *s)
 {
-	struct http_conn *c;
+	struct http_conn *c, *next;
 
-	while ((c = TAILQ_FIRST(&s->hups)) != NULL) {
+	for (c = TAILQ_FIRST(&s->hups); c != NULL; c = next) {
 		struct http_request *req = c->current;
+		bool waits = req == NULL || atomic_load(&req->phase) < REQUEST_READY;
 
+		next = TAILQ_NEXT(c, hup_entry);
+		/* The parser may need several runs for what came before the end. */
+		if (waits && !c->cut && account_unread(c) > 0)
+			continue;
 		TAILQ_REMOVE(&s->hups, c, hup_entry);
 		c->hup = false;
-		if (req == NULL || atomic_load(&req->phase) < REQUEST_READY)
+		if (waits)
 			conn_cut(c);
 		else if (req->ctx != NULL)
 			ctx_cancel_cause(req->ctx, &http_client_gone);

@@ -207,6 +207,27 @@ a_handler_can_end_the_connection(void **state)
 	serving_stop(s);
 }
 
+/* Also when the client has said after them that it will send no more. */
+static void
+pipelined_requests_are_all_answered_in_order(void **state)
+{
+	struct http_server *s = server();
+	struct client *c;
+	enum { MANY = 60 };
+
+	(void)state;
+	log_open();
+	c = client_open(serving_start(s));
+	for (int i = 0; i < MANY; i++)
+		client_send(
+		    c, "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n%02d", i);
+	client_shutdown(c);
+	for (int i = 0; i < MANY; i++)
+		assert_int_equal(atoi(client_read(c, "POST")->body), i);
+	assert_int_equal(client_wait_end(c), CLIENT_EOF);
+	serving_stop(s);
+}
+
 /* ---- Content --------------------------------------------------------------------------------- */
 
 static const char *
@@ -317,6 +338,7 @@ main(void)
 	    e2e_test(answers_are_framed_whatever_the_status),
 	    e2e_test(empty_and_odd_field_values_arrive),
 	    e2e_test(a_handler_can_end_the_connection),
+	    e2e_test(pipelined_requests_are_all_answered_in_order),
 	    e2e_test(content_up_to_the_limit_is_taken),
 	    e2e_test(a_413_reaches_a_client_that_is_still_sending),
 	    e2e_test(chunked_content_beyond_the_limit_is_413_too),

@@ -142,7 +142,7 @@ conn_idle(struct http_conn *c)
 	if (s->drain >= DRAIN_CLOSING && give_possible(s))
 		look_now(c);
 	else
-		look_later(c, look_interval(s));
+		look_later(c, drain_closes(c) ? s->set.idle_linger_ms : look_interval(s));
 	if (c->peer_done)
 		conn_hup(c);
 }

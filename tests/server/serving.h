@@ -9,7 +9,10 @@
 #include "tests/harness/client.h"
 
 #include <fcntl.h>
+#include <poll.h>
+#include <stdatomic.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -143,6 +146,58 @@ serving_stop(struct http_server *s)
 {
 	http_server_drain(s);
 	assert_int_equal(http_server_wait(s), 0);
+}
+
+/* ---- A handler that waits -------------------------------------------------------------------- */
+
+struct gate {
+	int fd; /* an eventfd: each unit lets one request through */
+	atomic_int entered, left;
+	_Atomic(const struct ctx_cause *) cause; /* why one gave up waiting */
+};
+
+static inline int
+gate_close(struct gate *g)
+{
+	close(g->fd);
+	return 0;
+}
+
+static inline struct gate *
+gate_new(void)
+{
+	struct gate *g = talloc_zero(harness_mem(), struct gate);
+
+	g->fd = eventfd(0, EFD_SEMAPHORE | EFD_NONBLOCK | EFD_CLOEXEC);
+	talloc_set_destructor(g, gate_close);
+	return g;
+}
+
+static inline void
+gate_let(struct gate *g, uint64_t requests)
+{
+	assert_int_equal(write(g->fd, &requests, sizeof(requests)), sizeof(requests));
+}
+
+/* The handler; `data` is the gate. Gives up when its context ends. */
+static inline int
+gate_pass(
+    const struct ctx *ctx, const struct http_request *req, struct http_response *res, void *data)
+{
+	struct gate *g = data;
+	struct pollfd pfd = {.fd = g->fd, .events = POLLIN};
+	uint64_t n;
+	int rc;
+
+	(void)req;
+	atomic_fetch_add(&g->entered, 1);
+	do
+		rc = ctx_poll(ctx, &pfd, 1, -1);
+	while (rc > 0 && read(g->fd, &n, sizeof(n)) < 0); /* another one was faster */
+	if (rc < 0)
+		atomic_store(&g->cause, ctx_cause(ctx));
+	atomic_fetch_add(&g->left, 1);
+	return rc < 0 ? rc : http_response_printf(res, 200, "through\n");
 }
 
 #endif

@@ -52,6 +52,19 @@ static const struct {
     {400, "malformed Host", "GET", "HTTP/1.1", "Host:a#b"},
     {400, "malformed Host", "GET", "HTTP/1.1", "Host:a\\b"},
     {400, "malformed Host", "GET", "HTTP/1.1", "Host:\xc3\xa4"},
+    {0, NULL, "GET", "HTTP/1.1", "Host::80"},
+    {0, NULL, "GET", "HTTP/1.1", "Host:a:"},
+    {0, NULL, "GET", "HTTP/1.1", "Host:%41%c3%84"},
+    {0, NULL, "GET", "HTTP/1.1", "Host:[fe80::1%25eth0]"},
+    {400, "malformed Host", "GET", "HTTP/1.1", "Host:a:80x"},
+    {400, "malformed Host", "GET", "HTTP/1.1", "Host:a:80:80"},
+    {400, "malformed Host", "GET", "HTTP/1.1", "Host:a%"},
+    {400, "malformed Host", "GET", "HTTP/1.1", "Host:a%4"},
+    {400, "malformed Host", "GET", "HTTP/1.1", "Host:a%zz"},
+    {400, "malformed Host", "GET", "HTTP/1.1", "Host:[]"},
+    {400, "malformed Host", "GET", "HTTP/1.1", "Host:[::1"},
+    {400, "malformed Host", "GET", "HTTP/1.1", "Host:[::1]a"},
+    {400, "malformed Host", "GET", "HTTP/1.1", "Host:::1"},
     /* field names and values */
     {0, NULL, "GET", "HTTP/1.1", OK "!#$%&'*+-.^_`|~09Az:x"},
     {0, NULL, "GET", "HTTP/1.1", OK "X:a\tb \xc3\xa4\xff"},
@@ -81,7 +94,8 @@ static const struct {
     {400, "malformed Content-Length", "POST", "HTTP/1.1", OK "Content-Length:5,5"},
     {400, "malformed Content-Length", "POST", "HTTP/1.1", OK "Content-Length:0x5"},
     {400, "malformed Content-Length", "POST", "HTTP/1.1", OK "Content-Length:5.0"},
-    {400, "malformed Content-Length", "POST", "HTTP/1.1", OK "Content-Length:18446744073709551617"},
+    /* only larger than anything: 413 will be the answer */
+    {0, NULL, "POST", "HTTP/1.1", OK "Content-Length:18446744073709551617"},
     /* Transfer-Encoding */
     {0, NULL, "POST", "HTTP/1.1", OK "Transfer-Encoding:chunked"},
     {0, NULL, "POST", "HTTP/1.1", OK "transfer-encoding: CHUNKED"},
@@ -135,12 +149,16 @@ announced_length_is_read(void **state)
 	    {OK "Content-Length:0", 0},
 	    {OK "Content-Length: 0042 ", 42},
 	    {OK "Content-Length:999999999999999999", INT64_C(999999999999999999)},
+	    {OK "Content-Length:0000000000000000000000007", 7},
+	    {OK "Content-Length:18446744073709551617", INT64_MAX},
 	};
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(table); i++) {
 		struct http_request *req = received("POST", "HTTP/1.1", table[i].lines);
+		const char *why;
 
+		assert_int_equal(guard_check(req, &why), 0);
 		assert_int_equal(guard_content_length(req), table[i].length);
 		request_unref(req);
 	}

@@ -5,6 +5,7 @@
  * and without descriptors the listeners rest until one is closed or a moment has passed.
  */
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <syslog.h>
@@ -59,14 +60,23 @@ accept_resume(struct http_server *s)
 		accept_poll(s);
 }
 
-/* Makes room by ending the connection that was idle for longest. */
+/* Is there anybody to make room for? */
+static bool
+newcomer_waits(const struct listener *l)
+{
+	struct pollfd pfd = {.fd = l->fd, .events = POLLIN};
+
+	return poll(&pfd, 1, 0) > 0;
+}
+
+/* Makes room by ending the connection that was idle for longest, if no request has begun. */
 static void
 make_room(struct http_server *s)
 {
 	struct http_conn *c;
 
 	TAILQ_FOREACH(c, &s->idle, list_entry)
-		if (!c->cut) {
+		if (!c->cut && account_unread(c) == 0 && !account_partial(c)) {
 			counter_add(s, COUNTER_CONNECTIONS_MAX);
 			conn_cut(c);
 			return;
@@ -110,6 +120,8 @@ accept_from(struct http_server *s, struct listener *l, int most)
 		int err;
 
 		if (s->conns_n >= (size_t)s->set.connections_max) {
+			if (!newcomer_waits(l))
+				return;
 			make_room(s);
 			pause_accepting(s);
 			return;

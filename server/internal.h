@@ -481,6 +481,7 @@ int parser_add(struct http_conn *c);
 void parser_run(struct http_server *s);
 /* Of the current request, from the method to the empty line's end; 0 until that was seen. */
 size_t parser_head_size(const struct http_conn *c);
+const char *parser_version(void);
 int parser_fd(const struct http_server *s);
 /* Milliseconds until it must run again; -1: never. */
 int64_t parser_timeout_ms(const struct http_server *s);
@@ -612,6 +613,7 @@ struct http_server {
 	struct request_store *store;
 	struct MHD_Daemon *mhd;
 	uint64_t parser_runs;
+	bool quiet; /* the parser's messages are not logged */
 	int epoll_fd, wake_fd;
 	enum source source_wake, source_parser; /* what epoll points to for these two */
 	struct crew *crew;

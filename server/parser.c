@@ -384,6 +384,8 @@ on_message(void *cls, const char *fmt, va_list ap)
 	if ((strstr(text, "etting") != NULL && strstr(text, "option") != NULL) ||
 	    strstr(text, "push the data") != NULL)
 		return;
+	if (((struct http_server *)cls)->quiet)
+		return;
 	n = strcspn(text, "\r\n");
 	text[n] = '\0';
 	/* What it says of clients is their doing, not ours. */
@@ -438,6 +440,12 @@ parser_add(struct http_conn *c)
 		talloc_free(c);
 	s->accepting = NULL;
 	return ok == MHD_YES ? 0 : -errno;
+}
+
+const char *
+parser_version(void)
+{
+	return MHD_get_version();
 }
 
 void

@@ -1,0 +1,327 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Malformed requests as they go over the wire: each is refused with the status of the table and
+ * the connection ends in order, whether the bytes come at once or one by one. And the cases
+ * where libmicrohttpd 0.9.75 leaves no better choice, by name, with the reason.
+ */
+#include "tests/harness/client.h"
+#include "tests/harness/hello.h"
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <string.h>
+
+#define H        "Host: a\r\n"
+#define GET      "GET / HTTP/1.1\r\n"
+#define POST     "POST /echo HTTP/1.1\r\n" H
+#define CH       POST "Transfer-Encoding: chunked\r\n\r\n"
+#define SMUGGLED "GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n"
+#define BYTES(b) b, sizeof(b) - 1
+
+struct request {
+	const char *name;
+	int status; /* 0: closed without an answer */
+	const char *bytes;
+	size_t len;
+	const char *why; /* a limit: what stands in the way */
+};
+
+static const struct request refused[] = {
+    /* The request line. */
+    {"lf_after_request_line", 400, BYTES("GET / HTTP/1.1\n" H "\r\n"), NULL},
+    {"cr_in_request_line", 400, BYTES("GET / HTTP/1.1\rHost: a\r\n\r\n"), NULL},
+    {"space_in_target", 400, BYTES("GET /a b HTTP/1.1\r\n" H "\r\n"), NULL},
+    {"two_spaces", 400, BYTES("GET  / HTTP/1.1\r\n" H "\r\n"), NULL},
+    {"space_after_version", 400, BYTES("GET / HTTP/1.1 \r\n" H "\r\n"), NULL},
+    {"tab_in_target", 400, BYTES("GET /a\tb HTTP/1.1\r\n" H "\r\n"), NULL},
+    {"del_in_target", 400, BYTES("GET /a\x7f HTTP/1.1\r\n" H "\r\n"), NULL},
+    {"nul_in_target", 400, BYTES("GET /\0a HTTP/1.1\r\n" H "\r\n"), NULL},
+    {"nul_and_false_version", 400, BYTES("GET /\0HTTP/1.1\0\0 HTTP/1.1\r\n" H "\r\n"), NULL},
+    {"nul_in_method", 400, BYTES("GET\0X / HTTP/1.1\r\n" H "\r\n"), NULL},
+    {"no_token_as_method", 400, BYTES("G(T / HTTP/1.1\r\n" H "\r\n"), NULL},
+    {"version_2", 505, BYTES("GET / HTTP/2.0\r\n" H "\r\n"), NULL},
+    {"version_0_9", 505, BYTES("GET / HTTP/0.9\r\n" H "\r\n"), NULL},
+    {"version_lower_case", 400, BYTES("GET / http/1.1\r\n" H "\r\n"), NULL},
+    {"no_version", 400, BYTES("GET /\r\n\r\n"), NULL},
+    /* Fields. */
+    {"lf_after_field", 400, BYTES(GET "Host: a\n\r\n"), NULL},
+    {"lf_at_end", 400, BYTES(GET H "\n"), NULL},
+    {"no_fields_and_lf", 400, BYTES("GET / HTTP/1.0\r\n\n"), NULL},
+    {"space_before_colon", 400, BYTES(GET H "X : b\r\n\r\n"), NULL},
+    {"tab_before_colon", 400, BYTES(GET H "X\t: b\r\n\r\n"), NULL},
+    {"no_colon", 400, BYTES(GET H "X\r\n\r\n"), NULL},
+    {"no_name", 400, BYTES(GET H ": b\r\n\r\n"), NULL},
+    {"bad_name", 400, BYTES(GET H "X[]: b\r\n\r\n"), NULL},
+    {"utf8_name", 400, BYTES(GET H "X\xc3\xa4: b\r\n\r\n"), NULL},
+    {"folded", 400, BYTES(GET "X: b\r\n c\r\n" H "\r\n"), NULL},
+    {"folded_with_tab", 400, BYTES(GET H "X: b\r\n\tc\r\n\r\n"), NULL},
+    {"folded_at_once", 400, BYTES("GET / HTTP/1.1\r\n Host: a\r\n" H "\r\n"), NULL},
+    {"folded_name", 400,
+	BYTES(POST "Transfer-: chunked\r\n Encoding\r\n\r\n5\r\nhello\r\n0\r\n\r\n"), NULL},
+    {"nul_in_value", 400, BYTES(GET H "X: b\0c\r\n\r\n"), NULL},
+    {"nul_in_name", 400, BYTES(GET H "X\0Y: b\r\n\r\n"), NULL},
+    {"nul_line", 400, BYTES(GET H "\0: y\r\n" SMUGGLED "\r\n"), NULL},
+    {"cr_in_value", 400, BYTES(GET H "X: b\rc\r\n\r\n"), NULL},
+    {"control_in_value", 400, BYTES(GET H "X: b\x01\r\n\r\n"), NULL},
+    {"del_in_value", 400, BYTES(GET H "X: 12345678\x7f\r\n\r\n"), NULL},
+    /* Host. */
+    {"no_host", 400, BYTES(GET "\r\n"), NULL},
+    {"two_hosts", 400, BYTES(GET H "HOST: a\r\n\r\n"), NULL},
+    {"host_with_space", 400, BYTES(GET "Host: a b\r\n\r\n"), NULL},
+    {"host_with_path", 400, BYTES(GET "Host: a/b\r\n\r\n"), NULL},
+    {"host_with_user", 400, BYTES(GET "Host: u@a\r\n\r\n"), NULL},
+    {"host_with_port_no_number", 400, BYTES(GET "Host: a:b\r\n\r\n"), NULL},
+    {"host_with_two_ports", 400, BYTES(GET "Host: a:1:2\r\n\r\n"), NULL},
+    {"host_with_open_bracket", 400, BYTES(GET "Host: [::1\r\n\r\n"), NULL},
+    {"host_with_empty_brackets", 400, BYTES(GET "Host: []\r\n\r\n"), NULL},
+    {"host_after_brackets", 400, BYTES(GET "Host: [::1]a\r\n\r\n"), NULL},
+    {"host_with_bad_escape", 400, BYTES(GET "Host: a%2\r\n\r\n"), NULL},
+    /* Where the content ends. */
+    {"length_and_encoding", 400,
+	BYTES(POST "Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" SMUGGLED),
+	NULL},
+    {"encoding_and_length", 400,
+	BYTES(POST "Transfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n0\r\n\r\n" SMUGGLED),
+	NULL},
+    {"two_lengths", 400, BYTES(POST "Content-Length: 5\r\nContent-Length: 6\r\n\r\nhello!"), NULL},
+    {"length_list", 400, BYTES(POST "Content-Length: 5, 6\r\n\r\nhello!"), NULL},
+    {"length_plus", 400, BYTES(POST "Content-Length: +5\r\n\r\nhello"), NULL},
+    {"length_minus", 400, BYTES(POST "Content-Length: -5\r\n\r\nhello"), NULL},
+    {"length_hex", 400, BYTES(POST "Content-Length: 0x5\r\n\r\nhello"), NULL},
+    {"length_inner_space", 400, BYTES(POST "Content-Length: 5 5\r\n\r\nhello"), NULL},
+    {"length_suffix", 400, BYTES(POST "Content-Length: 5a\r\n\r\nhello"), NULL},
+    {"length_empty", 400, BYTES(POST "Content-Length:\r\n\r\nhello"), NULL},
+    {"length_2_to_64", 400, BYTES(POST "Content-Length: 18446744073709551621\r\n\r\nhello"), NULL},
+    {"length_second_bad", 400, BYTES(POST "Content-Length: 5\r\nContent-Length: x\r\n\r\nhello"),
+	NULL},
+    {"length_19_digits", 400, BYTES(POST "Content-Length: 9999999999999999999\r\n\r\nhello"), NULL},
+    {"encoding_space", 400, BYTES(POST "Transfer-Encoding : chunked\r\n\r\n0\r\n\r\n"), NULL},
+    {"encoding_gzip", 501, BYTES(POST "Transfer-Encoding: chunked, gzip\r\n\r\n0\r\n\r\n"), NULL},
+    {"encoding_unknown", 400, BYTES(POST "Content-Length: 5\r\nTransfer-Encoding: x\r\n\r\nhello"),
+	NULL},
+    {"encoding_identity", 501, BYTES(POST "Transfer-Encoding: identity\r\n\r\nhello"), NULL},
+    {"encoding_twice", 501,
+	BYTES(POST "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
+	NULL},
+    {"encoding_in_1_0", 400,
+	BYTES("POST /echo HTTP/1.0\r\n" H "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n"), NULL},
+    /* Chunks. */
+    {"chunk_empty_size", 400, BYTES(CH "\r\nhello\r\n0\r\n\r\n"), NULL},
+    {"chunk_size_0x", 400, BYTES(CH "0x5\r\nhello\r\n0\r\n\r\n"), NULL},
+    {"chunk_size_minus", 400, BYTES(CH "-5\r\nhello\r\n0\r\n\r\n"), NULL},
+    {"chunk_size_space", 400, BYTES(CH "5 \r\nhello\r\n0\r\n\r\n"), NULL},
+    {"chunk_size_2_to_64", 413, BYTES(CH "10000000000000005\r\nhello\r\n0\r\n\r\n"), NULL},
+    {"chunk_spill", 400, BYTES(CH "3\r\nhello\r\n0\r\n\r\n"), NULL},
+    {"chunk_end", 400, BYTES(CH "5\r\nhelloXX0\r\n\r\n"), NULL},
+    {"trailer_folded", 400, BYTES(CH "5\r\nhello\r\n0\r\nX: y\r\n z\r\n\r\n"), NULL},
+    {"trailer_folded_at_once", 400, BYTES(CH "5\r\nhello\r\n0\r\n X: y\r\n\r\n"), NULL},
+    {"trailer_lf", 400, BYTES(CH "5\r\nhello\r\n0\r\nX: y\nZ: y\r\n\r\n"), NULL},
+    {"trailer_lf_at_end", 400, BYTES(CH "5\r\nhello\r\n0\r\nX: y\r\n\n" SMUGGLED), NULL},
+    {"trailer_nul", 400, BYTES(CH "5\r\nhello\r\n0\r\nX: y\0z\r\nZ: y\r\n\r\n"), NULL},
+    {"trailer_cr", 400, BYTES(CH "5\r\nhello\r\n0\r\nX: y\rz\r\n\r\n"), NULL},
+    {"trailer_bad_name", 400, BYTES(CH "5\r\nhello\r\n0\r\nX[]: y\r\n\r\n"), NULL},
+};
+
+/* Told by what stands before a chunk's data, so by what was read together with it. */
+static const struct request refused_at_once[] = {
+    {"chunk_lf_after_size", 400, BYTES(CH "5\nhello\r\n0\r\n\r\n"), NULL},
+    {"chunk_lf_after_extension", 400, BYTES(CH "5;a\nhello\r\n0\r\n\r\n"), NULL},
+    {"chunk_cr_in_extension", 400, BYTES(CH "5;a\rb\r\nhello\r\n0\r\n\r\n"), NULL},
+    {"chunk_nul_in_extension", 400, BYTES(CH "5;a\0b\r\nhello\r\n0\r\n\r\n"), NULL},
+    {"chunk_lf_after_data", 400, BYTES(CH "5\r\nhello\n1\r\n!\r\n0\r\n\r\n"), NULL},
+};
+
+/* Well framed, only that the target names nothing: the connection goes on. */
+static const char *const bad_targets[] = {"GET /%00", "GET /%", "GET /%zz", "GET /#a", "GET a",
+    "GET /../a", "GET /a/%2e%2E/b", "CONNECT a:443", "GET http://"};
+
+/*
+ * Where libmicrohttpd 0.9.75 decides before anybody is asked. If one of these fails, the library
+ * has changed: see whether the guard can do better, and baton-guard(7).
+ */
+static const struct request limits[] = {
+    {"encoding_white_space_after", 400,
+	BYTES(POST "Transfer-Encoding: \tchunked \t\r\n\r\n0\r\n\r\n"),
+	"valid, but it compares the value with its white space and would wait for ever"},
+    {"length_white_space_after", 400, BYTES(POST "Content-Length: 5 \r\n\r\nhello"),
+	"valid, but it reads the number with its white space"},
+    {"length_list_of_equals", 400, BYTES(POST "Content-Length: 5, 5\r\n\r\nhello"),
+	"RFC 9112 section 6.3 would allow it; it reads one number"},
+    {"one_word", 0, BYTES("GET\r\n" H "\r\n"), "it closes without an answer"},
+    {"nul_for_cr", 200, BYTES(GET H "X: y\0\n\r\n"), "both are NUL when the handler is called"},
+    {"line_of_nul_first", 200, BYTES("\0junk\r\n" GET H "\r\n"),
+	"it takes the line for an empty one, which are to be ignored"},
+    {"last_chunk_lf", 200, BYTES(CH "5\r\nhello\r\n0;a\n\r\n"),
+	"no call between its line and the end"},
+};
+
+static struct hello hello;
+
+static int
+start(void **state)
+{
+	static const char *const env[] = {"BATON_HTTP_IDLE_LINGER_MS=1", NULL};
+
+	if (harness_setup(state) != 0)
+		return -1;
+	hello = hello_start(env);
+	return 0;
+}
+
+static int
+stop(void **state)
+{
+	hello_stop(&hello);
+	return harness_teardown(state);
+}
+
+static struct client *
+send_request(const struct request *r, size_t piece)
+{
+	struct client *c = client_open(hello.port);
+	int on = 1;
+
+	setsockopt(client_fd(c), IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	for (size_t at = 0; at < r->len; at += piece)
+		client_send_bytes(c, r->bytes + at, at + piece < r->len ? piece : r->len - at);
+	return c;
+}
+
+/* Exactly one answer, and then the end, in order. */
+static void
+expect(const struct request *r, size_t piece)
+{
+	struct client *c = send_request(r, piece);
+	const struct answer *a;
+	enum client_end end;
+
+	if (r->status != 0) {
+		a = client_read_any(c, "GET");
+		if (a->state != ANSWER_COMPLETE || a->status != r->status)
+			harness_fail("%s in pieces of %zu: %s, status %d, expected %d", r->name,
+			    piece, answer_state_text(a->state), a->status, r->status);
+		if (a->status == 200) {
+			client_close(c);
+			return;
+		}
+		if (!a->close || answer_field(a, "Date") == NULL)
+			harness_fail("%s: no Connection: close, or no Date", r->name);
+	}
+	end = client_wait_end(c);
+	if (end != CLIENT_EOF)
+		harness_fail("%s in pieces of %zu: %s at the end", r->name, piece,
+		    end == CLIENT_RESET ? "a reset" : "more than one answer");
+	client_close(c);
+}
+
+static void
+every_malformed_request_is_refused(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
+		expect(&refused[i], refused[i].len);
+		expect(&refused[i], 1);
+		expect(&refused[i], 7);
+	}
+	assert_string_equal(client_fetch(hello.port, "/"), "hello\n");
+}
+
+static void
+chunk_lines_are_read_before_their_data(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(refused_at_once) / sizeof(refused_at_once[0]); i++)
+		expect(&refused_at_once[i], refused_at_once[i].len);
+	assert_string_equal(client_fetch(hello.port, "/"), "hello\n");
+}
+
+static void
+what_the_parser_decides_is_as_described(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {
+		assert_non_null(limits[i].why);
+		expect(&limits[i], limits[i].len);
+	}
+	assert_string_equal(client_fetch(hello.port, "/"), "hello\n");
+}
+
+static void
+targets_that_name_nothing_keep_the_connection(void **state)
+{
+	struct client *c = client_open(hello.port);
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bad_targets) / sizeof(bad_targets[0]); i++) {
+		client_send(c, "%s HTTP/1.1\r\n" H "\r\n", bad_targets[i]);
+		assert_int_equal(client_read(c, "GET")->status, 400);
+	}
+	assert_int_equal(client_get(c, "/")->status, 200);
+}
+
+/* A refusal arrives although the client goes on sending for a while. */
+static void
+refusals_reach_a_client_that_is_still_sending(void **state)
+{
+	static const struct request table[] = {
+	    {"bad length", 400, BYTES(POST "Content-Length: x\r\n\r\n"), NULL},
+	    {"bad encoding", 501, BYTES(POST "Transfer-Encoding: x\r\n\r\n"), NULL},
+	    {"bad chunk", 400, BYTES(CH "5\nhello\r\n5\r\n"), NULL},
+	    {"bad chunk size", 400, BYTES(CH "x\r\n"), NULL},
+	    {"large field", 431, BYTES(GET H "X: "), NULL},
+	    {"large target", 414, BYTES("GET /"), NULL},
+	};
+	enum { FILLER = 400000, TIMES = 10 };
+	char *filler = talloc_array(harness_mem(), char, FILLER);
+
+	(void)state;
+	memset(filler, 'z', FILLER);
+	for (size_t i = 0; i < TIMES * sizeof(table) / sizeof(table[0]); i++) {
+		const struct request *r = &table[i / TIMES];
+		struct client *c = send_request(r, r->len);
+		const struct answer *a;
+
+		client_send_bytes(c, filler, FILLER);
+		a = client_read_any(c, "GET");
+		if (a->state != ANSWER_COMPLETE || a->status != r->status)
+			harness_fail("%s: %s, status %d, expected %d", r->name,
+			    answer_state_text(a->state), a->status, r->status);
+		client_close(c);
+	}
+}
+
+/* What was asked before the malformed one is answered, what comes after it is not. */
+static void
+pipelined_requests_before_it_are_answered(void **state)
+{
+	struct client *c = client_open(hello.port);
+	const struct answer *a;
+
+	(void)state;
+	client_send(c, "%s",
+	    GET H "\r\n" POST "Content-Length: 5\r\n\r\nhello" POST
+		  "Content-Length: x\r\n\r\n" SMUGGLED);
+	assert_int_equal(client_read(c, "GET")->status, 200);
+	assert_int_equal(client_read(c, "POST")->status, 200);
+	a = client_read(c, "POST");
+	assert_int_equal(a->status, 400);
+	assert_true(a->close);
+	assert_int_equal(client_wait_end(c), CLIENT_EOF);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test_setup_teardown(every_malformed_request_is_refused, start, stop),
+	    cmocka_unit_test_setup_teardown(
+		targets_that_name_nothing_keep_the_connection, start, stop),
+	    cmocka_unit_test_setup_teardown(chunk_lines_are_read_before_their_data, start, stop),
+	    cmocka_unit_test_setup_teardown(what_the_parser_decides_is_as_described, start, stop),
+	    cmocka_unit_test_setup_teardown(
+		refusals_reach_a_client_that_is_still_sending, start, stop),
+	    cmocka_unit_test_setup_teardown(pipelined_requests_before_it_are_answered, start, stop),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

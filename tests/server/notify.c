@@ -92,9 +92,10 @@ a_server_says_when_it_is_ready_and_when_it_stops(void **state)
 		http_server_drain(s);
 		assert_memory_equal(message(fd, PATIENCE_MS), "STOPPING=1", 10);
 		assert_int_equal(http_server_wait(s), 0);
-		assert_string_equal(message(fd, PATIENCE_MS),
-		    "X_BATON_MOVED=0\nX_BATON_FINISHED=0\nX_BATON_ENDED=0\nX_BATON_CUT=0\n"
-		    "STATUS=drained");
+		/* The connection may have ended by itself, or by the drain: 0 or 1. */
+		text = message(fd, PATIENCE_MS);
+		assert_memory_equal(text, "X_BATON_MOVED=0\nX_BATON_FINISHED=0\n", 35);
+		assert_non_null(strstr(text, "\nX_BATON_CUT=0\nSTATUS=drained"));
 		assert_null(message(fd, 0));
 		serving_free(s);
 		close(fd);

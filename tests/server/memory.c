@@ -57,33 +57,34 @@ has_failed(void)
 		return fails_now() ? NULL : real(__VA_ARGS__);                \
 	}
 
-REPLACE(void *, _talloc_zero, (const void *mem, size_t size, const char *name), mem, size, name)
-REPLACE(void *, _talloc_array, (const void *mem, size_t size, unsigned n, const char *name), mem,
-    size, n, name)
-REPLACE(void *, _talloc_zero_array, (const void *mem, size_t size, unsigned n, const char *name),
-    mem, size, n, name)
+REPLACE(void *, _talloc_zero, (const void *ctx, size_t size, const char *name), ctx, size, name)
+REPLACE(void *, _talloc_array, (const void *ctx, size_t el_size, unsigned count, const char *name),
+    ctx, el_size, count, name)
+REPLACE(void *, _talloc_zero_array,
+    (const void *ctx, size_t el_size, unsigned count, const char *name), ctx, el_size, count, name)
 REPLACE(void *, _talloc_realloc_array,
-    (const void *mem, void *p, size_t size, unsigned n, const char *name), mem, p, size, n, name)
-REPLACE(void *, _talloc_memdup, (const void *mem, const void *p, size_t size, const char *name),
-    mem, p, size, name)
-REPLACE(
-    void *, talloc_named_const, (const void *mem, size_t size, const char *name), mem, size, name)
-REPLACE(void *, talloc_pool, (const void *mem, size_t size), mem, size)
-REPLACE(char *, talloc_strdup, (const void *mem, const char *p), mem, p)
-REPLACE(char *, talloc_strndup, (const void *mem, const char *p, size_t n), mem, p, n)
-REPLACE(char *, talloc_vasprintf, (const void *mem, const char *fmt, va_list ap), mem, fmt, ap)
-REPLACE(char *, talloc_strdup_append_buffer, (char *s, const char *p), s, p)
+    (const void *ctx, void *ptr, size_t el_size, unsigned count, const char *name), ctx, ptr,
+    el_size, count, name)
+REPLACE(void *, _talloc_memdup, (const void *t, const void *p, size_t size, const char *name), t, p,
+    size, name)
+REPLACE(void *, talloc_named_const, (const void *context, size_t size, const char *name), context,
+    size, name)
+REPLACE(void *, talloc_pool, (const void *context, size_t size), context, size)
+REPLACE(char *, talloc_strdup, (const void *t, const char *p), t, p)
+REPLACE(char *, talloc_strndup, (const void *t, const char *p, size_t n), t, p, n)
+REPLACE(char *, talloc_vasprintf, (const void *t, const char *fmt, va_list ap), t, fmt, ap)
+REPLACE(char *, talloc_strdup_append_buffer, (char *s, const char *a), s, a)
 REPLACE(char *, talloc_vasprintf_append, (char *s, const char *fmt, va_list ap), s, fmt, ap)
 REPLACE(char *, talloc_vasprintf_append_buffer, (char *s, const char *fmt, va_list ap), s, fmt, ap)
 
 char *
-talloc_asprintf(const void *mem, const char *fmt, ...)
+talloc_asprintf(const void *t, const char *fmt, ...)
 {
 	va_list ap;
 	char *text;
 
 	va_start(ap, fmt);
-	text = talloc_vasprintf(mem, fmt, ap);
+	text = talloc_vasprintf(t, fmt, ap);
 	va_end(ap);
 	return text;
 }

@@ -112,7 +112,7 @@ vprintf_of(struct http_response *res, int status, const char *fmt, ...)
 
 /* A refused call leaves the answer that was made before. */
 static void
-statuses_outside_200_to_599_are_refused(void **state)
+statuses_that_are_no_answers_are_refused(void **state)
 {
 	static const int bad[] = {-1, 0, 1, 99, 100, 101, 199, 600, 1000};
 	static const int good[] = {200, 299, 300, 404, 418, 599};
@@ -324,7 +324,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    e2e_test(constructors_fill_status_type_and_content),
 	    e2e_test(content_may_hold_any_byte_and_be_large),
-	    e2e_test(statuses_outside_200_to_599_are_refused),
+	    e2e_test(statuses_that_are_no_answers_are_refused),
 	    e2e_test(redirects_take_their_statuses_and_a_location),
 	    e2e_test(malformed_and_reserved_fields_are_refused),
 	    e2e_test(fields_are_replaced_or_added),

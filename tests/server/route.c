@@ -119,7 +119,7 @@ patterns_are_cut_into_segments(void **state)
 		struct route *r = route_parse(harness_mem(), table[i].pattern, &why);
 
 		if (r == NULL)
-			fail_msg("\"%s\": %s", table[i].pattern, why);
+			harness_fail("\"%s\": %s", table[i].pattern, why);
 		assert_string_equal(r->pattern, table[i].pattern);
 		assert_string_equal(segments_text(r), table[i].segments);
 	}
@@ -132,7 +132,7 @@ parse(const char *pattern)
 	struct route *r = route_parse(harness_mem(), pattern, &why);
 
 	if (r == NULL)
-		fail_msg("\"%s\": %s", pattern, why);
+		harness_fail("\"%s\": %s", pattern, why);
 	return r;
 }
 

@@ -14,7 +14,7 @@ parse(TALLOC_CTX *mem, const char *pattern)
 	struct route *r = route_parse(mem, pattern, &why);
 
 	if (r == NULL)
-		fail_msg("\"%s\": %s", pattern, why);
+		harness_fail("\"%s\": %s", pattern, why);
 	return r;
 }
 
@@ -139,7 +139,7 @@ the_method_counts_and_get_serves_head(void **state)
 }
 
 static void
-unknown_paths_are_404_and_known_ones_405(void **state)
+unknown_paths_are_not_found_known_ones_not_allowed(void **state)
 {
 	static const char *const patterns[] = {
 	    "GET /a", "POST /b", "HEAD /h", "PUT /{x}/y", "/all", "GET /r/{rest...}"};
@@ -291,7 +291,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    e2e_test(the_most_specific_path_wins),
 	    e2e_test(the_method_counts_and_get_serves_head),
-	    e2e_test(unknown_paths_are_404_and_known_ones_405),
+	    e2e_test(unknown_paths_are_not_found_known_ones_not_allowed),
 	    e2e_test(wildcards_hold_decoded_text),
 	    e2e_test(malformed_paths_are_refused_before_routing),
 	    e2e_test(conflicts_are_refused_and_name_the_other),

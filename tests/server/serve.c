@@ -40,6 +40,7 @@ server(void)
 	http_server_handle(s, "POST /echo", echo, NULL);
 	http_server_handle(s, "/status/{status}/{text...}", status, NULL);
 	http_server_set(s, "body_max_bytes", "100000");
+	http_server_set(s, "idle_linger_ms", "0");
 	return s;
 }
 
@@ -204,6 +205,7 @@ a_handler_can_end_the_connection(void **state)
 	assert_string_equal(a->body, "bye");
 	assert_true(a->close);
 	assert_int_equal(client_wait_end(c), CLIENT_EOF);
+	client_close(c);
 	serving_stop(s);
 }
 
@@ -276,7 +278,7 @@ content_up_to_the_limit_is_taken(void **state)
 
 /* The answer arrives although the client sends all it has before it reads. */
 static void
-a_413_reaches_a_client_that_is_still_sending(void **state)
+a_refusal_reaches_a_client_that_is_still_sending(void **state)
 {
 	static const size_t lengths[] = {
 	    BODY_MAX + 1, BODY_MAX + 1000, BODY_MAX + 500000, 20000000};
@@ -301,7 +303,7 @@ a_413_reaches_a_client_that_is_still_sending(void **state)
 }
 
 static void
-chunked_content_beyond_the_limit_is_413_too(void **state)
+chunked_content_beyond_the_limit_is_refused_too(void **state)
 {
 	static const size_t lengths[] = {
 	    BODY_MAX + 1, BODY_MAX + 1000, BODY_MAX + 500000, BODY_MAX + 3000000};
@@ -340,8 +342,8 @@ main(void)
 	    e2e_test(a_handler_can_end_the_connection),
 	    e2e_test(pipelined_requests_are_all_answered_in_order),
 	    e2e_test(content_up_to_the_limit_is_taken),
-	    e2e_test(a_413_reaches_a_client_that_is_still_sending),
-	    e2e_test(chunked_content_beyond_the_limit_is_413_too),
+	    e2e_test(a_refusal_reaches_a_client_that_is_still_sending),
+	    e2e_test(chunked_content_beyond_the_limit_is_refused_too),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -26,8 +26,13 @@ PUBLIC    := $(wildcard ctx/ctx.h ctx/bag.h ctx/registry.h server/http.h)
 TESTS     := $(patsubst %.c,$(B)/%,$(wildcard tests/ctx/*.c tests/server/*.c tests/supervisor/*.c \
 	tests/e2e/*.c))
 FIXTURES  := $(patsubst %.c,$(B)/%,$(wildcard tests/fixtures/*.c))
+# Fuzz targets have a build of the library to themselves, with clang. Not once more with SAN.
+FUZZERS   := $(if $(SAN),,$(patsubst %.c,$(B)/%,$(wildcard tests/fuzz/*.c)))
+TESTS     += $(if $(FUZZERS),$(B)/tests/fuzz/run)
 BENCHES   := $(patsubst %.c,$(B)/%,$(wildcard tests/bench/*.c))
 obj       = $(patsubst %.c,$(B)/obj/%.o,$(1))
+fuzz_obj  = $(patsubst %.c,$(B)/obj/fuzz/%.o,$(1))
+FUZZ      := -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
 LIB_LIBS  := -lmicrohttpd -ltalloc
 SUP_LIBS  := -ltevent -ltalloc -linih -ljansson
 HEADERS   := $(patsubst %,$(B)/include/baton/%,$(notdir $(PUBLIC)))
@@ -35,12 +40,13 @@ PROGRAMS  := $(B)/baton $(patsubst server/%.c,$(B)/%,$(EXAMPLES))
 LIBRARIES := $(B)/libbaton.a $(B)/$(SONAME) $(B)/libbaton.so
 
 .DELETE_ON_ERROR:
-.PHONY: all run test bench lint deps install uninstall clean help
+.PHONY: all run test soak bench lint deps install uninstall clean help
 all: $(LIBRARIES) $(PROGRAMS) $(HEADERS)
 
 help:
 	@echo 'make run       install what is missing, build, serve etc/baton.conf (Ctrl-C ends it)'
 	@echo 'make test      install what is missing, build, run every test (SAN=… for sanitizers)'
+	@echo 'make soak      fuzzing and the like, SOAK_SECONDS (600) for each part'
 	@echo 'make           build only, into $(B)/'
 	@echo 'make deps      install the Debian packages that building and testing need'
 	@echo 'make bench     measure, beside the peers that are installed'
@@ -52,6 +58,10 @@ run: all
 
 test: $(B)/.deps-test all $(TESTS) $(FIXTURES)
 	BATON_BUILD=$(abspath $(B)) SAN='$(SAN)' CC='$(CC)' tests/run.sh $(TESTS)
+
+# Hours rather than seconds: SOAK_SECONDS for each part.
+soak: $(B)/.deps-test all $(TESTS) $(FIXTURES)
+	BATON_BUILD=$(abspath $(B)) tests/soak/run.sh
 
 bench: $(B)/.deps-bench all $(BENCHES)
 	BATON_BUILD=$(abspath $(B)) tests/bench/run.sh $(BENCHES)
@@ -105,6 +115,20 @@ $(B)/tests/supervisor/%: $(B)/obj/tests/supervisor/%.o $(call obj,$(HARNESS)) \
 $(B)/tests/fixtures/%: $(B)/obj/tests/fixtures/%.o
 	@mkdir -p $(@D)
 	$(LINK) -o $@ $^
+
+$(B)/obj/fuzz/%.o: %.c | $(B)/.deps-test $(HEADERS)
+	@mkdir -p $(@D)
+	clang $(filter-out -D_FORTIFY_SOURCE=2,$(BASE)) $(FUZZ) -MMD -MP -c -o $@ $<
+
+$(B)/obj/fuzz/libbaton.a: $(call fuzz_obj,$(LIB_SRC))
+	rm -f $@ && $(AR) rcs $@ $^
+
+$(B)/tests/fuzz/%: $(B)/obj/fuzz/tests/fuzz/%.o $(B)/obj/fuzz/libbaton.a
+	@mkdir -p $(@D)
+	clang -pthread $(subst -no-link,,$(FUZZ)) -o $@ $^ $(LIB_LIBS)
+
+$(B)/tests/fuzz/run: tests/fuzz/run.sh $(FUZZERS)
+	install -m 755 $< $@
 
 $(B)/tests/bench/%: $(B)/obj/tests/bench/%.o $(B)/libbaton.a
 	@mkdir -p $(@D)

@@ -94,7 +94,7 @@ static const struct request refused[] = {
     {"length_2_to_64", 400, BYTES(POST "Content-Length: 18446744073709551621\r\n\r\nhello"), NULL},
     {"length_second_bad", 400, BYTES(POST "Content-Length: 5\r\nContent-Length: x\r\n\r\nhello"),
 	NULL},
-    {"length_19_digits", 400, BYTES(POST "Content-Length: 9999999999999999999\r\n\r\nhello"), NULL},
+    {"length_19_digits", 413, BYTES(POST "Content-Length: 9999999999999999999\r\n\r\nhello"), NULL},
     {"encoding_space", 400, BYTES(POST "Transfer-Encoding : chunked\r\n\r\n0\r\n\r\n"), NULL},
     {"encoding_gzip", 501, BYTES(POST "Transfer-Encoding: chunked, gzip\r\n\r\n0\r\n\r\n"), NULL},
     {"encoding_unknown", 400, BYTES(POST "Content-Length: 5\r\nTransfer-Encoding: x\r\n\r\nhello"),
@@ -149,6 +149,7 @@ static const struct request limits[] = {
 	"RFC 9112 section 6.3 would allow it; it reads one number"},
     {"one_word", 0, BYTES("GET\r\n" H "\r\n"), "it closes without an answer"},
     {"nul_for_cr", 200, BYTES(GET H "X: y\0\n\r\n"), "both are NUL when the handler is called"},
+    {"lf_nul_at_end", 200, BYTES("GET / HTTP/1.1\r\n" H "\0\n"), "the same"},
     {"line_of_nul_first", 200, BYTES("\0junk\r\n" GET H "\r\n"),
 	"it takes the line for an empty one, which are to be ignored"},
     {"last_chunk_lf", 200, BYTES(CH "5\r\nhello\r\n0;a\n\r\n"),
@@ -257,6 +258,7 @@ targets_that_name_nothing_keep_the_connection(void **state)
 		assert_int_equal(client_read(c, "GET")->status, 400);
 	}
 	assert_int_equal(client_get(c, "/")->status, 200);
+	client_close(c);
 }
 
 /* A refusal arrives although the client goes on sending for a while. */
@@ -307,6 +309,7 @@ pipelined_requests_before_it_are_answered(void **state)
 	assert_int_equal(a->status, 400);
 	assert_true(a->close);
 	assert_int_equal(client_wait_end(c), CLIENT_EOF);
+	client_close(c);
 }
 
 int

@@ -56,12 +56,13 @@ void
 dispatch_route(const struct http_server *s, struct http_request *req)
 {
 	struct target t;
-	char *path;
+	const char *path;
 
 	req->route_error = target_parse(req->target, &t);
 	if (req->route_error != 0)
 		return;
-	path = talloc_strndup(req, t.path, t.path_len);
+	/* Without a query the path ends where the target does. */
+	path = t.path[t.path_len] == '\0' ? t.path : talloc_strndup(req, t.path, t.path_len);
 	req->query = t.query;
 	req->route_error = -ENOMEM;
 	if (path == NULL)

@@ -158,6 +158,9 @@ struct http_response {
 	bool close; /* the connection ends with this answer */
 };
 
+/* "[address]:port" */
+#define PEER_TEXT_BYTES 60
+
 struct http_request {
 	/* Recycling. */
 	TALLOC_CTX *pool;            /* parentless talloc pool; all of this is inside it */
@@ -191,8 +194,8 @@ struct http_request {
 	int64_t announced;  /* Content-Length; -1: none, or chunked */
 	bool chunked;       /* the content comes in chunks */
 	const char *buffer; /* where it comes to in the parser's memory, before its answer */
-	const struct sockaddr *peer_addr;
-	const char *peer; /* formatted when asked for */
+	struct sockaddr_storage peer_addr;
+	char peer[PEER_TEXT_BYTES]; /* formatted when asked for */
 	const char *listener;
 	struct route_match match;
 	struct http_response res;

@@ -319,7 +319,7 @@ on_target(void *cls, const char *target, struct MHD_Connection *mhd)
 	if (req == NULL)
 		return NULL;
 	req->conn = c;
-	req->peer_addr = talloc_memdup(req, &c->peer, c->peer_len);
+	memcpy(&req->peer_addr, &c->peer, c->peer_len);
 	req->listener = c->listener->name;
 	conn_busy(c, req);
 	return req;

@@ -73,13 +73,20 @@ pool_give_back(struct request_store *store, TALLOC_CTX *pool)
 }
 
 /* Tells processes apart: those that serve now, those that did, and those forked from them. */
-static uint32_t process;
+static char process[9]; /* eight digits and a hyphen */
+
+static const char digits[] = "0123456789abcdef";
 
 static void
 new_process(void)
 {
-	while (getrandom(&process, sizeof(process), 0) != sizeof(process))
+	uint32_t n;
+
+	while (getrandom(&n, sizeof(n), 0) != sizeof(n))
 		;
+	for (int i = 0; i < 8; i++, n >>= 4)
+		process[i] = digits[n & 15];
+	process[8] = '-';
 }
 
 static void
@@ -94,41 +101,38 @@ request_new_id(char id[24])
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	static _Atomic uint64_t next;
-	static const char digits[] = "0123456789abcdef";
 	uint64_t n;
 
 	pthread_once(&once, first_process);
 	n = atomic_fetch_add_explicit(&next, 1, memory_order_relaxed);
-	for (int i = 7; i >= 0; i--)
-		id[i] = digits[(process >> (4 * (7 - i))) & 15];
-	id[8] = '-';
-	for (int i = 0; i < 12; i++)
-		id[9 + i] = digits[(n >> (4 * (11 - i))) & 15];
+	memcpy(id, process, sizeof(process));
+	for (int i = 20; i >= 9; i--, n >>= 4)
+		id[i] = digits[n & 15];
 	id[21] = '\0';
 }
 
+/* The target stands behind the structure: one allocation for both. */
 struct http_request *
 request_new(struct request_store *store, const char *target)
 {
 	TALLOC_CTX *pool = pool_take(store);
-	struct http_request *req = pool == NULL ? NULL : talloc_zero(pool, struct http_request);
+	size_t len = strlen(target) + 1;
+	struct http_request *req =
+	    pool == NULL ? NULL : talloc_size(pool, sizeof(struct http_request) + len);
 
 	if (req == NULL) {
 		talloc_free(pool);
 		return NULL;
 	}
+	memset(req, 0, sizeof(*req));
 	req->pool = pool;
 	req->store = store;
 	atomic_init(&req->refs, 1);
 	atomic_init(&req->phase, REQUEST_HEAD);
-	req->target = talloc_strdup(req, target);
+	req->target = memcpy(req + 1, target, len);
 	req->method = req->version = req->path = req->query = req->listener = "";
 	request_new_id(req->id);
 	response_init(&req->res, req);
-	if (req->target == NULL) {
-		request_unref(req);
-		return NULL;
-	}
 	return req;
 }
 
@@ -290,42 +294,66 @@ http_request_body(const struct http_request *req, size_t *len)
 	return req->body != NULL ? req->body : "";
 }
 
-static const char *
-format_peer(TALLOC_CTX *mem, const struct sockaddr *sa)
+/* Decimal; returns where it ends. */
+static char *
+put_number(char *p, unsigned n)
 {
-	char text[INET6_ADDRSTRLEN];
-	const uint8_t *mapped;
+	char reversed[10];
+	int len = 0;
 
-	if (sa != NULL && sa->sa_family == AF_INET) {
-		const struct sockaddr_in *in = (const struct sockaddr_in *)(const void *)sa;
+	do
+		reversed[len++] = digits[n % 10];
+	while ((n /= 10) > 0);
+	while (len > 0)
+		*p++ = reversed[--len];
+	return p;
+}
 
-		inet_ntop(AF_INET, &in->sin_addr, text, sizeof(text));
-		return talloc_asprintf(mem, "%s:%u", text, ntohs(in->sin_port));
+static char *
+put_ipv4(char *p, const uint8_t octets[4])
+{
+	for (int i = 0; i < 4; i++) {
+		p = put_number(p, octets[i]);
+		*p++ = i < 3 ? '.' : ':';
 	}
-	if (sa != NULL && sa->sa_family == AF_INET6) {
-		const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)(const void *)sa;
+	return p;
+}
 
-		if (IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr)) {
-			/* It came by IPv4, to a socket that takes both. */
-			mapped = &in6->sin6_addr.s6_addr[12];
-			return talloc_asprintf(mem, "%u.%u.%u.%u:%u", mapped[0], mapped[1],
-			    mapped[2], mapped[3], ntohs(in6->sin6_port));
-		}
-		inet_ntop(AF_INET6, &in6->sin6_addr, text, sizeof(text));
-		return talloc_asprintf(mem, "[%s]:%u", text, ntohs(in6->sin6_port));
+/* printf would cost more than the rest of the request's bookkeeping. */
+static void
+format_peer(const struct sockaddr_storage *ss, char text[PEER_TEXT_BYTES])
+{
+	const struct sockaddr_in *in = (const struct sockaddr_in *)ss;
+	const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)ss;
+	char *p = text;
+
+	if (ss->ss_family == AF_INET) {
+		p = put_number(put_ipv4(p, (const uint8_t *)&in->sin_addr), ntohs(in->sin_port));
+	} else if (ss->ss_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr)) {
+		/* An IPv4 client of a socket for both is named as one. */
+		p = put_ipv4(p, &in6->sin6_addr.s6_addr[12]);
+		p = put_number(p, ntohs(in6->sin6_port));
+	} else if (ss->ss_family == AF_INET6) {
+		*p++ = '[';
+		inet_ntop(AF_INET6, &in6->sin6_addr, p, INET6_ADDRSTRLEN);
+		p += strlen(p);
+		*p++ = ']';
+		*p++ = ':';
+		p = put_number(p, ntohs(in6->sin6_port));
+	} else if (ss->ss_family == AF_UNIX) {
+		p = stpcpy(p, "unix");
 	}
-	return sa != NULL && sa->sa_family == AF_UNIX ? "unix" : "";
+	*p = '\0';
 }
 
 const char *
 http_request_peer(const struct http_request *req)
 {
-	/* Formatted at the first call: a request has one handler at a time. */
-	if (req->peer == NULL) {
-		const char *peer = format_peer(req->pool, req->peer_addr);
+	struct http_request *own = (struct http_request *)req;
 
-		((struct http_request *)req)->peer = peer != NULL ? peer : "";
-	}
+	/* Formatted at the first call: a request has one handler at a time. */
+	if (req->peer[0] == '\0')
+		format_peer(&req->peer_addr, own->peer);
 	return req->peer;
 }
 

@@ -204,19 +204,21 @@ walk(const struct node *n, const struct search *s, size_t at, size_t wilds)
 	return found;
 }
 
-/* Cuts the path, without its first slash, into decoded segments. */
+/* Cuts the path, without its first slash, into decoded segments; all in one block. */
 static int
 split(struct search *s, TALLOC_CTX *mem, const char *path, size_t len)
 {
-	char *buf = talloc_array(mem, char, len + 1);
-	size_t most = 1;
+	size_t most = 1, at;
+	char *buf;
 
 	for (size_t i = 0; i < len; i++)
 		most += path[i] == '/';
-	s->segments = talloc_array(mem, const char *, most);
-	s->wild = talloc_array(mem, size_t, most + 1);
-	if (buf == NULL || s->segments == NULL || s->wild == NULL)
+	at = most * sizeof(*s->segments) + (most + 1) * sizeof(*s->wild);
+	s->segments = talloc_size(mem, at + len + 1);
+	if (s->segments == NULL)
 		return -ENOMEM;
+	s->wild = (size_t *)(s->segments + most);
+	buf = (char *)s->segments + at;
 	s->n = 0;
 	for (size_t i = 0; i <= len;) {
 		const char *end = memchr(path + i, '/', len - i);
@@ -247,6 +249,11 @@ collect_values(TALLOC_CTX *mem, const struct search *s, struct route_match *m)
 {
 	size_t n = 0;
 
+	for (size_t i = 0; i < m->route->segments_n; i++)
+		n += m->route->segments[i].kind != SEGMENT_LITERAL;
+	if (n == 0)
+		return 0;
+	n = 0;
 	m->values = talloc_array(mem, const char *, m->route->segments_n);
 	if (m->values == NULL)
 		return -ENOMEM;

@@ -143,7 +143,7 @@ peers_are_formatted(void **state)
 			in6->sin6_port = htons(table[i].port);
 			inet_pton(AF_INET6, table[i].address, &in6->sin6_addr);
 		}
-		req->peer_addr = (struct sockaddr *)&peer;
+		memcpy(&req->peer_addr, &peer, sizeof(peer));
 		assert_string_equal(http_request_peer(req), table[i].text);
 		assert_ptr_equal(http_request_peer(req), http_request_peer(req));
 		request_unref(req);

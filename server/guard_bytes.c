@@ -46,7 +46,7 @@ guard_bytes_trailer_field(
 
 	if (name < g->begin)
 		return;
-	why = guard_field(name, name_len, value);
+	why = guard_field(name, value);
 	guard_bytes_field(g, name, name_len, value, value_len);
 	if (why != NULL)
 		g->why = why;

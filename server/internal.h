@@ -231,7 +231,7 @@ int guard_check(struct http_request *req, const char **why);
 /* The announced content length; -1: none, or chunked. Call after guard_check. */
 int64_t guard_content_length(const struct http_request *req);
 /* What is wrong with one field, or NULL. */
-const char *guard_field(const char *name, size_t name_len, const char *value);
+const char *guard_field(const char *name, const char *value);
 
 /* ---- guard_bytes.c: how the bytes of a request lay in the parser's buffer ------------------------ */
 

@@ -137,7 +137,7 @@ static const char *const bad_targets[] = {"GET /%00", "GET /%", "GET /%zz", "GET
 
 /*
  * Where libmicrohttpd 0.9.75 decides before anybody is asked. If one of these fails, the library
- * has changed: see whether the guard can do better, and baton-guard(7).
+ * has changed: see whether the guard can do better, and baton-settings(7).
  */
 static const struct request limits[] = {
     {"encoding_white_space_after", 400,

@@ -14,6 +14,7 @@
 struct item {
 	char *key; /* NULL: free */
 	uint32_t hash;
+	bool lent; /* the key is another bag's */
 	void *value;
 };
 
@@ -21,6 +22,14 @@ struct ctx_bag {
 	pthread_mutex_t lock;
 	struct item *items;
 	uint32_t n, room; /* room is a power of two, or 0 */
+	bool lent;        /* items is talloc memory, under chunk */
+	TALLOC_CTX *chunk;
+};
+
+/* A context with a bag of its own: one allocation. */
+struct with_bag {
+	struct ctx ctx;
+	struct ctx_bag bag;
 };
 
 static void *
@@ -54,6 +63,13 @@ find(const struct ctx_bag *bag, const char *key, uint32_t hash)
 	return i;
 }
 
+static void
+free_key(struct item *item)
+{
+	if (!item->lent)
+		free(item->key);
+}
+
 /* Sees that there is place for one more. */
 static bool
 grow(struct ctx_bag *bag)
@@ -78,8 +94,10 @@ grow(struct ctx_bag *bag)
 			i = (i + 1) & (room - 1);
 		bag->items[i] = *old;
 	}
+	if (!bag->lent)
+		free(items);
 	bag->room = room;
-	free(items);
+	bag->lent = false;
 	return true;
 }
 
@@ -109,7 +127,7 @@ remove_at(struct ctx_bag *bag, uint32_t i)
 {
 	uint32_t mask = bag->room - 1;
 
-	free(bag->items[i].key);
+	free_key(&bag->items[i]);
 	bag->n--;
 	for (uint32_t j = (i + 1) & mask; bag->items[j].key != NULL; j = (j + 1) & mask) {
 		uint32_t home = bag->items[j].hash & mask;
@@ -126,10 +144,18 @@ static int
 bag_free(struct ctx_bag *bag)
 {
 	for (uint32_t i = 0; i < bag->room; i++)
-		free(bag->items[i].key);
-	free(bag->items);
+		free_key(&bag->items[i]);
+	if (!bag->lent)
+		free(bag->items);
 	pthread_mutex_destroy(&bag->lock);
 	return 0;
+}
+
+static int
+with_bag_free(struct with_bag *w)
+{
+	w->ctx.magic = CTX_DEAD;
+	return bag_free(&w->bag);
 }
 
 struct ctx_bag *
@@ -139,6 +165,7 @@ ctx_bag_new(TALLOC_CTX *mem)
 
 	if (bag == NULL)
 		return NULL;
+	bag->chunk = bag;
 	pthread_mutex_init(&bag->lock, NULL);
 	talloc_set_destructor(bag, bag_free);
 	return bag;
@@ -170,19 +197,20 @@ ctx_bag_copy(TALLOC_CTX *mem, struct ctx_bag *bag)
 const struct ctx *
 ctx_with_bag(TALLOC_CTX *mem, const struct ctx *parent, struct ctx_bag *bag)
 {
-	const struct ctx *c;
-	struct ctx_bag *made = NULL;
+	struct with_bag *w;
 
 	ctxi_check(parent, __func__, "NULL parent");
-	if (bag == NULL) {
-		bag = made = ctx_bag_new(mem);
-		if (bag == NULL)
-			return NULL;
-	}
-	c = ctx_with_value(mem, parent, &bag_key, bag);
-	if (c == NULL)
-		talloc_free(made);
-	return c;
+	if (bag != NULL)
+		return ctx_with_value(mem, parent, &bag_key, bag);
+	w = (struct with_bag *)ctxi_new(mem, parent, CTX_VALUE, sizeof(*w), "ctx_with_bag");
+	if (w == NULL)
+		return NULL;
+	w->bag = (struct ctx_bag){.chunk = w};
+	pthread_mutex_init(&w->bag.lock, NULL);
+	talloc_set_destructor(w, with_bag_free);
+	w->ctx.key = &bag_key.key;
+	w->ctx.value = &w->bag;
+	return &w->ctx;
 }
 
 struct ctx_bag *
@@ -228,6 +256,43 @@ ctx_put(const struct ctx *ctx, const char *key, void *value)
 	if (bag == NULL)
 		return -ENOENT;
 	rc = put(bag, key, value);
+	pthread_mutex_unlock(&bag->lock);
+	return rc;
+}
+
+/* The items of from in an empty bag, without a copy of the keys. */
+static int
+lend(struct ctx_bag *bag, const struct ctx_bag *from)
+{
+	struct item *items = talloc_memdup(bag->chunk, from->items, from->room * sizeof(*items));
+
+	if (items == NULL)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < from->room; i++)
+		items[i].lent = true;
+	bag->items = items;
+	bag->n = from->n;
+	bag->room = from->room;
+	bag->lent = true;
+	return 0;
+}
+
+int
+ctx_put_all(const struct ctx *ctx, const struct ctx_bag *from)
+{
+	struct ctx_bag *bag = lock_bag(ctx, "", __func__);
+	int rc = 0;
+
+	if (from == NULL)
+		ctxi_misuse(__func__, "NULL bag");
+	if (bag == NULL)
+		return -ENOENT;
+	if (bag->room == 0 && from->n > 0)
+		rc = lend(bag, from);
+	else
+		for (uint32_t i = 0; i < from->room && rc == 0; i++)
+			if (from->items[i].key != NULL)
+				rc = put(bag, from->items[i].key, from->items[i].value);
 	pthread_mutex_unlock(&bag->lock);
 	return rc;
 }

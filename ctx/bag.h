@@ -30,8 +30,8 @@ struct ctx_bag *ctx_bag_new(TALLOC_CTX *mem);
 struct ctx_bag *ctx_bag_copy(TALLOC_CTX *mem, struct ctx_bag *bag);
 
 /*
- * A child of parent with this bag, or with a new one of its own if bag is NULL. The nearest
- * bag is the one that counts. ctx_without_cancel() copies it. NULL: no memory.
+ * A child of parent with this bag, or with a new one of its own, in the same allocation, if
+ * bag is NULL; that one ends with the context. The nearest bag is the one that counts. ctx_without_cancel() copies it. NULL: no memory.
  */
 const struct ctx *ctx_with_bag(TALLOC_CTX *mem, const struct ctx *parent, struct ctx_bag *bag);
 /* The nearest bag, NULL if there is none. */
@@ -40,6 +40,12 @@ struct ctx_bag *ctx_bag_of(const struct ctx *ctx);
 /* Puts value, which may be NULL, under key (copied), in place of what was there. 0, -ENOMEM,
  * or -ENOENT if ctx has no bag. */
 int ctx_put(const struct ctx *ctx, const char *key, void *value);
+/*
+ * Puts all that is in from, which nobody may change or free as long as ctx's bag is used. If
+ * that was empty, no key is copied. It may allocate next to ctx's bag: unlike the others it is
+ * for the thread which that memory belongs to. 0, -ENOMEM (some may be put) or -ENOENT.
+ */
+int ctx_put_all(const struct ctx *ctx, const struct ctx_bag *from);
 /* What is under key; NULL if nothing is, or if NULL is: ctx_exists() tells. */
 void *ctx_get(const struct ctx *ctx, const char *key);
 /* Whether something is under key, be it NULL. */

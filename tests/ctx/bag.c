@@ -105,6 +105,41 @@ bag_outlives(void **state)
 	assert_false(ctx_exists(out, "bish"));
 }
 
+/* Into an empty bag without a copy of keys, into another one by one; then it is as any. */
+static void
+bag_put_all(void **state)
+{
+	const struct ctx *source = ctx_with_bag(*state, ctx_background(), NULL);
+	TALLOC_CTX *request = talloc_pool(NULL, 4096);
+	char key[] = "key-0";
+
+	ctx_put(source, "flip", flop);
+	ctx_put(source, "bish", NULL);
+	assert_int_equal(ctx_put_all(ctx_background(), ctx_bag_of(source)), -ENOENT);
+	for (int full = 0; full < 2; full++) {
+		const struct ctx *c = ctx_with_bag(request, ctx_background(), NULL);
+
+		if (full)
+			ctx_put(c, "own", bash);
+		assert_int_equal(ctx_put_all(c, ctx_bag_of(source)), 0);
+		assert_ptr_equal(ctx_get(c, "flip"), flop);
+		assert_true(ctx_exists(c, "bish"));
+		assert_int_equal(ctx_exists(c, "own"), full);
+		assert_true(ctx_delete(c, "flip"));
+		assert_int_equal(ctx_put(c, "bish", bash), 0);
+		for (; key[4] < '9'; key[4]++)
+			assert_int_equal(ctx_put(c, key, key), 0); /* it grows */
+		key[4] = '0';
+		assert_true(ctx_delete(c, key));
+		assert_false(ctx_exists(c, "flip"));
+		assert_ptr_equal(ctx_get(c, "bish"), bash);
+		assert_ptr_equal(ctx_get(source, "flip"), flop); /* untouched */
+		assert_null(ctx_get(source, "bish"));
+	}
+	assert_int_equal(ctx_put_all(source, ctx_bag_new(request)), 0); /* nothing */
+	talloc_free(request);
+}
+
 /* Beside an array that says what must be there: many keys, in and out, in no order. */
 static void
 bag_of_many(void **state)
@@ -223,6 +258,7 @@ main(void)
 	    T(bag_exists),
 	    T(bag_of_a_context),
 	    T(bag_outlives),
+	    T(bag_put_all),
 	    T(bag_of_many),
 	    T(bag_from_many_threads),
 	    T(bag_misuse),

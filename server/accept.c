@@ -110,7 +110,7 @@ accept_one(struct http_server *s, struct listener *l)
 	}
 	account_open(c);
 	counter_add(s, COUNTER_CONNECTIONS);
-	return parser_add(c);
+	return parser_add(c); /* which forgets the address again if it fails */
 }
 
 static void

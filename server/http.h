@@ -157,7 +157,9 @@ int http_server_run(struct http_server *s);
 /*
  * For programs with a main loop of their own: http_server_start serves in a thread of its own,
  * without touching signals; its error has been printed. http_server_drain asks it to drain, from
- * any thread or signal handler. http_server_wait blocks until it has, from one thread, once.
+ * any thread or signal handler. http_server_wait blocks until it has, from one thread, once;
+ * -EBUSY if handlers are left that did not end: then the server must not be freed. A server runs
+ * once: -EALREADY for a second start.
  */
 int http_server_start(struct http_server *s);
 void http_server_drain(struct http_server *s);
@@ -260,8 +262,8 @@ int http_response_redirect(struct http_response *res, int status, const char *lo
 /*
  * Sets (replacing all of that name) or adds a header field. -EINVAL for a name that is no
  * token, for CR, LF, NUL and other control characters in the value (RFC 9110 section 5.5), and
- * for the fields that are the server's own: Content-Length, Transfer-Encoding, Connection,
- * Date.
+ * for the fields that are the server's own: Connection, Content-Length, Date, Keep-Alive,
+ * Trailer, Transfer-Encoding.
  */
 int http_response_header(struct http_response *res, const char *name, const char *value);
 int http_response_header_add(struct http_response *res, const char *name, const char *value);

@@ -71,6 +71,10 @@ extern const size_t http_settings_count;
 
 void settings_defaults(struct http_settings *set);
 int settings_set(struct http_settings *set, const char *name, const char *value);
+/* What a setting expects, in words, under mem. */
+const char *settings_expected(TALLOC_CTX *mem, const char *name);
+/* Logs BATON_HTTP_ variables that are none of ours: a misspelt one has no effect. */
+void settings_warn_unknown(void);
 /* Reads BATON_HTTP_*; on error *culprit is the variable, allocated under mem. */
 int settings_from_environment(struct http_settings *set, TALLOC_CTX *mem, char **culprit);
 
@@ -652,6 +656,7 @@ struct http_server {
 	void (*thread_start)(void *), (*thread_end)(void *);
 	void *thread_data;
 	bool debug; /* no takeover, no deadlines */
+	bool used;  /* it has been started: a server runs once */
 	bool started;
 };
 

@@ -31,17 +31,21 @@ log_set_level(int64_t level)
 	atomic_store(&threshold, (int)level);
 }
 
-/* Control characters and quotes as \xHH, so that nobody outside forges a line. */
+/* Control characters as \xHH, quotes and backslashes behind a backslash: so nobody outside
+ * forges a line or leaves the quotes, and ours stay readable. */
 static size_t
 append_escaped(char *line, size_t at, const char *text)
 {
 	for (const unsigned char *p = (const unsigned char *)text; *p != '\0'; p++) {
 		if (at + 6 > LINE_MAX_BYTES)
 			break;
-		if (*p < 0x20 || *p == 0x7f || *p == '"' || *p == '\\')
+		if (*p < 0x20 || *p == 0x7f) {
 			at += (size_t)sprintf(line + at, "\\x%02x", *p);
-		else
-			line[at++] = (char)*p;
+			continue;
+		}
+		if (*p == '"' || *p == '\\')
+			line[at++] = '\\';
+		line[at++] = (char)*p;
 	}
 	return at;
 }

@@ -436,8 +436,10 @@ parser_add(struct http_conn *c)
 	s->accepting = c;
 	ok = MHD_add_connection(s->mhd, c->fd, (const struct sockaddr *)&c->peer, c->peer_len);
 	/* The fd is closed if it failed; the record is ours as long as nobody was told of it. */
-	if (ok != MHD_YES && s->accepting != NULL)
+	if (ok != MHD_YES && s->accepting != NULL) {
+		address_uncount(s->addresses, c);
 		talloc_free(c);
+	}
 	s->accepting = NULL;
 	return ok == MHD_YES ? 0 : -errno;
 }

@@ -7,6 +7,9 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
+#include <syslog.h>
+#include <unistd.h>
 
 #include "server/internal.h"
 
@@ -103,19 +106,55 @@ settings_set(struct http_settings *set, const char *name, const char *value)
 	return -ENOENT;
 }
 
+static const struct http_setting *
+row_of(const char *name)
+{
+	for (size_t i = 0; i < http_settings_count; i++)
+		if (strcasecmp(http_settings_table[i].name, name) == 0)
+			return &http_settings_table[i];
+	return NULL;
+}
+
+const char *
+settings_expected(TALLOC_CTX *mem, const char *name)
+{
+	const struct http_setting *row = row_of(name);
+	char *text;
+
+	if (row == NULL || row->words == NULL)
+		return row == NULL ? ""
+				   : talloc_asprintf(mem, "a number from %lld to %lld",
+					 (long long)row->min, (long long)row->max);
+	text = talloc_strdup(mem, row->words[0]);
+	for (int i = 1; row->words[i] != NULL && text != NULL; i++)
+		text = talloc_asprintf_append(text, " or %s", row->words[i]);
+	return text;
+}
+
+void
+settings_warn_unknown(void)
+{
+	static const char prefix[] = "BATON_HTTP_";
+
+	for (char **e = environ; e != NULL && *e != NULL; e++) {
+		char name[64];
+		size_t len = strcspn(*e, "=");
+
+		if (strncmp(*e, prefix, sizeof(prefix) - 1) != 0 || len >= sizeof(name))
+			continue;
+		memcpy(name, *e, len);
+		name[len] = '\0';
+		if (row_of(name + sizeof(prefix) - 1) == NULL)
+			log_line(
+			    LOG_WARNING, "%s: there is no such setting; it has no effect", name);
+	}
+}
+
 static char *
 complaint(TALLOC_CTX *mem, const struct http_setting *row, const char *name, const char *value)
 {
-	char *text;
-
-	if (row->words != NULL) {
-		text = talloc_asprintf(mem, "%s=%s: expected %s", name, value, row->words[0]);
-		for (int i = 1; row->words[i] != NULL && text != NULL; i++)
-			text = talloc_asprintf_append(text, " or %s", row->words[i]);
-		return text;
-	}
-	return talloc_asprintf(mem, "%s=%s: expected a number from %lld to %lld", name, value,
-	    (long long)row->min, (long long)row->max);
+	return talloc_asprintf(
+	    mem, "%s=%s: expected %s", name, value, settings_expected(mem, row->name));
 }
 
 int

@@ -64,9 +64,11 @@ start_wait_and_drain_tell_misuse(void **state)
 	http_server_listen(s, "web", "127.0.0.1:0");
 	/* The first error is the one that is told. */
 	assert_int_equal(http_server_start(s), -EINVAL);
-	log_expect(log, "http_server_handle(\\x22GET /{\\x22): a wildcard is a whole segment");
+	log_expect(log, "http_server_handle(\\\"GET /{\\\"): a wildcard is a whole segment");
 	assert_false(log_has(log, "/echo"));
 	assert_int_equal(http_server_wait(s), -ESRCH);
+	assert_int_equal(http_server_start(s), -EALREADY);
+	log_expect(log, "this server has been started before");
 }
 
 static void

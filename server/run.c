@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The server's run, from its start to its end: everything is opened in order and closed in
+ * reverse; signals are for http_server_run alone.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <syslog.h>
+#include <unistd.h>
+
+#include "server/internal.h"
+
+/* Handlers whose context was cancelled at the drain deadline have this long to end. */
+#define HANDLERS_END_MS 1000
+
+/* As many connections as the system allows: the soft limit is for programs that use select. */
+static void
+raise_nofile(void)
+{
+	struct rlimit lim;
+
+	if (getrlimit(RLIMIT_NOFILE, &lim) == 0 && lim.rlim_cur < lim.rlim_max) {
+		lim.rlim_cur = lim.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &lim);
+	}
+}
+
+static void
+announce(const struct http_server *s)
+{
+	const struct listener *l;
+
+	TAILQ_FOREACH(l, &s->listeners, entry) {
+		const char *how = l->address == NULL ? " (inherited)" : "";
+
+		if (l->port >= 0)
+			log_line(LOG_INFO, "listening: %s on port %d%s", l->name, l->port, how);
+		else
+			log_line(LOG_INFO, "listening: %s on a Unix socket%s", l->name, how);
+	}
+}
+
+static int
+open_all(struct http_server *s)
+{
+	char *why = NULL;
+	int err = s->setup_errno;
+
+	if (err != 0) {
+		why = s->setup_error;
+	} else if ((s->notify = notify_new(s)) == NULL ||
+		   (s->store = request_store_new(s)) == NULL) {
+		err = -ENOMEM;
+	} else {
+		raise_nofile();
+		handover_inherit(s);
+		s->debug = monitor_debugging();
+		err = settings_from_environment(&s->set, s, &why);
+		settings_warn_unknown();
+		log_set_level(s->set.log_level);
+		if (err == 0)
+			err = listener_open_all(s, &why);
+		if (err == 0 && s->set.connections_per_address_max > 0)
+			err = address_start(s);
+		if (err == 0)
+			err = guard_selftest(s, &why);
+		if (err == 0)
+			err = parser_start(s);
+		if (err == 0)
+			err = loop_open(s);
+	}
+	if (err != 0)
+		log_line(LOG_ERR, "cannot serve: %s", why != NULL ? why : strerror(-err));
+	return err;
+}
+
+static void
+close_all(struct http_server *s)
+{
+	struct listener *l;
+
+	parser_stop(s);
+	loop_close(s);
+	TAILQ_FOREACH(l, &s->listeners, entry) {
+		if (l->fd >= 0)
+			close(l->fd);
+		l->fd = -1;
+	}
+	if (s->give_fd >= 0)
+		close(s->give_fd);
+	if (s->take_fd >= 0)
+		close(s->take_fd);
+	s->give_fd = s->take_fd = -1;
+	TALLOC_FREE(s->addresses);
+	TALLOC_FREE(s->store);
+	TALLOC_FREE(s->notify);
+}
+
+/* ---- In threads of its own ------------------------------------------------------------------ */
+
+int
+http_server_start(struct http_server *s)
+{
+	int err;
+
+	if (s == NULL)
+		return -ENOMEM;
+	if (s->used) {
+		log_line(LOG_ERR, "cannot serve: this server has been started before");
+		return -EALREADY;
+	}
+	s->used = true;
+	err = open_all(s);
+	if (err == 0)
+		announce(s);
+	if (err == 0 && (err = crew_start(s)) != 0)
+		log_line(LOG_ERR, "cannot serve: no thread: %s", strerror(-err));
+	if (err != 0) {
+		close_all(s);
+		return err;
+	}
+	s->started = true;
+	return 0;
+}
+
+void
+http_server_drain(struct http_server *s)
+{
+	atomic_store(&s->drain_wanted, true);
+	loop_wake(s);
+}
+
+int
+http_server_wait(struct http_server *s)
+{
+	int left;
+
+	if (!s->started)
+		return -ESRCH;
+	left = crew_join(s, HANDLERS_END_MS);
+	if (left > 0) {
+		log_line(LOG_ERR, "%d handlers are still running after the drain deadline", left);
+		return -EBUSY;
+	}
+	s->started = false;
+	close_all(s);
+	return s->failed;
+}
+
+/* ---- With signals ---------------------------------------------------------------------------- */
+
+static _Atomic(struct http_server *) signalled;
+static atomic_int signals;
+
+void
+server_restarted(struct http_server *s)
+{
+	atomic_store(&s->drain_wanted, false);
+	if (s == atomic_load(&signalled))
+		atomic_store(&signals, 0);
+}
+
+/* The first signal drains, the second ends at once: also as PID 1, where the default would not. */
+static void
+on_stop(int sig)
+{
+	struct http_server *s = atomic_load(&signalled);
+
+	if (s == NULL || atomic_fetch_add(&signals, 1) > 0)
+		_exit(128 + sig);
+	http_server_drain(s);
+}
+
+static void
+on_dump(int sig)
+{
+	struct http_server *s = atomic_load(&signalled);
+
+	(void)sig;
+	if (s != NULL) {
+		atomic_store(&s->dump_wanted, true);
+		loop_wake(s);
+	}
+}
+
+static const struct {
+	int sig;
+	void (*handler)(int);
+} actions[] = {{SIGTERM, on_stop}, {SIGINT, on_stop}, {SIGQUIT, on_dump}, {SIGPIPE, SIG_IGN}};
+
+#define ACTIONS (sizeof(actions) / sizeof(actions[0]))
+
+static int
+run_with_signals(struct http_server *s)
+{
+	struct sigaction old[ACTIONS];
+	int err;
+
+	atomic_store(&signals, 0);
+	for (size_t i = 0; i < ACTIONS; i++) {
+		struct sigaction act = {.sa_handler = actions[i].handler, .sa_flags = SA_RESTART};
+
+		sigaction(actions[i].sig, &act, &old[i]);
+	}
+	err = http_server_start(s);
+	if (err == 0)
+		err = http_server_wait(s);
+	/* Ending the ordinary way would take memory and locks from under those who still run. */
+	if (err == -EBUSY)
+		_exit(EXIT_FAILURE);
+	for (size_t i = 0; i < ACTIONS; i++)
+		sigaction(actions[i].sig, &old[i], NULL);
+	return err;
+}
+
+int
+http_server_run(struct http_server *s)
+{
+	struct http_server *none = NULL;
+	int err;
+
+	if (s == NULL) {
+		log_line(LOG_ERR, "cannot serve: out of memory");
+		return EXIT_FAILURE;
+	}
+	if (!atomic_compare_exchange_strong(&signalled, &none, s)) {
+		log_line(
+		    LOG_ERR, "cannot serve: http_server_run is running; use http_server_start");
+		return EXIT_FAILURE;
+	}
+	err = run_with_signals(s);
+	atomic_store(&signalled, NULL);
+	return err == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}

@@ -146,8 +146,8 @@ judge(const struct selftest *t, TALLOC_CTX *mem, char **why)
 	for (size_t i = 0; i < KNOWN; i++)
 		if (t->status[i] != known[i].status) {
 			*why = talloc_asprintf(mem,
-			    "libmicrohttpd %s reads requests otherwise than 0.9.75, which the guard "
-			    "against malformed ones knows: \"%s\" came to %d in place of %d",
+			    "libmicrohttpd %s does not read requests as the guard against malformed "
+			    "ones expects of 0.9.75: '%s' came to %d in place of %d",
 			    parser_version(), known[i].name, t->status[i], known[i].status);
 			return -ENOTSUP;
 		}

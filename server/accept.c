@@ -75,7 +75,7 @@ make_room(struct http_server *s)
 {
 	struct http_conn *c;
 
-	TAILQ_FOREACH(c, &s->idle, list_entry)
+	TAILQ_FOREACH(c, &s->oldest, oldest_entry)
 		if (!c->cut && account_unread(c) == 0 && !account_partial(c)) {
 			counter_add(s, COUNTER_CONNECTIONS_MAX);
 			conn_cut(c);

@@ -33,11 +33,21 @@ conn_watch(struct http_conn *c)
 	epoll_ctl(c->server->epoll_fd, EPOLL_CTL_ADD, c->fd, &ev);
 }
 
+static void
+leave_list(struct http_conn *c)
+{
+	if (c->in == &c->server->idle)
+		TAILQ_REMOVE(&c->server->oldest, c, oldest_entry);
+	TAILQ_REMOVE(c->in, c, list_entry);
+}
+
 void
 conn_move(struct http_conn *c, struct http_conns *list)
 {
-	TAILQ_REMOVE(c->in, c, list_entry);
+	leave_list(c);
 	TAILQ_INSERT_TAIL(list, c, list_entry);
+	if (list == &c->server->idle)
+		TAILQ_INSERT_TAIL(&c->server->oldest, c, oldest_entry);
 	c->in = list;
 }
 
@@ -60,7 +70,7 @@ conn_forget(struct http_conn *c)
 {
 	struct http_server *s = c->server;
 
-	TAILQ_REMOVE(c->in, c, list_entry);
+	leave_list(c);
 	if (c->hup)
 		TAILQ_REMOVE(&s->hups, c, hup_entry);
 	TAILQ_REMOVE(&s->conns, c, all_entry);

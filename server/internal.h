@@ -367,7 +367,7 @@ struct http_conn {
 	bool cut;                     /* we have shut it down; the parser will notice */
 	bool linger;                  /* we end it: read what still comes, so the answer arrives */
 	uint64_t completed_run;       /* the parser's run in which a request last ended */
-	TAILQ_ENTRY(http_conn) all_entry, list_entry, hup_entry;
+	TAILQ_ENTRY(http_conn) all_entry, list_entry, oldest_entry, hup_entry;
 };
 
 struct http_conn *conn_new(struct http_server *s, const struct listener *l, int fd);
@@ -630,6 +630,7 @@ struct http_server {
 	struct loads waiting;         /* loads that have waiting requests */
 	struct load *unrouted;        /* of requests without a route */
 	struct http_request *running; /* what the leader itself runs, for its successor */
+	struct http_conns oldest;     /* the idle ones again, the one idle for longest first */
 	struct http_conns conns, idle, busy, hups;
 	/* Handover. */
 	int give_fd, take_fd; /* -1: none */

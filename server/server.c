@@ -29,6 +29,7 @@ http_server_new(TALLOC_CTX *mem)
 	STAILQ_INIT(&s->ready);
 	TAILQ_INIT(&s->conns);
 	TAILQ_INIT(&s->idle);
+	TAILQ_INIT(&s->oldest);
 	TAILQ_INIT(&s->offered);
 	TAILQ_INIT(&s->held);
 	s->give_fd = s->take_fd = -1;

@@ -33,6 +33,7 @@ on_signal(int sig)
 static void
 at_exit(void)
 {
+	TALLOC_FREE(root);
 	harness_kill_children();
 }
 
@@ -59,6 +60,7 @@ harness_setup(void **state)
 {
 	(void)state;
 	once();
+	talloc_free(root); /* of a test whose own teardown has failed */
 	root = talloc_named_const(NULL, 0, "harness");
 	return root == NULL ? -1 : 0;
 }

@@ -7,38 +7,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <baton/bag.h>
+#include "ctx/bag_internal.h"
 
-#include "ctx/ctx_internal.h"
-
-struct item {
+struct ctxi_item {
 	char *key; /* NULL: free */
 	uint32_t hash;
 	bool lent; /* the key is another bag's */
 	void *value;
 };
-
-struct ctx_bag {
-	pthread_mutex_t lock;
-	struct item *items;
-	uint32_t n, room; /* room is a power of two, or 0 */
-	bool lent;        /* items is talloc memory, under chunk */
-	TALLOC_CTX *chunk;
-};
-
-/* A context with a bag of its own: one allocation. */
-struct with_bag {
-	struct ctx ctx;
-	struct ctx_bag bag;
-};
-
-static void *
-copy_bag(TALLOC_CTX *mem, const void *bag)
-{
-	return ctx_bag_copy(mem, (struct ctx_bag *)(uintptr_t)bag);
-}
-
-CTX_KEY_COPY(bag_key, struct ctx_bag, copy_bag);
 
 /* FNV-1a */
 static uint32_t
@@ -64,7 +40,7 @@ find(const struct ctx_bag *bag, const char *key, uint32_t hash)
 }
 
 static void
-free_key(struct item *item)
+free_key(struct ctxi_item *item)
 {
 	if (!item->lent)
 		free(item->key);
@@ -75,7 +51,7 @@ static bool
 grow(struct ctx_bag *bag)
 {
 	uint32_t room = bag->room == 0 ? 8 : bag->room * 2;
-	struct item *items = bag->items, *old;
+	struct ctxi_item *items = bag->items, *old;
 
 	if (bag->n < bag->room / 4 * 3)
 		return true;
@@ -114,7 +90,7 @@ put(struct ctx_bag *bag, const char *key, void *value)
 
 		if (copy == NULL)
 			return -ENOMEM;
-		bag->items[i] = (struct item){.key = copy, .hash = hash};
+		bag->items[i] = (struct ctxi_item){.key = copy, .hash = hash};
 		bag->n++;
 	}
 	bag->items[i].value = value;
@@ -140,8 +116,8 @@ remove_at(struct ctx_bag *bag, uint32_t i)
 	bag->items[i].key = NULL;
 }
 
-static int
-bag_free(struct ctx_bag *bag)
+int
+ctxi_bag_term(struct ctx_bag *bag)
 {
 	for (uint32_t i = 0; i < bag->room; i++)
 		free_key(&bag->items[i]);
@@ -151,23 +127,22 @@ bag_free(struct ctx_bag *bag)
 	return 0;
 }
 
-static int
-with_bag_free(struct with_bag *w)
+void
+ctxi_bag_init(struct ctx_bag *bag, TALLOC_CTX *chunk)
 {
-	w->ctx.magic = CTX_DEAD;
-	return bag_free(&w->bag);
+	*bag = (struct ctx_bag){.chunk = chunk};
+	pthread_mutex_init(&bag->lock, NULL);
 }
 
 struct ctx_bag *
 ctx_bag_new(TALLOC_CTX *mem)
 {
-	struct ctx_bag *bag = talloc_zero(mem, struct ctx_bag);
+	struct ctx_bag *bag = talloc(mem, struct ctx_bag);
 
 	if (bag == NULL)
 		return NULL;
-	bag->chunk = bag;
-	pthread_mutex_init(&bag->lock, NULL);
-	talloc_set_destructor(bag, bag_free);
+	ctxi_bag_init(bag, bag);
+	talloc_set_destructor(bag, ctxi_bag_term);
 	return bag;
 }
 
@@ -194,32 +169,6 @@ ctx_bag_copy(TALLOC_CTX *mem, struct ctx_bag *bag)
 	return NULL;
 }
 
-const struct ctx *
-ctx_with_bag(TALLOC_CTX *mem, const struct ctx *parent, struct ctx_bag *bag)
-{
-	struct with_bag *w;
-
-	ctxi_check(parent, __func__, "NULL parent");
-	if (bag != NULL)
-		return ctx_with_value(mem, parent, &bag_key, bag);
-	w = (struct with_bag *)ctxi_new(mem, parent, CTX_VALUE, sizeof(*w), "ctx_with_bag");
-	if (w == NULL)
-		return NULL;
-	w->bag = (struct ctx_bag){.chunk = w};
-	pthread_mutex_init(&w->bag.lock, NULL);
-	talloc_set_destructor(w, with_bag_free);
-	w->ctx.key = &bag_key.key;
-	w->ctx.value = &w->bag;
-	return &w->ctx;
-}
-
-struct ctx_bag *
-ctx_bag_of(const struct ctx *ctx)
-{
-	CTXI_CHECK(ctx);
-	return ctx_value(ctx, &bag_key);
-}
-
 /* ctx's bag, locked, or NULL; a misuse is the calling function's. */
 static struct ctx_bag *
 lock_bag(const struct ctx *ctx, const char *key, const char *function)
@@ -229,17 +178,17 @@ lock_bag(const struct ctx *ctx, const char *key, const char *function)
 	ctxi_check(ctx, function, "NULL context");
 	if (key == NULL)
 		ctxi_misuse(function, "NULL key");
-	bag = ctx_value(ctx, &bag_key);
+	bag = ctx_bag_of(ctx);
 	if (bag != NULL)
 		pthread_mutex_lock(&bag->lock);
 	return bag;
 }
 
 /* The item of key in a locked bag, or NULL. */
-static struct item *
+static struct ctxi_item *
 look_up(struct ctx_bag *bag, const char *key)
 {
-	struct item *item;
+	struct ctxi_item *item;
 
 	if (bag->room == 0)
 		return NULL;
@@ -264,7 +213,8 @@ ctx_put(const struct ctx *ctx, const char *key, void *value)
 static int
 lend(struct ctx_bag *bag, const struct ctx_bag *from)
 {
-	struct item *items = talloc_memdup(bag->chunk, from->items, from->room * sizeof(*items));
+	struct ctxi_item *items =
+	    talloc_memdup(bag->chunk, from->items, from->room * sizeof(*items));
 
 	if (items == NULL)
 		return -ENOMEM;
@@ -301,7 +251,7 @@ void *
 ctx_get(const struct ctx *ctx, const char *key)
 {
 	struct ctx_bag *bag = lock_bag(ctx, key, __func__);
-	struct item *item;
+	struct ctxi_item *item;
 	void *value;
 
 	if (bag == NULL)
@@ -329,7 +279,7 @@ bool
 ctx_delete(const struct ctx *ctx, const char *key)
 {
 	struct ctx_bag *bag = lock_bag(ctx, key, __func__);
-	struct item *item;
+	struct ctxi_item *item;
 
 	if (bag == NULL)
 		return false;

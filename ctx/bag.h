@@ -34,6 +34,12 @@ struct ctx_bag *ctx_bag_copy(TALLOC_CTX *mem, struct ctx_bag *bag);
  * bag is NULL; that one ends with the context. The nearest bag is the one that counts. ctx_without_cancel() copies it. NULL: no memory.
  */
 const struct ctx *ctx_with_bag(TALLOC_CTX *mem, const struct ctx *parent, struct ctx_bag *bag);
+/*
+ * const struct ctx *ctx_with_bag_and_value(TALLOC_CTX *mem, const struct ctx *parent, &key, T *v);
+ * As ctx_with_value() of ctx_with_bag(mem, parent, NULL), in one allocation.
+ */
+#define ctx_with_bag_and_value(mem, parent, keyp, v) \
+	ctx_with_bag_and_value_((mem), (parent), CTX_KEY_OF_(keyp), CTX_TYPED_(keyp, v))
 /* The nearest bag, NULL if there is none. */
 struct ctx_bag *ctx_bag_of(const struct ctx *ctx);
 
@@ -52,6 +58,10 @@ void *ctx_get(const struct ctx *ctx, const char *key);
 bool ctx_exists(const struct ctx *ctx, const char *key);
 /* Takes key out; whether it was there. */
 bool ctx_delete(const struct ctx *ctx, const char *key);
+
+/* What the macro above stands on. */
+const struct ctx *ctx_with_bag_and_value_(
+    TALLOC_CTX *mem, const struct ctx *parent, const struct ctx_key *key, const void *value);
 
 #pragma GCC visibility pop
 #ifdef __cplusplus

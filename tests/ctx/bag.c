@@ -90,6 +90,25 @@ bag_of_a_context(void **state)
 	assert_false(ctx_exists(inner, "flip"));
 }
 
+CTX_KEY(number_key, int);
+
+static void
+bag_and_value(void **state)
+{
+	int number = 3;
+	const struct ctx *root = ctx_with_value(*state, ctx_background(), &number_key, NULL),
+			 *c = ctx_with_bag_and_value(*state, root, &number_key, &number), *out;
+
+	assert_ptr_equal(ctx_value(c, &number_key), &number);
+	assert_null(ctx_value(root, &number_key));
+	assert_null(ctx_bag_of(root));
+	assert_int_equal(ctx_put(c, "flip", flop), 0);
+	out = ctx_without_cancel(*state, c);
+	talloc_free((void *)(uintptr_t)c);
+	assert_ptr_equal(ctx_get(out, "flip"), flop);
+	assert_ptr_equal(ctx_value(out, &number_key), &number);
+}
+
 /* Who outlives a request has a bag of its own. */
 static void
 bag_outlives(void **state)
@@ -257,6 +276,7 @@ main(void)
 	    T(bag_copy),
 	    T(bag_exists),
 	    T(bag_of_a_context),
+	    T(bag_and_value),
 	    T(bag_outlives),
 	    T(bag_put_all),
 	    T(bag_of_many),

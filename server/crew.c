@@ -25,6 +25,10 @@
 /* Workers that may sit idle; others end. */
 #define IDLE_WORKERS 64
 
+/* When the system refuses a thread: until the next attempt, and between two lines of log. */
+#define RETRY_MS    100
+#define COMPLAIN_MS 10000
+
 static int
 wait_for(sem_t *sem)
 {
@@ -47,26 +51,40 @@ enter_role(struct crew *c, const char *name, bool nice)
 
 /* ---- Making threads -------------------------------------------------------------------------- */
 
+static void
+thread_refused(struct crew *c, int err)
+{
+	int64_t now = loop_now_ms(), last = atomic_load(&c->complained_ms);
+
+	atomic_store(&c->rest_until_ms, now + RETRY_MS);
+	if ((last == 0 || now - last >= COMPLAIN_MS) &&
+	    atomic_compare_exchange_strong(&c->complained_ms, &last, now))
+		log_line(LOG_ERR, "cannot make a thread: %s; requests wait for one, trying again",
+		    strerror(err));
+}
+
 static int
 crew_spawn(struct crew *c, void *(*run)(void *))
 {
+	int64_t rest = atomic_load(&c->rest_until_ms);
 	pthread_t thread;
 	int err;
 
+	if (rest != 0 && loop_now_ms() < rest)
+		return -EAGAIN;
 	if (atomic_fetch_add(&c->threads, 1) >= c->threads_max || atomic_load(&c->over)) {
 		atomic_fetch_sub(&c->threads, 1);
-		return -EAGAIN;
+		return -EUSERS;
 	}
 	atomic_fetch_add(&c->made, 1);
 	err = pthread_create(&thread, &c->attr, run, c);
 	if (err != 0) {
 		atomic_fetch_sub(&c->made, 1);
 		atomic_fetch_sub(&c->threads, 1);
-		if (!atomic_exchange(&c->complained, true))
-			log_line(LOG_ERR, "cannot make a thread: %s; requests wait for one",
-			    strerror(err));
+		thread_refused(c, err);
 		return -err;
 	}
+	atomic_store(&c->rest_until_ms, 0);
 	return 0;
 }
 
@@ -108,7 +126,8 @@ grow(struct crew *c)
 			return; /* the new one goes on */
 		atomic_fetch_sub(&c->slack, 1);
 		atomic_store(&c->growing, false);
-		return; /* the monitor tries again */
+		monitor_wake(c); /* it tries again */
+		return;
 	}
 }
 
@@ -157,10 +176,8 @@ crew_give(struct crew *c, struct http_request *req)
 	/* Only the leader gives, and no more than the ring holds (crew_size). */
 	atomic_store(&c->ring[c->head++ & (c->ring_size - 1)], req);
 	sem_post(&c->work);
-	if (atomic_fetch_sub(&c->slack, 1) <= 0) {
+	if (atomic_fetch_sub(&c->slack, 1) <= 0)
 		grow(c);
-		monitor_wake(c); /* should that fail, it tries again */
-	}
 }
 
 void

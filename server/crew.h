@@ -11,12 +11,13 @@ struct crew {
 	struct http_server *server;
 	pthread_attr_t attr; /* of every thread: detached, stack_bytes */
 	int threads_max;
-	atomic_int threads; /* that exist, the monitor not counted */
-	atomic_int made;    /* ever */
-	sem_t gone;         /* posted by each as it ends */
-	sem_t led;          /* posted when there is no leader any more */
-	atomic_bool over;   /* everybody ends */
-	atomic_bool complained;
+	atomic_int threads;            /* that exist, the monitor not counted */
+	atomic_int made;               /* ever */
+	sem_t gone;                    /* posted by each as it ends */
+	sem_t led;                     /* posted when there is no leader any more */
+	atomic_bool over;              /* everybody ends */
+	_Atomic int64_t rest_until_ms; /* no thread is made before: the last attempt failed */
+	_Atomic int64_t complained_ms; /* when that was last logged */
 
 	/*
 	 * The lead: odd while the leader runs a handler itself, and another number each time.
@@ -43,6 +44,7 @@ struct crew {
 	bool monitored;
 };
 
+/* Another that can lead; -EUSERS: there are as many threads as there may be. */
 int crew_spare(struct crew *c);
 bool crew_take_over(struct crew *c, uint64_t seen);
 void crew_retry(struct crew *c);

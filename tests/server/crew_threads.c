@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The threads themselves: hooks, names, stacks and nice values; and what happens when none
+ * can be made. pthread_create is replaced in this program by one that can fail.
+ */
+#include <dlfcn.h>
+#include <errno.h>
+#include <sys/resource.h>
+
+#include "tests/server/holding.h"
+
+/* ---- Failing --------------------------------------------------------------------------------- */
+
+static atomic_bool failing;
+static atomic_int failures;
+
+int
+pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*run)(void *), void *arg)
+{
+	static int (*real)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
+
+	if (atomic_load(&failing)) {
+		atomic_fetch_add(&failures, 1);
+		return EAGAIN;
+	}
+	if (real == NULL)
+		real = dlsym(RTLD_NEXT, "pthread_create");
+	return real(thread, attr, run, arg);
+}
+
+static int
+count(const char *text, const char *what)
+{
+	int n = 0;
+
+	for (; (text = strstr(text, what)) != NULL; text++)
+		n++;
+	return n;
+}
+
+/* ---- Hooks and attributes -------------------------------------------------------------------- */
+
+static atomic_int started, ended, doubled;
+static __thread int here;
+
+static void
+start_hook(void *data)
+{
+	if (here++ != 0)
+		atomic_fetch_add(&doubled, 1);
+	atomic_fetch_add(&started, *(int *)data);
+}
+
+static void
+end_hook(void *data)
+{
+	if (here-- != 1)
+		atomic_fetch_add(&doubled, 1);
+	atomic_fetch_add(&ended, *(int *)data);
+}
+
+/* Whether the hook has run in this thread, and what its stack is. */
+static int
+describe(
+    const struct ctx *ctx, const struct http_request *req, struct http_response *res, void *data)
+{
+	pthread_attr_t attr;
+	size_t stack = 0;
+
+	(void)ctx, (void)req, (void)data;
+	if (pthread_getattr_np(pthread_self(), &attr) == 0) {
+		pthread_attr_getstacksize(&attr, &stack);
+		pthread_attr_destroy(&attr);
+	}
+	return http_response_printf(res, 200, "%d %zu", here, stack);
+}
+
+static struct http_server *
+server(struct hold *h)
+{
+	static const struct http_route_options blocking = {.flags = HTTP_BLOCKING};
+	struct http_server *s = brief_server();
+
+	http_server_handle(s, "/name", name_thread, NULL);
+	http_server_handle(s, "/hold", hold_block, h);
+	http_server_handle(s, "/here", describe, NULL);
+	http_server_handle_with(s, "/there", describe, NULL, &blocking);
+	return s;
+}
+
+static void
+hooks_run_once_in_each_thread(void **state)
+{
+	enum { MANY = 100 };
+	static int one = 1;
+	struct hold *h = hold_new();
+	struct http_server *s = server(h);
+	struct client *c[MANY];
+	uint16_t port;
+
+	(void)state;
+	log_open();
+	assert_int_equal(http_server_thread_hooks(s, start_hook, end_hook, &one), 0);
+	port = serving_start(s);
+	/* More than may sit idle: some end before the server does. */
+	for (int i = 0; i < MANY; i++)
+		c[i] = ask(port, "/hold");
+	wait_until("all are held", atomic_load(&h->entered) == MANY);
+	assert_int_equal(atoi(client_fetch(port, "/here")), 1);
+	assert_int_equal(atoi(client_fetch(port, "/there")), 1);
+	hold_open(h);
+	for (int i = 0; i < MANY; i++)
+		expect_answer(c[i], 200, "held\n");
+	wait_until("some have ended", atomic_load(&ended) > 0);
+	serving_stop(s);
+	assert_true(atomic_load(&started) > MANY);
+	assert_int_equal(atomic_load(&ended), atomic_load(&started));
+	assert_int_equal(atomic_load(&doubled), 0);
+}
+
+static void
+stacks_are_as_large_as_asked_for(void **state)
+{
+	struct http_server *s = server(NULL);
+	uint16_t port;
+
+	(void)state;
+	log_open();
+	http_server_set(s, "stack_bytes", "3145728");
+	port = serving_start(s);
+	assert_int_equal(atol(strchr(client_fetch(port, "/here"), ' ')), 3145728);
+	assert_int_equal(atol(strchr(client_fetch(port, "/there"), ' ')), 3145728);
+	serving_stop(s);
+}
+
+/* ---- Nice values ----------------------------------------------------------------------------- */
+
+struct niceness {
+	struct hold *hold;
+	_Atomic(pid_t) tid;
+};
+
+static int
+hold_and_tell(
+    const struct ctx *ctx, const struct http_request *req, struct http_response *res, void *data)
+{
+	struct niceness *n = data;
+
+	atomic_store(&n->tid, gettid());
+	return hold_block(ctx, req, res, n->hold);
+}
+
+static int
+tell_nice(
+    const struct ctx *ctx, const struct http_request *req, struct http_response *res, void *data)
+{
+	(void)ctx, (void)req, (void)data;
+	return http_response_printf(res, 200, "%d", getpriority(PRIO_PROCESS, (id_t)gettid()));
+}
+
+static void
+long_handlers_give_way_and_the_loop_does_not(void **state)
+{
+	static const struct http_route_options blocking = {.flags = HTTP_BLOCKING};
+	struct niceness n = {.hold = hold_new()};
+	struct http_server *s = server(n.hold);
+	int before = getpriority(PRIO_PROCESS, 0);
+	struct client *c;
+	uint16_t port;
+
+	(void)state;
+	log_open();
+	http_server_handle(s, "/long", hold_and_tell, &n);
+	http_server_handle(s, "/nice", tell_nice, NULL);
+	http_server_handle_with(s, "/worker", tell_nice, NULL, &blocking);
+	http_server_set(s, "worker_nice", "15");
+	port = serving_start(s);
+	assert_int_equal(atoi(client_fetch(port, "/nice")), before);
+	assert_int_equal(atoi(client_fetch(port, "/worker")), 15);
+	c = ask(port, "/long");
+	wait_until("it gives way",
+	    atomic_load(&n.tid) != 0 && getpriority(PRIO_PROCESS, (id_t)atomic_load(&n.tid)) == 15);
+	/* Who leads now has not been a worker. */
+	assert_int_equal(atoi(client_fetch(port, "/nice")), before);
+	hold_open(n.hold);
+	expect_answer(c, 200, "held\n");
+	serving_stop(s);
+}
+
+/* ---- No threads ------------------------------------------------------------------------------ */
+
+static void
+a_server_without_a_thread_does_not_start(void **state)
+{
+	struct http_server *s = server(NULL);
+	struct log *log = log_open();
+
+	(void)state;
+	http_server_listen(s, "web", "127.0.0.1:0");
+	atomic_store(&failing, true);
+	assert_int_equal(http_server_start(s), -EAGAIN);
+	atomic_store(&failing, false);
+	log_expect(log, "cannot serve: no thread");
+	assert_int_equal(http_server_wait(s), -ESRCH);
+}
+
+/* Requests wait for a thread, quick ones are answered, and nobody loses his patience. */
+static void
+without_new_threads_requests_wait_and_nothing_spins(void **state)
+{
+	static const struct http_route_options blocking = {.flags = HTTP_BLOCKING};
+	enum { MANY = 5, QUICK = 300 };
+	struct hold *h = hold_new();
+	struct http_server *s = server(h);
+	struct log *log = log_open();
+	struct client *c[MANY], *quick;
+	int64_t begin;
+	uint16_t port;
+	int tries;
+
+	(void)state;
+	http_server_handle_with(s, "/wait", hold_block, h, &blocking);
+	port = serving_start(s);
+	quick = client_open(port);
+	assert_int_equal(client_get(quick, "/name")->status, 200);
+	atomic_store(&failures, 0);
+	atomic_store(&failing, true);
+	begin = harness_now_ms();
+	for (int i = 0; i < MANY; i++)
+		c[i] = ask(port, "/wait");
+	for (int i = 0; i < QUICK; i++)
+		assert_string_equal(client_get(quick, "/name")->body, "baton/leader");
+	assert_true(client_is_quiet(c[0], 300));
+	tries = atomic_load(&failures);
+	/* It goes on trying, but has other things to do. */
+	assert_true(tries > 0 && tries <= 10 + (harness_now_ms() - begin) / 10);
+	assert_true(count(log_text(log), "cannot make a thread") <= 2);
+	atomic_store(&failing, false);
+	wait_until("all are held", atomic_load(&h->entered) == MANY);
+	hold_open(h);
+	for (int i = 0; i < MANY; i++)
+		expect_answer(c[i], 200, "held\n");
+	serving_stop(s);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    e2e_test(hooks_run_once_in_each_thread),
+	    e2e_test(stacks_are_as_large_as_asked_for),
+	    e2e_test(long_handlers_give_way_and_the_loop_does_not),
+	    e2e_test(a_server_without_a_thread_does_not_start),
+	    e2e_test(without_new_threads_requests_wait_and_nothing_spins),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -112,7 +112,6 @@ http_server_start(struct http_server *s)
 		log_line(LOG_ERR, "cannot serve: this server has been started before");
 		return -EALREADY;
 	}
-	s->used = true;
 	err = open_all(s);
 	if (err == 0)
 		announce(s);
@@ -122,7 +121,7 @@ http_server_start(struct http_server *s)
 		close_all(s);
 		return err;
 	}
-	s->started = true;
+	s->used = s->started = true;
 	return 0;
 }
 

@@ -249,17 +249,21 @@ static void
 another_user_is_not_let_in(void **state)
 {
 	struct stage *s = stage_new("");
+	const char *dir = tempdir_new(), *copy;
 	struct proc *p;
 
 	(void)state;
 	if (geteuid() != 0)
 		skip();
 	stage_start(s);
+	/* The build may lie where an ordinary user cannot look. */
+	tempdir_own(dir, 65534);
+	copy = tempdir_copy(dir, "baton", harness_built("baton"));
 	/* Even if somebody opens the socket's mode and its directory. */
 	assert_int_equal(chmod(s->dir, 0755), 0);
 	assert_int_equal(chmod(s->control, 0666), 0);
 	p = proc_start(&(struct proc_spec){
-	    .argv = (const char *const[]){"baton", "stop", "--control", s->control, NULL},
+	    .argv = (const char *const[]){copy, "stop", "--control", s->control, NULL},
 	    .cwd = "/",
 	    .uid = 65534});
 	proc_finish(p, 1);
@@ -273,7 +277,8 @@ another_user_is_not_let_in(void **state)
 static void
 an_ordinary_user_can_run_it(void **state)
 {
-	const char *dir = tempdir_new(), *runtime = tempdir_path(dir, "runtime"), *env;
+	const char *dir = tempdir_new(), *runtime = tempdir_path(dir, "runtime");
+	const char *env, *copy, *worker;
 	uint16_t port = port_free(1);
 	struct proc *p, *q;
 
@@ -284,15 +289,17 @@ an_ordinary_user_can_run_it(void **state)
 	assert_int_equal(mkdir(runtime, 0700), 0);
 	assert_int_equal(chown(runtime, 65534, 65534), 0);
 	env = talloc_asprintf(harness_mem(), "XDG_RUNTIME_DIR=%s", runtime);
-	p = proc_start(&(struct proc_spec){
-	    .argv = (const char *const[]){"baton", "run", "--listen", port_address(port),
-		harness_built("tests/fixtures/worker"), NULL},
+	/* The build may lie where an ordinary user cannot look. */
+	copy = tempdir_copy(dir, "baton", harness_built("baton"));
+	worker = tempdir_copy(dir, "worker", harness_built("tests/fixtures/worker"));
+	p = proc_start(&(struct proc_spec){.argv = (const char *const[]){copy, "run", "--listen",
+					       port_address(port), worker, NULL},
 	    .env = (const char *const[]){env, NULL},
 	    .cwd = "/",
 	    .uid = 65534});
 	proc_expect(p, PROC_OUT, "^Ctrl-C ");
 	/* The client finds it by the same rule. */
-	q = proc_start(&(struct proc_spec){.argv = (const char *const[]){"baton", "stop", NULL},
+	q = proc_start(&(struct proc_spec){.argv = (const char *const[]){copy, "stop", NULL},
 	    .env = (const char *const[]){env, NULL},
 	    .cwd = "/",
 	    .uid = 65534});

@@ -67,8 +67,6 @@ start_wait_and_drain_tell_misuse(void **state)
 	log_expect(log, "http_server_handle(\\\"GET /{\\\"): a wildcard is a whole segment");
 	assert_false(log_has(log, "/echo"));
 	assert_int_equal(http_server_wait(s), -ESRCH);
-	assert_int_equal(http_server_start(s), -EALREADY);
-	log_expect(log, "this server has been started before");
 }
 
 static void
@@ -82,6 +80,7 @@ a_drain_asked_for_before_the_start_ends_it_at_once(void **state)
 	http_server_drain(s);
 	assert_int_equal(http_server_start(s), 0);
 	assert_int_equal(http_server_wait(s), 0);
+	assert_int_equal(http_server_start(s), -EALREADY);
 }
 
 static void

@@ -9,47 +9,27 @@
 
 #include "server/internal.h"
 
+#include <baton/bag.h>
+
 const struct ctx_cause http_client_gone = {-ECANCELED, "client gone"};
 const struct ctx_cause http_draining = {-ECANCELED, "server draining"};
 const struct ctx_cause http_handler_returned = {-ECANCELED, "handler returned"};
 
-/* Where in the chain of middleware a request is. */
-struct http_next {
-	const struct http_server *server;
-	size_t at;
-};
-
+/* Behind the server's middleware: the route's handler. */
 static int
-not_found(
+serve_route(
     const struct ctx *ctx, const struct http_request *req, struct http_response *res, void *data)
 {
-	int err = 0;
+	const struct route *route = req->match.route;
+	int err;
 
-	(void)ctx, (void)data;
+	(void)data;
+	if (route != NULL)
+		return route->handler(ctx, req, res, route->data);
 	if (req->match.allow == NULL)
 		return http_response_error(res, 404, NULL);
 	err = http_response_header(res, "Allow", req->match.allow);
 	return err != 0 ? err : http_response_error(res, 405, NULL);
-}
-
-int
-http_next(const struct ctx *ctx, const struct http_request *req, struct http_response *res,
-    const struct http_next *next)
-{
-	const struct http_server *s = next->server;
-	const struct route *route = req->match.route;
-
-	if (ctx == NULL)
-		return -ENOMEM;
-	if (next->at < s->middleware_n) {
-		const struct middleware *mw = &s->middleware[next->at];
-		struct http_next after = {.server = s, .at = next->at + 1};
-
-		return mw->run(ctx, req, res, &after, mw->data);
-	}
-	if (route == NULL)
-		return not_found(ctx, req, res, NULL);
-	return route->handler(ctx, req, res, route->data);
 }
 
 void
@@ -85,7 +65,8 @@ dispatch_error(struct http_request *req, int status, const char *text)
 void
 dispatch_run(const struct http_server *s, const struct ctx *ctx, struct http_request *req)
 {
-	struct http_next first = {.server = s, .at = 0};
+	struct http_next first = {
+	    .at = s->middleware, .end = s->middleware + s->middleware_n, .last = serve_route};
 	int err = req->route_error;
 
 	if (err == -EINVAL) {
@@ -93,7 +74,7 @@ dispatch_run(const struct http_server *s, const struct ctx *ctx, struct http_req
 		return;
 	}
 	if (err == 0) {
-		ctx = ctx == NULL ? NULL : ctx_with_value(req, ctx, &request_key, req);
+		ctx = ctx == NULL ? NULL : ctx_with_bag_and_value(req, ctx, &request_key, req);
 		err = http_next(ctx, req, &req->res, &first);
 	}
 	if (err < 0) {

@@ -169,6 +169,108 @@ int http_server_wait(struct http_server *s);
 int http_next(const struct ctx *ctx, const struct http_request *req, struct http_response *res,
     const struct http_next *next);
 
+/* The same, with the context that the calling middleware was called with. */
+int http_next_same(
+    const struct http_request *req, struct http_response *res, const struct http_next *next);
+
+/* ---- Chains of middleware ------------------------------------------------------------------ */
+
+/*
+ * A list of middleware that is made once and stands before the handlers of some routes:
+ *
+ *	struct http_chain *pages = http_chain_new(s, HTTP_LINKS({log_it, NULL}, {find_user, db}));
+ *	struct http_chain *staff = http_chain_append(s, pages, HTTP_LINKS({staff_only, NULL}));
+ *
+ *	http_server_handle_chain(s, "GET /", pages, show_home, NULL);
+ *	http_server_handle_chain(s, "GET /accounts", staff, show_accounts, db);
+ *
+ * A chain never changes: each function below makes a new one under `mem`, copies what it is
+ * given, and leaves its arguments as they are and free to be freed. Hence chains may be built
+ * upon one another and shared by threads. A request passes the server's middleware
+ * (http_server_use) first, then the chain's in order, then the handler.
+ *
+ * Errors are sticky: NULL stands for lack of memory, and is accepted by all; a chain that was
+ * made from something impossible (no function, no key) remembers it. Registration reports
+ * either. Semantics: alexedwards/stack, and justinas/alice for extend.
+ */
+struct http_chain;
+
+/* One middleware, with its data, which must outlive the server. */
+struct http_link {
+	http_middleware *run;
+	void *data;
+};
+
+/* The last two arguments of the functions below: the links, and how many. */
+#define HTTP_LINKS(...)                          \
+	(const struct http_link[]){__VA_ARGS__}, \
+	    sizeof((const struct http_link[]){__VA_ARGS__}) / sizeof(struct http_link)
+
+/* A chain of these links; n may be 0. stack.New, alice.New. */
+struct http_chain *http_chain_new(TALLOC_CTX *mem, const struct http_link *links, size_t n);
+/* First what is in chain, then these. stack's and alice's Append. */
+struct http_chain *http_chain_append(
+    TALLOC_CTX *mem, const struct http_chain *chain, const struct http_link *links, size_t n);
+/* First all of one chain, then all of the other. alice's Extend. */
+struct http_chain *
+http_chain_extend(TALLOC_CTX *mem, const struct http_chain *first, const struct http_chain *then);
+/*
+ * The same chain; but before its first middleware runs, value is put under key (copied) into
+ * the bag of the request's context, where ctx_get (baton/bag.h) finds it. value must outlive
+ * the server and may be NULL; of values under one key the last one counts. stack.Inject.
+ */
+struct http_chain *
+http_chain_inject(TALLOC_CTX *mem, const struct http_chain *chain, const char *key, void *value);
+
+/*
+ * A handler with the chain before it: the data for http_chain_serve, a handler, which any
+ * function that takes one registers. `mem` must outlive the server. stack.Then.
+ */
+struct http_chained *
+http_chain_then(TALLOC_CTX *mem, const struct http_chain *chain, http_handler *h, void *data);
+http_handler http_chain_serve;
+
+/* http_server_handle of http_chain_serve and http_chain_then, in one step. */
+int http_server_handle_chain(struct http_server *s, const char *pattern,
+    const struct http_chain *chain, http_handler *h, void *data);
+
+/*
+ * Handlers and middleware that know no context, such as those written for other servers. A
+ * middleware of that kind goes on by http_next_same.
+ */
+typedef int
+http_plain_handler(const struct http_request *req, struct http_response *res, void *data);
+typedef int http_plain_middleware(const struct http_request *req, struct http_response *res,
+    const struct http_next *next, void *data);
+
+/* As http_chain_then, for a plain handler. stack.ThenHandler. */
+struct http_chained *http_chain_then_handler(
+    TALLOC_CTX *mem, const struct http_chain *chain, http_plain_handler *h, void *data);
+/*
+ * A plain middleware as a link, HTTP_ADAPT(mem, plain, data); or http_adapted, a middleware, and
+ * its data for http_server_use. `mem` must outlive the server. stack.Adapt.
+ */
+#define HTTP_ADAPT(mem, plain, data)                             \
+	{                                                        \
+		http_adapted, http_adapt((mem), (plain), (data)) \
+	}
+http_middleware http_adapted;
+struct http_plain *http_adapt(TALLOC_CTX *mem, http_plain_middleware *plain, void *data);
+
+/* ---- Values by request --------------------------------------------------------------------- */
+
+/*
+ * A middleware that clears the request from a registry (baton/registry.h), its data, when all
+ * that follows in the chain has returned, be it with an error. gorilla's ClearHandler.
+ */
+http_middleware http_clear_registry;
+
+/*
+ * For ctx_registry_new: what stands for a request and for all copies of it, so that values set
+ * for one are found, and cleared, by the other.
+ */
+const void *http_request_identity(const void *req);
+
 /* ---- Request ----------------------------------------------------------------------------- */
 
 /* The request's memory, a talloc pool that is freed with it, after the answer was sent. */

@@ -267,12 +267,21 @@ void guard_answer_bad_length(struct http_server *s);
 /* Is the parser one that the guard knows? On error *why tells, allocated under mem. */
 int guard_selftest(TALLOC_CTX *mem, char **why);
 
-/* ---- dispatch.c: routing, middleware, handler, and the answer that comes of it ------------------- */
+/* ---- chain.c: middleware --------------------------------------------------------------------------- */
 
-struct middleware {
-	http_middleware *run;
-	void *data;
+/* What a request has still to pass; on the stack of who runs it. */
+struct http_next {
+	const struct http_link *at, *end;
+	http_handler *last; /* behind them all */
+	void *data;         /* last's */
+	const struct ctx *ctx;
 };
+
+/* What is wrong with what is to be registered: 0, or a negative errno and why. */
+int chain_check_link(const struct http_link *link, const char **why);
+int chain_check_handler(http_handler *h, const void *data, const char **why);
+
+/* ---- dispatch.c: routing, middleware, handler, and the answer that comes of it ------------------- */
 
 /* Finds the route, in req->match; what fails is in req->route_error. */
 void dispatch_route(const struct http_server *s, struct http_request *req);
@@ -610,7 +619,7 @@ struct http_server {
 	/* Set up before the start, constant afterwards. */
 	struct http_settings set;
 	struct router *router;
-	struct middleware *middleware; /* talloc array */
+	struct http_link *middleware; /* talloc array */
 	size_t middleware_n;
 	struct listeners listeners;
 	char *setup_error; /* the first one, in words; NULL: none */

@@ -219,6 +219,13 @@ http_request_mem(const struct http_request *req)
 	return req->pool;
 }
 
+/* A copy of a request has its memory, too. */
+const void *
+http_request_identity(const void *req)
+{
+	return ((const struct http_request *)req)->pool;
+}
+
 const char *
 http_request_id(const struct http_request *req)
 {

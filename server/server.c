@@ -113,17 +113,21 @@ http_server_port(const struct http_server *s, const char *name)
 int
 http_server_use(struct http_server *s, http_middleware *mw, void *data)
 {
-	struct middleware *all;
+	const struct http_link link = {.run = mw, .data = data};
+	struct http_link *all;
+	const char *why;
+	int err;
 
 	if (s == NULL)
 		return -ENOMEM;
-	if (mw == NULL)
-		return setup_failed(s, -EINVAL, "http_server_use(NULL): expected a middleware");
-	all = talloc_realloc(s, s->middleware, struct middleware, s->middleware_n + 1);
+	err = chain_check_link(&link, &why);
+	if (err != 0)
+		return setup_failed(s, err, "http_server_use: %s", why);
+	all = talloc_realloc(s, s->middleware, struct http_link, s->middleware_n + 1);
 	if (all == NULL)
 		return setup_failed(s, -ENOMEM, "http_server_use: out of memory");
 	s->middleware = all;
-	all[s->middleware_n++] = (struct middleware){.run = mw, .data = data};
+	all[s->middleware_n++] = link;
 	return 0;
 }
 
@@ -155,9 +159,13 @@ http_server_handle_with(struct http_server *s, const char *pattern, http_handler
 
 	if (s == NULL)
 		return -ENOMEM;
-	if (h == NULL || options == NULL)
-		return setup_failed(s, -EINVAL,
-		    "http_server_handle(\"%s\"): expected a handler, and options", pattern);
+	err = chain_check_handler(h, data, &why);
+	if (err == 0 && options == NULL) {
+		err = -EINVAL;
+		why = "expected options";
+	}
+	if (err != 0)
+		return setup_failed(s, err, "http_server_handle(\"%s\"): %s", pattern, why);
 	if (options->flags > HTTP_QUICK)
 		return setup_failed(s, -EINVAL,
 		    "http_server_handle(\"%s\"): HTTP_BLOCKING or HTTP_QUICK, not both", pattern);

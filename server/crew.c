@@ -131,10 +131,24 @@ grow(struct crew *c)
 	}
 }
 
+/* Takes one from a count, if there is any. */
+static bool
+take_one(atomic_int *count)
+{
+	int n = atomic_load(count);
+
+	while (n > 0)
+		if (atomic_compare_exchange_weak(count, &n, n - 1))
+			return true;
+	return false;
+}
+
 static struct http_request *
 take(struct crew *c)
 {
 	if (atomic_load(&c->over) || wait_for(&c->work) != 0 || atomic_load(&c->over))
+		return NULL;
+	if (take_one(&c->dismissed))
 		return NULL;
 	/* The semaphore says there is one, and single places are taken by single threads. */
 	return atomic_exchange(&c->ring[atomic_fetch_add(&c->tail, 1) & (c->ring_size - 1)], NULL);
@@ -329,7 +343,14 @@ run_spare(void *arg)
 int
 crew_spare(struct crew *c)
 {
-	return crew_spawn(c, run_spare);
+	int err = crew_spawn(c, run_spare);
+
+	/* There are as many threads as may be. If one of them is idle, it makes way. */
+	if (err == -EUSERS && atomic_load(&c->dismissed) == 0 && take_one(&c->slack)) {
+		atomic_fetch_add(&c->dismissed, 1);
+		sem_post(&c->work);
+	}
+	return err;
 }
 
 /* ---- Start and end --------------------------------------------------------------------------- */

@@ -36,6 +36,7 @@ struct crew {
 	sem_t work;       /* how much there is */
 	atomic_int slack; /* workers idle or in the making, less work not taken yet */
 	atomic_bool growing;
+	atomic_int dismissed; /* idle workers that shall end, so that a spare can be made */
 	_Atomic(struct http_request *) done; /* what has come back */
 
 	atomic_bool monitor_asleep;

@@ -536,12 +536,14 @@ struct load {
 	const char *pattern;
 	unsigned away;       /* its requests that run, or are about to, outside the leader */
 	unsigned quick_runs; /* runs on end that would not have needed a thread */
+	unsigned quick_here; /* runs on end in the leader that kept nobody waiting */
 	bool blocking;       /* its requests go to workers at once */
 	bool blocking_fixed; /* because its user said so, or said not */
 	unsigned away_max;   /* 0: no limit of its own */
 	int64_t timeout_ms;  /* 0: the server's; negative: none */
 	struct http_requests waiting; /* for one of the others to end */
-	bool listed;                  /* in the server's list of loads that have waiting ones */
+	unsigned waiting_n;
+	bool listed; /* in the server's list of loads that have waiting ones */
 	TAILQ_ENTRY(load) entry;
 };
 TAILQ_HEAD(loads, load);

@@ -60,14 +60,21 @@ is_serial(const struct http_server *s)
 
 /* ---- Outside the leader ---------------------------------------------------------------------- */
 
+/* May it run, in the leader or elsewhere? */
 static bool
-may_go_away(const struct http_server *s, const struct load *load)
+may_run(const struct http_server *s, const struct load *load)
 {
 	unsigned size = crew_size(s->crew);
 
 	if (is_serial(s))
 		return s->away_n == 0;
-	return s->away_n < size && load->away < size - size / 4;
+	if (load->away >= size - size / 4)
+		return false;
+	if (load->blocking)
+		return s->away_n < size;
+	/* Without a spare nobody could take over from the leader: then only what is known to
+	 * be quick runs there. */
+	return s->away_n <= size || load->blocking_fixed || load->quick_here >= QUICK_RUNS;
 }
 
 static void
@@ -108,6 +115,13 @@ refuse(struct http_request *req, const char *why)
 	request_unref(req);
 }
 
+/* Has the route as many requests as it takes? */
+static bool
+is_full(const struct load *load)
+{
+	return load->away_max > 0 && load->away + load->waiting_n >= load->away_max;
+}
+
 static void
 refuse_route(struct http_server *s, struct http_request *req)
 {
@@ -126,10 +140,28 @@ wait_for_turn(struct http_server *s, struct http_request *req)
 		return;
 	}
 	STAILQ_INSERT_TAIL(&load->waiting, req, queued);
+	load->waiting_n++;
 	s->waiting_n++;
 	if (!load->listed)
 		TAILQ_INSERT_TAIL(&s->waiting, load, entry);
 	load->listed = true;
+}
+
+static struct http_request *
+next_waiting(struct http_server *s, struct load *load)
+{
+	struct http_request *req = STAILQ_FIRST(&load->waiting);
+
+	if (req == NULL)
+		return NULL;
+	STAILQ_REMOVE_HEAD(&load->waiting, queued);
+	load->waiting_n--;
+	s->waiting_n--;
+	if (load->waiting_n == 0) {
+		TAILQ_REMOVE(&s->waiting, load, entry);
+		load->listed = false;
+	}
+	return req;
 }
 
 /* Threads have become free: one request of each route in turn. */
@@ -142,18 +174,10 @@ send_waiting(struct http_server *s)
 	while (sent) {
 		sent = false;
 		for (load = TAILQ_FIRST(&s->waiting); load != NULL; load = next) {
-			struct http_request *req = STAILQ_FIRST(&load->waiting);
-
 			next = TAILQ_NEXT(load, entry);
-			if (!may_go_away(s, load))
+			if (s->away_n >= crew_size(s->crew) || !may_run(s, load))
 				continue;
-			STAILQ_REMOVE_HEAD(&load->waiting, queued);
-			s->waiting_n--;
-			if (STAILQ_EMPTY(&load->waiting)) {
-				TAILQ_REMOVE(&s->waiting, load, entry);
-				load->listed = false;
-			}
-			send_away(s, req);
+			send_away(s, next_waiting(s, load));
 			sent = true;
 		}
 	}
@@ -234,7 +258,7 @@ work_taken_over(struct http_server *s)
 	s->running = NULL;
 	counter_add(s, COUNTER_TAKEOVERS);
 	req->load->blocking = req->load->blocking || !req->load->blocking_fixed;
-	req->load->quick_runs = 0;
+	req->load->quick_runs = req->load->quick_here = 0;
 	note_away(s, req);
 }
 
@@ -256,6 +280,7 @@ run_here(struct http_server *s, struct http_request *req)
 		return false;
 	}
 	s->running = NULL;
+	req->load->quick_here += req->load->quick_here < QUICK_RUNS;
 	atomic_store_explicit(&req->phase, REQUEST_DONE, memory_order_relaxed);
 	parser_resume(req);
 	request_unref(req);
@@ -275,14 +300,14 @@ work_run(struct http_server *s)
 		did = WORK_SOME;
 		if (req->conn == NULL) /* the client left before anybody had begun */
 			request_unref(req);
-		else if (req->load->away_max > 0 && req->load->away >= req->load->away_max)
+		else if (is_full(req->load))
 			refuse_route(s, req);
-		else if (!req->load->blocking)
-			did = run_here(s, req) ? WORK_SOME : WORK_LOST;
-		else if (may_go_away(s, req->load))
+		else if (!may_run(s, req->load))
+			wait_for_turn(s, req);
+		else if (req->load->blocking)
 			send_away(s, req);
 		else
-			wait_for_turn(s, req);
+			did = run_here(s, req) ? WORK_SOME : WORK_LOST;
 		if (did == WORK_LOST)
 			break;
 	}

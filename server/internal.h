@@ -651,7 +651,7 @@ struct http_server {
 	unsigned offered_n, held_n, moved_n;
 	uint64_t offer_id; /* the last one given out */
 	int64_t busy_look_ms;
-	int64_t away_look_ms;        /* the earliest deadline of those that run elsewhere */
+	int64_t deadline_look_ms;    /* the earliest deadline of those that run elsewhere or wait */
 	struct addresses *addresses; /* NULL: not counted */
 	_Atomic uint64_t counters[COUNTERS];
 	struct lingerings lingers;

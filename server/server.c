@@ -34,7 +34,7 @@ http_server_new(TALLOC_CTX *mem)
 	TAILQ_INIT(&s->held);
 	s->give_fd = s->take_fd = -1;
 	TAILQ_INIT(&s->busy);
-	s->away_look_ms = INT64_MAX;
+	s->deadline_look_ms = INT64_MAX;
 	TAILQ_INIT(&s->hups);
 	TAILQ_INIT(&s->lingers);
 	TAILQ_INIT(&s->away);

@@ -78,11 +78,17 @@ may_run(const struct http_server *s, const struct load *load)
 }
 
 static void
+note_deadline(struct http_server *s, const struct http_request *req)
+{
+	if (req->deadline_ms != 0 && req->deadline_ms < s->deadline_look_ms)
+		s->deadline_look_ms = req->deadline_ms;
+}
+
+static void
 note_away(struct http_server *s, struct http_request *req)
 {
 	TAILQ_INSERT_TAIL(&s->away, req, away);
-	if (req->deadline_ms != 0 && req->deadline_ms < s->away_look_ms)
-		s->away_look_ms = req->deadline_ms;
+	note_deadline(s, req);
 	s->away_n++;
 	req->load->away++;
 }
@@ -129,22 +135,45 @@ refuse_route(struct http_server *s, struct http_request *req)
 	refuse(req, "this route has as many requests as it takes");
 }
 
-static void
-wait_for_turn(struct http_server *s, struct http_request *req)
+/* Where it waits: for its route's turn, or, one at a time, in a single line. */
+static struct load *
+line_of(struct http_server *s, struct http_request *req)
 {
-	struct load *load = req->load;
+	return is_serial(s) ? s->unrouted : req->load;
+}
 
-	if (s->waiting_n >= (unsigned)s->set.queue_max) {
-		counter_add(s, COUNTER_QUEUE_MAX);
-		refuse(req, "too many requests are waiting");
-		return;
-	}
+static void
+stand_in_line(struct http_server *s, struct load *load, struct http_request *req)
+{
 	STAILQ_INSERT_TAIL(&load->waiting, req, queued);
 	load->waiting_n++;
 	s->waiting_n++;
 	if (!load->listed)
 		TAILQ_INSERT_TAIL(&s->waiting, load, entry);
 	load->listed = true;
+}
+
+static void
+wait_for_turn(struct http_server *s, struct http_request *req)
+{
+	if (s->waiting_n >= (unsigned)s->set.queue_max) {
+		counter_add(s, COUNTER_QUEUE_MAX);
+		refuse(req, "too many requests are waiting");
+		return;
+	}
+	stand_in_line(s, line_of(s, req), req);
+	note_deadline(s, req);
+}
+
+/* One has been taken out of it. */
+static void
+leave_line(struct http_server *s, struct load *load)
+{
+	s->waiting_n--;
+	if (--load->waiting_n > 0)
+		return;
+	TAILQ_REMOVE(&s->waiting, load, entry);
+	load->listed = false;
 }
 
 static struct http_request *
@@ -155,13 +184,33 @@ next_waiting(struct http_server *s, struct load *load)
 	if (req == NULL)
 		return NULL;
 	STAILQ_REMOVE_HEAD(&load->waiting, queued);
-	load->waiting_n--;
-	s->waiting_n--;
-	if (load->waiting_n == 0) {
-		TAILQ_REMOVE(&s->waiting, load, entry);
-		load->listed = false;
-	}
+	leave_line(s, load);
 	return req;
+}
+
+/* The next whose client still waits for the answer. */
+static void
+send_next(struct http_server *s, struct load *load)
+{
+	struct http_request *req = next_waiting(s, load);
+
+	if (req->conn == NULL)
+		request_unref(req);
+	else
+		send_away(s, req);
+}
+
+/* One at a time: the leader runs them, those who have waited before those who have just come. */
+static void
+ready_waiting(struct http_server *s)
+{
+	struct http_requests line = STAILQ_HEAD_INITIALIZER(line);
+	struct http_request *req;
+
+	while ((req = next_waiting(s, s->unrouted)) != NULL)
+		STAILQ_INSERT_TAIL(&line, req, queued);
+	STAILQ_CONCAT(&line, &s->ready);
+	STAILQ_CONCAT(&s->ready, &line);
 }
 
 /* Threads have become free: one request of each route in turn. */
@@ -169,15 +218,17 @@ static void
 send_waiting(struct http_server *s)
 {
 	struct load *load, *next;
-	bool sent = true;
+	bool sent = !is_serial(s);
 
+	if (is_serial(s) && s->away_n == 0)
+		ready_waiting(s);
 	while (sent) {
 		sent = false;
 		for (load = TAILQ_FIRST(&s->waiting); load != NULL; load = next) {
 			next = TAILQ_NEXT(load, entry);
 			if (s->away_n >= crew_size(s->crew) || !may_run(s, load))
 				continue;
-			send_away(s, next_waiting(s, load));
+			send_next(s, load);
 			sent = true;
 		}
 	}
@@ -294,8 +345,6 @@ work_run(struct http_server *s)
 	struct http_request *req;
 
 	while ((req = STAILQ_FIRST(&s->ready)) != NULL) {
-		if (is_serial(s) && s->away_n > 0)
-			break; /* one at a time: the others stay where they are */
 		STAILQ_REMOVE_HEAD(&s->ready, queued);
 		did = WORK_SOME;
 		if (req->conn == NULL) /* the client left before anybody had begun */
@@ -341,21 +390,46 @@ abandon(struct http_server *s, struct http_request *req)
 	parser_resume(req);
 }
 
+/* They have not even begun. */
+static void
+expire_line(struct http_server *s, struct load *load)
+{
+	struct http_requests line = STAILQ_HEAD_INITIALIZER(line);
+	struct http_request *req;
+
+	STAILQ_CONCAT(&line, &load->waiting);
+	while ((req = STAILQ_FIRST(&line)) != NULL) {
+		STAILQ_REMOVE_HEAD(&line, queued);
+		if (req->deadline_ms == 0 || req->deadline_ms > s->now_ms) {
+			STAILQ_INSERT_TAIL(&load->waiting, req, queued);
+			note_deadline(s, req);
+			continue;
+		}
+		counter_add(s, COUNTER_ABANDONED);
+		leave_line(s, load);
+		refuse(req, "it waited too long for its turn");
+	}
+}
+
 int64_t
 work_expire(struct http_server *s)
 {
+	struct load *load, *next;
 	struct http_request *req;
 
-	if (s->now_ms < s->away_look_ms)
-		return s->away_look_ms;
-	s->away_look_ms = INT64_MAX;
+	if (s->now_ms < s->deadline_look_ms)
+		return s->deadline_look_ms;
+	s->deadline_look_ms = INT64_MAX;
 	TAILQ_FOREACH(req, &s->away, away) {
 		if (req->deadline_ms != 0 && req->deadline_ms <= s->now_ms)
 			abandon(s, req);
-		if (req->deadline_ms != 0 && req->deadline_ms < s->away_look_ms)
-			s->away_look_ms = req->deadline_ms;
+		note_deadline(s, req);
 	}
-	return s->away_look_ms;
+	for (load = TAILQ_FIRST(&s->waiting); load != NULL; load = next) {
+		next = TAILQ_NEXT(load, entry);
+		expire_line(s, load);
+	}
+	return s->deadline_look_ms;
 }
 
 /* ---- Looking, and the end -------------------------------------------------------------------- */

@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Handlers that outrun their deadline: the client gets its answer, what the handler writes
+ * later is never sent, and nothing is freed while it can see it.
+ */
+#include <errno.h>
+
+#include "tests/server/holding.h"
+
+static struct http_server *
+server(struct hold *h)
+{
+	struct http_server *s = brief_server();
+
+	http_server_handle(s, "/", name_thread, NULL);
+	http_server_handle(s, "/hold", hold_block, h);
+	http_server_handle(s, "/compute", hold_compute, h);
+	http_server_set(s, "handler_timeout_ms", "100");
+	return s;
+}
+
+static void
+expect_late(struct client *c, int status)
+{
+	const struct answer *a = client_read(c, "GET");
+
+	assert_int_equal(a->status, status);
+	assert_string_equal(a->body, "the handler took too long\n");
+	assert_false(a->close);
+}
+
+static void
+the_client_gets_503_and_the_connection_goes_on(void **state)
+{
+	struct hold *h = hold_new();
+	struct http_server *s = server(h);
+	struct log *log = log_open();
+	struct client *c;
+
+	(void)state;
+	c = client_open(serving_start(s));
+	for (int i = 1; i <= 4; i++) {
+		client_send(c, "GET %s HTTP/1.1\r\nHost: a\r\n\r\n", i % 2 ? "/hold" : "/compute");
+		expect_late(c, 503);
+		assert_int_equal(http_server_counter(s, "handler_timeout_ms"), i);
+		/* What comes next is its own answer. */
+		assert_string_equal(client_get(c, "/")->body, "baton/leader");
+	}
+	log_expect(log, "handler of /hold outran its deadline");
+	assert_int_equal(atomic_load(&h->left), 0);
+	hold_open(h);
+	wait_until("they have left", atomic_load(&h->left) == 4);
+	assert_ptr_equal(atomic_load(&h->cause), &ctx_deadline_exceeded);
+	assert_string_equal(client_get(c, "/")->body, "baton/leader");
+	assert_true(client_is_quiet(c, 20)); /* nobody sends what they have written */
+	serving_stop(s);
+}
+
+/* Many writes, of everything, after the deadline: they go nowhere, and into no other request. */
+static int
+write_much(
+    const struct ctx *ctx, const struct http_request *req, struct http_response *res, void *data)
+{
+	struct hold *h = data;
+	size_t n;
+
+	hold_block(ctx, req, res, h);
+	for (int i = 0; i < 1000; i++) {
+		char *text = talloc_asprintf(http_request_mem(req), "late %d", i);
+
+		http_response_header_add(res, "X-Late", text);
+		http_response_printf(res, 200, "%s %s", text, http_request_header(req, "X-Mine"));
+		assert_non_null(http_request_headers(req, &n));
+		http_response_close(res);
+	}
+	return 0;
+}
+
+static void
+what_is_written_later_is_never_sent(void **state)
+{
+	enum { MANY = 20 };
+	struct hold *h = hold_new();
+	struct http_server *s = server(h);
+	struct client *c[MANY];
+	uint16_t port;
+
+	(void)state;
+	log_open();
+	http_server_handle(s, "/much", write_much, h);
+	port = serving_start(s);
+	for (int i = 0; i < MANY; i++) {
+		c[i] = client_open(port);
+		client_send(c[i], "GET /much HTTP/1.1\r\nHost: a\r\nX-Mine: %d\r\n\r\n", i);
+	}
+	for (int i = 0; i < MANY; i++)
+		expect_late(c[i], 503);
+	for (int i = 0; i < MANY; i += 2) /* and some have left before */
+		client_close(c[i]);
+	hold_open(h);
+	for (int i = 1; i < MANY; i += 2)
+		for (int k = 0; k < 20; k++) {
+			const struct answer *a = client_get(c[i], "/");
+
+			assert_int_equal(a->status, 200);
+			assert_null(answer_field(a, "X-Late"));
+			assert_false(a->close);
+		}
+	serving_stop(s);
+}
+
+/* ---- 504, and deadlines of routes ------------------------------------------------------------- */
+
+static int
+ask_another(
+    const struct ctx *ctx, const struct http_request *req, struct http_response *res, void *data)
+{
+	http_response_on_timeout(res, 504);
+	return hold_block(ctx, req, res, data);
+}
+
+static void
+a_handler_that_waits_for_another_server_makes_it_504(void **state)
+{
+	struct hold *h = hold_new();
+	struct http_server *s = server(h);
+
+	(void)state;
+	log_open();
+	http_server_handle(s, "/ask", ask_another, h);
+	expect_late(ask(serving_start(s), "/ask"), 504);
+	hold_open(h);
+	serving_stop(s);
+}
+
+/* Tells how long it has, in milliseconds; -1: for ever. */
+static int
+remaining(
+    const struct ctx *ctx, const struct http_request *req, struct http_response *res, void *data)
+{
+	(void)req, (void)data;
+	return http_response_printf(res, 200, "%lld", (long long)ctx_remaining_ms(ctx));
+}
+
+static void
+a_route_may_have_a_deadline_of_its_own(void **state)
+{
+	static const struct http_route_options never = {.timeout_ms = -1},
+					       late = {.timeout_ms = 3600000},
+					       soon = {.timeout_ms = 50};
+	struct hold *h = hold_new();
+	struct http_server *s = server(h);
+	struct client *held, *c;
+	uint16_t port;
+
+	(void)state;
+	log_open();
+	http_server_handle(s, "/common", remaining, NULL);
+	http_server_handle_with(s, "/never", remaining, NULL, &never);
+	http_server_handle_with(s, "/late", remaining, NULL, &late);
+	http_server_handle_with(s, "/late/hold", hold_block, h, &late);
+	http_server_handle_with(s, "/soon", hold_block, h, &soon);
+	http_server_set(s, "handler_timeout_ms", "10000");
+	port = serving_start(s);
+	c = client_open(port);
+	assert_in_range(atoi(client_get(c, "/common")->body), 1, 10000);
+	assert_int_equal(atoi(client_get(c, "/never")->body), -1);
+	assert_in_range(atoi(client_get(c, "/late")->body), 3500000, 3600000);
+	held = ask(port, "/late/hold");
+	expect_late(ask(port, "/soon"), 503);
+	assert_true(client_is_quiet(held, 0));
+	hold_open(h);
+	expect_answer(held, 200, "held\n");
+	serving_stop(s);
+}
+
+/* ---- A deadline that is noticed ---------------------------------------------------------------- */
+
+static void
+a_handler_that_notices_is_told_why(void **state)
+{
+	struct gate *g = gate_new();
+	struct http_server *s = server(NULL);
+	struct client *c;
+
+	(void)state;
+	log_open();
+	http_server_handle(s, "/gate", gate_pass, g);
+	c = ask(serving_start(s), "/gate");
+	assert_true(client_read(c, "GET")->status >= 500); /* whoever comes first */
+	wait_until("it has left", atomic_load(&g->left) == 1);
+	assert_ptr_equal(atomic_load(&g->cause), &ctx_deadline_exceeded);
+	serving_stop(s);
+}
+
+/* Deadline and answer at the same moment, many times: exactly one answer each. */
+static int
+just_in_time(
+    const struct ctx *ctx, const struct http_request *req, struct http_response *res, void *data)
+{
+	(void)req, (void)data;
+	ctx_sleep(ctx, ctx_remaining_ms(ctx) - 1);
+	return http_response_printf(res, 200, "in time");
+}
+
+static void
+deadline_and_answer_at_once_make_one_answer(void **state)
+{
+	enum { CLIENTS = 10, ROUNDS = 30 };
+	struct http_server *s = server(NULL);
+	struct client *c[CLIENTS];
+	int late = 0, good = 0;
+	uint16_t port;
+
+	(void)state;
+	log_open();
+	http_server_handle(s, "/just", just_in_time, NULL);
+	http_server_set(s, "handler_timeout_ms", "10");
+	port = serving_start(s);
+	for (int i = 0; i < CLIENTS; i++)
+		c[i] = client_open(port);
+	for (int round = 0; round < ROUNDS; round++) {
+		for (int i = 0; i < CLIENTS; i++)
+			client_send(c[i], "GET /just HTTP/1.1\r\nHost: a\r\n\r\n");
+		for (int i = 0; i < CLIENTS; i++) {
+			const struct answer *a = client_read(c[i], "GET");
+
+			late += a->status == 503;
+			good += a->status == 200;
+		}
+	}
+	assert_int_equal(late + good, CLIENTS * ROUNDS);
+	assert_int_equal(http_server_counter(s, "handler_timeout_ms"), late);
+	serving_stop(s);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    e2e_test(the_client_gets_503_and_the_connection_goes_on),
+	    e2e_test(what_is_written_later_is_never_sent),
+	    e2e_test(a_handler_that_waits_for_another_server_makes_it_504),
+	    e2e_test(a_route_may_have_a_deadline_of_its_own),
+	    e2e_test(a_handler_that_notices_is_told_why),
+	    e2e_test(deadline_and_answer_at_once_make_one_answer),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -220,9 +220,9 @@ stop_ends_everything_and_then_answers(void **state)
 
 	(void)state;
 	proc_expect(p, PROC_OUT, "stopped");
+	proc_finish(b.proc, 0);
 	assert_int_equal(client_try(other), ECONNREFUSED);
 	assert_int_equal(client_try((uint16_t)(other + 1)), ECONNREFUSED);
-	proc_finish(b.proc, 0);
 	assert_int_equal(access(b.control, F_OK), -1);
 }
 

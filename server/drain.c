@@ -141,7 +141,9 @@ drain_step(struct http_server *s, int64_t now)
 			s->drain = DRAIN_OVER;
 		break;
 	}
-	if (s->drain >= DRAIN_CLOSING && s->conns_n == 0 && TAILQ_EMPTY(&s->lingers))
+	/* A handler whose client has left is in flight as well, until the deadline. */
+	if (s->drain >= DRAIN_CLOSING && s->conns_n == 0 && TAILQ_EMPTY(&s->lingers) &&
+	    (s->away_n == 0 || s->drain == DRAIN_CUT))
 		s->drain = DRAIN_OVER;
 	if (s->drain == DRAIN_OVER) {
 		give_end(s);

@@ -154,6 +154,17 @@ take(struct crew *c)
 	return atomic_exchange(&c->ring[atomic_fetch_add(&c->tail, 1) & (c->ring_size - 1)], NULL);
 }
 
+/* False if enough are idle already: then it shall end. */
+static bool
+become_idle(struct crew *c)
+{
+	if (atomic_fetch_add(&c->slack, 1) < IDLE_WORKERS)
+		return true;
+	atomic_fetch_sub(&c->slack, 1);
+	grow(c); /* whoever counted on this one finds another */
+	return false;
+}
+
 static void
 work(struct crew *c)
 {
@@ -161,12 +172,8 @@ work(struct crew *c)
 
 	while ((req = take(c)) != NULL) {
 		work_in_worker(c->server, req);
-		if (atomic_fetch_add(&c->slack, 1) >= IDLE_WORKERS) {
-			/* Enough are idle. Whoever counted on this one finds another. */
-			atomic_fetch_sub(&c->slack, 1);
-			grow(c);
+		if (!become_idle(c))
 			break;
-		}
 	}
 }
 
@@ -270,14 +277,15 @@ crew_take_over(struct crew *c, uint64_t seen)
 static void
 finish(struct crew *c)
 {
-	int threads = atomic_load(&c->threads);
+	int threads;
 
 	atomic_store(&c->over, true);
+	threads = atomic_load(&c->threads); /* whoever comes now sees that it is over */
 	for (int i = 0; i < threads; i++) {
 		sem_post(&c->work);
 		sem_post(&c->spare);
 	}
-	monitor_wake(c);
+	sem_post(&c->monitor_sem);
 	sem_post(&c->led);
 }
 
@@ -307,10 +315,8 @@ lead_then_work(struct crew *c)
 	lead(c);
 	if (!atomic_load(&c->over)) {
 		enter_role(c, "worker", true);
-		if (atomic_fetch_add(&c->slack, 1) < IDLE_WORKERS)
+		if (become_idle(c))
 			work(c);
-		else
-			atomic_fetch_sub(&c->slack, 1);
 	}
 }
 
@@ -412,8 +418,8 @@ crew_start(struct http_server *s)
 	return err;
 }
 
-static bool
-wait_until(sem_t *sem, const struct timespec *until)
+bool
+crew_wait_until(sem_t *sem, const struct timespec *until)
 {
 	while (sem_clockwait(sem, CLOCK_MONOTONIC, until) != 0)
 		if (errno != EINTR)
@@ -421,7 +427,7 @@ wait_until(sem_t *sem, const struct timespec *until)
 	return true;
 }
 
-/* What came back when nobody led any more. */
+/* What came back when nobody led any more, and what was never taken. */
 static void
 drop_late(struct crew *c)
 {
@@ -431,6 +437,10 @@ drop_late(struct crew *c)
 		next = req->next_done;
 		request_unref(req);
 	}
+	for (size_t i = 0; i < c->ring_size; i++)
+		if ((req = atomic_exchange(&c->ring[i], NULL)) != NULL)
+			request_unref(req);
+	work_drop(c->server);
 }
 
 int
@@ -438,18 +448,19 @@ crew_join(struct http_server *s, int grace_ms)
 {
 	struct crew *c = s->crew;
 	struct timespec until;
-	int gone;
+	int64_t end_ms;
 
 	if (c == NULL)
 		return 0;
 	wait_for(&c->led);
+	sem_post(&c->led); /* one may come again */
 	monitor_stop(c);
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += grace_ms / 1000;
+	end_ms = loop_now_ms() + grace_ms;
+	until = (struct timespec){.tv_sec = end_ms / 1000, .tv_nsec = end_ms % 1000 * 1000000};
 	/* Whoever makes a thread ends after it has: so when all made are gone, that is all. */
-	for (gone = 0; gone < atomic_load(&c->made); gone++)
-		if (!wait_until(&c->gone, &until))
-			return atomic_load(&c->made) - gone;
+	for (; c->joined < atomic_load(&c->made); c->joined++)
+		if (!crew_wait_until(&c->gone, &until))
+			return atomic_load(&c->made) - c->joined;
 	/* The last thing that each has written; it orders all before it, which sem_clockwait(3)
 	 * does as well, but ThreadSanitizer does not know that function. */
 	(void)atomic_load(&c->threads);

@@ -14,6 +14,7 @@ struct crew {
 	atomic_int threads;            /* that exist, the monitor not counted */
 	atomic_int made;               /* ever */
 	sem_t gone;                    /* posted by each as it ends */
+	int joined;                    /* so many of them have been seen to end */
 	sem_t led;                     /* posted when there is no leader any more */
 	atomic_bool over;              /* everybody ends */
 	_Atomic int64_t rest_until_ms; /* no thread is made before: the last attempt failed */
@@ -49,6 +50,9 @@ struct crew {
 int crew_spare(struct crew *c);
 bool crew_take_over(struct crew *c, uint64_t seen);
 void crew_retry(struct crew *c);
+
+/* Waits for a semaphore, until such a moment of the monotonic clock; false if it passed. */
+bool crew_wait_until(sem_t *sem, const struct timespec *until);
 
 int monitor_start(struct crew *c);
 void monitor_stop(struct crew *c);

@@ -157,9 +157,9 @@ int http_server_run(struct http_server *s);
 /*
  * For programs with a main loop of their own: http_server_start serves in a thread of its own,
  * without touching signals; its error has been printed. http_server_drain asks it to drain, from
- * any thread or signal handler. http_server_wait blocks until it has, from one thread, once;
- * -EBUSY if handlers are left that did not end: then the server must not be freed. A server runs
- * once: -EALREADY for a second start.
+ * any thread or signal handler. http_server_wait blocks until it has, from one thread; -EBUSY if
+ * handlers are left that did not end: then the server must not be freed, and one may wait again.
+ * A server runs once: -EALREADY for a second start.
  */
 int http_server_start(struct http_server *s);
 void http_server_drain(struct http_server *s);

@@ -562,6 +562,8 @@ void work_collect(struct http_server *s);
 void work_in_worker(struct http_server *s, struct http_request *req);
 /* Ends the contexts of all that run elsewhere, and lets their connections go. */
 void work_cut(struct http_server *s);
+/* Nobody leads any more: forgets those that have not run. */
+void work_drop(struct http_server *s);
 /* One line for each request that runs elsewhere. */
 void work_dump(const struct http_server *s);
 /* Answers for handlers whose deadline has passed; returns when to look again. */

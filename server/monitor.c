@@ -56,12 +56,27 @@ sleep_until_woken(struct crew *c, uint64_t seen)
 		;
 }
 
+/* Lets takeover_after_us pass, unless the end comes first. */
+static void
+tick(struct crew *c)
+{
+	int64_t us = c->server->set.takeover_after_us;
+	struct timespec until;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += us / 1000000;
+	until.tv_nsec += us % 1000000 * 1000;
+	if (until.tv_nsec >= 1000000000) {
+		until.tv_sec++;
+		until.tv_nsec -= 1000000000;
+	}
+	(void)crew_wait_until(&c->monitor_sem, &until);
+}
+
 static void *
 run_monitor(void *arg)
 {
 	struct crew *c = arg;
-	int64_t us = c->server->set.takeover_after_us;
-	const struct timespec tick = {.tv_sec = us / 1000000, .tv_nsec = us % 1000000 * 1000};
 	uint64_t last = 0;
 	int quiet = 0;
 
@@ -69,7 +84,7 @@ run_monitor(void *arg)
 	while (!atomic_load(&c->over)) {
 		uint64_t now;
 
-		clock_nanosleep(CLOCK_MONOTONIC, 0, &tick, NULL);
+		tick(c);
 		now = atomic_load(&c->lead);
 		if (atomic_load(&c->slack) < 0)
 			crew_retry(c);

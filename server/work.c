@@ -453,6 +453,20 @@ work_cut(struct http_server *s)
 }
 
 void
+work_drop(struct http_server *s)
+{
+	struct http_request *req;
+	struct load *load;
+
+	while ((load = TAILQ_FIRST(&s->waiting)) != NULL)
+		request_unref(next_waiting(s, load));
+	while ((req = STAILQ_FIRST(&s->ready)) != NULL) {
+		STAILQ_REMOVE_HEAD(&s->ready, queued);
+		request_unref(req);
+	}
+}
+
+void
 work_dump(const struct http_server *s)
 {
 	const struct http_request *req;

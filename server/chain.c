@@ -120,17 +120,17 @@ spoil(struct http_chain *c, int err, const char *why)
 int
 chain_check_link(const struct http_link *link, const char **why)
 {
-	*why = "a link without a function";
+	*why = "expected a middleware, not NULL";
 	if (link->run == NULL)
 		return -EINVAL;
 	*why = "out of memory";
 	if (link->run == http_adapted && link->data == NULL)
 		return -ENOMEM;
-	*why = "http_adapt without a function";
+	*why = "http_adapt: expected a middleware, not NULL";
 	if (link->run == http_adapted &&
 	    ((const struct http_plain *)link->data)->middleware == NULL)
 		return -EINVAL;
-	*why = "http_clear_registry without a registry";
+	*why = "http_clear_registry: expected a registry, not NULL";
 	return link->run == http_clear_registry && link->data == NULL ? -EINVAL : 0;
 }
 
@@ -139,7 +139,7 @@ chain_check_handler(http_handler *h, const void *data, const char **why)
 {
 	const struct http_chained *c = data;
 
-	*why = "no handler";
+	*why = "expected a handler, not NULL";
 	if (h == NULL)
 		return -EINVAL;
 	*why = "out of memory";
@@ -244,7 +244,7 @@ http_chain_inject(TALLOC_CTX *mem, const struct http_chain *chain, const char *k
 	if (c == NULL)
 		return NULL;
 	if (key == NULL) {
-		spoil(c, -EINVAL, "http_chain_inject without a key");
+		spoil(c, -EINVAL, "http_chain_inject: expected a key, not NULL");
 		return c;
 	}
 	if (c->values == NULL)

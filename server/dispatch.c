@@ -65,10 +65,11 @@ dispatch_error(struct http_request *req, int status, const char *text)
 void
 dispatch_run(const struct http_server *s, const struct ctx *ctx, struct http_request *req)
 {
-	struct http_next first = {
-	    .at = s->middleware, .end = s->middleware + s->middleware_n, .last = serve_route};
+	struct http_next first = {.at = s->middleware, .end = s->middleware, .last = serve_route};
 	int err = req->route_error;
 
+	if (s->middleware != NULL)
+		first.end += s->middleware_n;
 	if (err == -EINVAL) {
 		dispatch_error(req, 400, "malformed request target");
 		return;

@@ -228,7 +228,8 @@ http_chain_inject(TALLOC_CTX *mem, const struct http_chain *chain, const char *k
  */
 struct http_chained *
 http_chain_then(TALLOC_CTX *mem, const struct http_chain *chain, http_handler *h, void *data);
-http_handler http_chain_serve;
+int http_chain_serve(
+    const struct ctx *ctx, const struct http_request *req, struct http_response *res, void *data);
 
 /* http_server_handle of http_chain_serve and http_chain_then, in one step. */
 int http_server_handle_chain(struct http_server *s, const char *pattern,
@@ -254,7 +255,8 @@ struct http_chained *http_chain_then_handler(
 	{                                                        \
 		http_adapted, http_adapt((mem), (plain), (data)) \
 	}
-http_middleware http_adapted;
+int http_adapted(const struct ctx *ctx, const struct http_request *req, struct http_response *res,
+    const struct http_next *next, void *data);
 struct http_plain *http_adapt(TALLOC_CTX *mem, http_plain_middleware *plain, void *data);
 
 /* ---- Values by request --------------------------------------------------------------------- */
@@ -263,7 +265,8 @@ struct http_plain *http_adapt(TALLOC_CTX *mem, http_plain_middleware *plain, voi
  * A middleware that clears the request from a registry (baton/registry.h), its data, when all
  * that follows in the chain has returned, be it with an error. gorilla's ClearHandler.
  */
-http_middleware http_clear_registry;
+int http_clear_registry(const struct ctx *ctx, const struct http_request *req,
+    struct http_response *res, const struct http_next *next, void *data);
 
 /*
  * For ctx_registry_new: what stands for a request and for all copies of it, so that values set

@@ -198,7 +198,7 @@ check_inherited(const struct inherited *in, size_t n, TALLOC_CTX *mem, char **wh
 static int
 port_of(const struct listener *l)
 {
-	struct sockaddr_storage ss;
+	struct sockaddr_storage ss = {.ss_family = AF_UNSPEC};
 	socklen_t len = sizeof(ss);
 
 	if (getsockname(l->fd, (struct sockaddr *)&ss, &len) != 0)

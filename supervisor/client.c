@@ -74,6 +74,8 @@ client_flush(struct client *c)
 		else
 			done += (size_t)n;
 	}
+	if (done == 0)
+		return; /* there may be no buffer yet */
 	memmove(c->out, c->out + done, c->out_used - done);
 	c->out_used -= done;
 }

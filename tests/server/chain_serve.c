@@ -122,8 +122,9 @@ a_chain_ends_in_any_handler(void **state)
 static void
 mistakes_are_kept_for_registration(void **state)
 {
-	static const char *const why[] = {"a link without a function",
-	    "http_chain_inject without a key", "http_adapt without a function"};
+	static const char *const why[] = {"expected a middleware, not NULL",
+	    "http_chain_inject: expected a key, not NULL",
+	    "http_adapt: expected a middleware, not NULL"};
 	TALLOC_CTX *mem = harness_mem();
 	struct http_chain *ok = http_chain_new(mem, HTTP_LINKS({tag, "c"})), *bad[3];
 
@@ -152,7 +153,7 @@ middleware_of_the_server_is_checked_too(void **state)
 
 	(void)state;
 	assert_int_equal(http_server_use(s, NULL, NULL), -EINVAL);
-	assert_string_equal(s->setup_error, "http_server_use: a link without a function");
+	assert_string_equal(s->setup_error, "http_server_use: expected a middleware, not NULL");
 	assert_int_equal(http_server_use(s, http_clear_registry, NULL), -EINVAL);
 	assert_int_equal(http_server_use(s, http_adapted, NULL), -ENOMEM);
 	assert_int_equal(http_server_handle(s, "GET /", NULL, NULL), -EINVAL);

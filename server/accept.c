@@ -119,7 +119,7 @@ accept_from(struct http_server *s, struct listener *l, int most)
 	for (int i = 0; i < most; i++) {
 		int err;
 
-		if (s->conns_n >= (size_t)s->set.connections_max) {
+		if (s->conns_n + s->held_n >= (size_t)s->set.connections_max) {
 			if (!newcomer_waits(l))
 				return;
 			make_room(s);
@@ -145,13 +145,30 @@ accept_ready(struct http_server *s, struct listener *l)
 	accept_from(s, l, ACCEPT_AT_ONCE);
 }
 
-/* Stops for now, and keeps the sockets. */
+/*
+ * Stops for now, and keeps the sockets. Of who has connected before, the successor may not have
+ * been told, since only one of the two is: so they are taken in, and given away later.
+ */
 void
 accept_rest(struct http_server *s)
 {
+	struct listener *l;
+
 	s->accepting_on = false;
 	unpoll(s);
+	TAILQ_FOREACH(l, &s->listeners, entry)
+		accept_from(s, l, (int)s->set.backlog);
 	s->accept_retry_ms = 0;
+}
+
+/* Asks anew who waits: another process was told of them, and died. */
+void
+accept_again(struct http_server *s)
+{
+	if (!s->accepting_on)
+		return;
+	unpoll(s);
+	accept_poll(s);
 }
 
 /*

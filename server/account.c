@@ -15,6 +15,8 @@
 
 /* Far beyond what is ever unread: each byte taken lowers the peek offset by one. */
 #define PEEK_START (1 << 30)
+/* The offset ends at 0, so it is set up again before. */
+#define PEEK_AGAIN (1 << 28)
 
 void
 account_open(struct http_conn *c)
@@ -55,24 +57,72 @@ taken(const struct http_conn *c)
 	return (int64_t)info.tcpi_bytes_received - unread;
 }
 
-bool
-account_partial(const struct http_conn *c)
+void
+account_use(struct http_conn *c, size_t bytes)
 {
-	return !c->uncertain && taken(c) > c->used;
+	socklen_t len = sizeof(int);
+	int offset;
+
+	c->used += (int64_t)bytes;
+	if (c->peer.ss_family != AF_UNIX || c->used < PEEK_AGAIN || c->used >= PEEK_START)
+		return;
+	/* Both count from here on; what the parser has beyond stays beyond. */
+	if (getsockopt(c->fd, SOL_SOCKET, SO_PEEK_OFF, &offset, &len) != 0)
+		return;
+	offset += (int)c->used;
+	if (setsockopt(c->fd, SOL_SOCKET, SO_PEEK_OFF, &offset, sizeof(offset)) == 0)
+		c->used = 0;
+}
+
+/*
+ * Between requests, what was taken is what was used and what the parser has left. If it has
+ * nothing left, all of it was used, although framing and empty lines were not counted, nor is
+ * urgent data, which nobody reads.
+ */
+static void
+settle(struct http_conn *c, int64_t all)
+{
+	if (c->current == NULL && all >= 0 && residue_is(c, 0))
+		c->used = all;
 }
 
 bool
-account_between_requests(const struct http_conn *c)
+account_partial(struct http_conn *c)
+{
+	int64_t all;
+
+	if (c->uncertain)
+		return false;
+	all = taken(c);
+	settle(c, all);
+	return all > c->used;
+}
+
+bool
+account_between_requests(struct http_conn *c)
 {
 	struct tcp_info info;
 	socklen_t len = sizeof(info);
+	int64_t all;
 
-	if (c->uncertain || taken(c) != c->used)
+	if (c->uncertain || c->current != NULL)
+		return false;
+	all = taken(c);
+	settle(c, all);
+	if (all != c->used || (c->server->residue_at != 0 && !residue_is(c, 0)))
 		return false;
 	/* Of one that is ending there is nothing to give. */
 	return c->peer.ss_family == AF_UNIX ||
 	       (getsockopt(c->fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0 &&
 		   info.tcpi_state == TCP_ESTABLISHED_STATE);
+}
+
+void
+account_doubt(struct http_conn *c)
+{
+	if (c->server->residue_at == 0 && c->current == NULL && account_unread(c) == 0 &&
+	    account_partial(c))
+		c->uncertain = true;
 }
 
 int64_t

@@ -78,14 +78,27 @@ conn_forget(struct http_conn *c)
 	address_uncount(s->addresses, c);
 }
 
+void
+conn_recall(struct http_conn *c)
+{
+	struct http_server *s = c->server;
+
+	TAILQ_INSERT_TAIL(&s->conns, c, all_entry);
+	s->conns_n++;
+	(void)address_count(s->addresses, c);
+}
+
 /* The parser is about to close the fd. */
 void
 conn_closed(struct http_conn *c)
 {
 	struct http_server *s = c->server;
 
+	/* Not by its close: the predecessor that gave it may still have a duplicate. */
+	epoll_ctl(s->epoll_fd, EPOLL_CTL_DEL, c->fd, NULL);
 	conn_forget(c);
-	if (s->drain == DRAIN_CLOSING && (c->linger || c->cut))
+	/* By us, not by a client that left. */
+	if (s->drain == DRAIN_CLOSING && (c->linger || (c->cut && !c->peer_done)))
 		counter_add(s, COUNTER_ENDED);
 	if (c->linger && !c->peer_done)
 		linger_start(s, c->fd);
@@ -152,7 +165,7 @@ conn_idle(struct http_conn *c)
 	if (s->drain >= DRAIN_CLOSING && give_possible(s))
 		look_now(c);
 	else
-		look_later(c, drain_closes(c) ? s->set.idle_linger_ms : look_interval(s));
+		look_later(c, s->drain >= DRAIN_CLOSING ? s->set.idle_linger_ms : look_interval(s));
 	if (c->peer_done)
 		conn_hup(c);
 }
@@ -212,18 +225,25 @@ conn_settle_hups(struct http_server *s)
 
 /* ---- Idle connections ------------------------------------------------------------------------ */
 
-/* False if nothing more can be done about idle connections for now. */
-static bool
+/* When to go on with idle connections, 0: with the next one at once. */
+static int64_t
 look_while_giving(struct http_conn *c)
 {
 	struct http_server *s = c->server;
 
-	if (give_offer(c))
-		return true;
-	if (s->offered_n > 0 && account_between_requests(c) && !c->uncertain && !c->peer_done)
-		return false; /* the window is full: it is the next when there is room */
-	look_later(c, s->set.idle_linger_ms > 0 ? s->set.idle_linger_ms : 1);
-	return true;
+	switch (give_offer(c)) {
+	case GIVE_DONE:
+		break;
+	case GIVE_NO_ANSWER:
+		return INT64_MAX;
+	case GIVE_NO_ROOM:
+		return s->now_ms + 1;
+	case GIVE_NOT_IDLE:
+		account_doubt(c);
+		look_later(c, s->set.idle_linger_ms > 0 ? s->set.idle_linger_ms : 1);
+		break;
+	}
+	return 0;
 }
 
 /*
@@ -231,16 +251,13 @@ look_while_giving(struct http_conn *c)
  * idle_linger_ms from the drain's beginning: one that is closed at once may lose the request
  * that is on its way. The same goes for one that cannot be given away.
  */
-static bool
+static void
 look_while_draining(struct http_conn *c)
 {
 	struct http_server *s = c->server;
 	int64_t linger = s->set.idle_linger_ms;
 	bool partial = account_partial(c);
 
-	if (!drain_closes(c))
-		return s->successor == SUCCESSOR_READY ? look_while_giving(c)
-						       : (look_later(c, linger + 1), true);
 	if (partial && s->now_ms - c->since_ms >= s->set.header_timeout_ms) {
 		counter_add(s, COUNTER_HEADER_TIMEOUT);
 		conn_say(c, HTTP_408_CLOSE);
@@ -250,7 +267,6 @@ look_while_draining(struct http_conn *c)
 	} else {
 		conn_cut(c);
 	}
-	return true;
 }
 
 /* A request that has begun and does not go on, or nothing for too long. */
@@ -283,12 +299,20 @@ conn_expire(struct http_server *s)
 	struct http_conn *c;
 
 	while ((c = TAILQ_FIRST(&s->idle)) != NULL && c->look_ms <= s->now_ms) {
+		int64_t wait = 0;
+
 		if (c->cut)
 			look_later(c, look_interval(s)); /* the parser is about to notice */
 		else if (s->drain < DRAIN_CLOSING)
 			look(c);
-		else if (!look_while_draining(c))
-			return INT64_MAX; /* an answer of the successor's is awaited */
+		else if (drain_closes(c))
+			look_while_draining(c);
+		else if (s->successor == SUCCESSOR_READY)
+			wait = look_while_giving(c);
+		else
+			look_later(c, s->set.idle_linger_ms + 1);
+		if (wait != 0)
+			return wait;
 	}
 	return c == NULL ? INT64_MAX : c->look_ms;
 }

@@ -16,7 +16,7 @@
 static void
 close_doors(struct http_server *s)
 {
-	/* A successor has the same queue: what waits there is its own. */
+	/* A successor has the same sockets. */
 	if (s->successor != SUCCESSOR_NONE)
 		accept_rest(s);
 	else
@@ -26,11 +26,19 @@ close_doors(struct http_server *s)
 	s->drain_next_ms = s->now_ms + s->set.drain_timeout_ms;
 }
 
+static struct drain_count
+count(const struct http_server *s)
+{
+	return (struct drain_count){http_server_counter(s, "finished"),
+	    http_server_counter(s, "ended"), http_server_counter(s, "drain_timeout_ms")};
+}
+
 void
 drain_begin(struct http_server *s)
 {
 	if (s->give_fd >= 0)
 		give_read(s); /* has a successor said that it is there? */
+	s->base = count(s);
 	notify_send(s->notify, "STOPPING=1\nSTATUS=draining");
 	log_line(LOG_INFO, "draining: %zu connections%s", s->conns_n,
 	    give_possible(s) ? ", to the successor" : "");
@@ -50,7 +58,8 @@ drain_closes(const struct http_conn *c)
 
 	if (s->drain < DRAIN_CLOSING)
 		return false;
-	return s->drain > DRAIN_CLOSING || s->successor == SUCCESSOR_NONE || c->uncertain;
+	return s->drain > DRAIN_CLOSING || s->successor == SUCCESSOR_NONE || c->uncertain ||
+	       c->refused;
 }
 
 void
@@ -84,21 +93,18 @@ drain_called_off(struct http_server *s)
 static void
 report(struct http_server *s)
 {
+	struct drain_count all = count(s);
+	long long finished = all.finished - s->base.finished, ended = all.ended - s->base.ended,
+		  cut = all.cut - s->base.cut;
 	char text[256];
 
 	(void)snprintf(text, sizeof(text),
-	    BATON_NOTIFY_MOVED "%lld\n" BATON_NOTIFY_FINISHED "%lld\n" BATON_NOTIFY_ENDED
+	    BATON_NOTIFY_MOVED "%u\n" BATON_NOTIFY_FINISHED "%lld\n" BATON_NOTIFY_ENDED
 			       "%lld\n" BATON_NOTIFY_CUT "%lld\nSTATUS=drained",
-	    (long long)http_server_counter(s, "moved"),
-	    (long long)http_server_counter(s, "finished"),
-	    (long long)http_server_counter(s, "ended"),
-	    (long long)http_server_counter(s, "drain_timeout_ms"));
+	    s->given_n, finished, ended, cut);
 	notify_send(s->notify, text);
-	log_line(LOG_INFO, "drained: moved=%lld finished=%lld ended=%lld cut=%lld",
-	    (long long)http_server_counter(s, "moved"),
-	    (long long)http_server_counter(s, "finished"),
-	    (long long)http_server_counter(s, "ended"),
-	    (long long)http_server_counter(s, "drain_timeout_ms"));
+	log_line(LOG_INFO, "drained: moved=%u finished=%lld ended=%lld cut=%lld", s->given_n,
+	    finished, ended, cut);
 }
 
 /* The deadline: who still works is told why, and every connection ends. */
@@ -109,7 +115,8 @@ cut_all(struct http_server *s)
 
 	log_line(LOG_WARNING, "drain deadline: cutting %zu connections", s->conns_n);
 	TAILQ_FOREACH(c, &s->conns, all_entry) {
-		counter_add(s, COUNTER_DRAIN_CUT);
+		if (!c->cut)
+			counter_add(s, COUNTER_DRAIN_CUT);
 		conn_cut(c);
 	}
 	s->drain = DRAIN_CUT;
@@ -133,6 +140,7 @@ drain_step(struct http_server *s, int64_t now)
 	case DRAIN_CLOSING:
 		if (late) {
 			give_stop(s);
+			take_close(s);
 			cut_all(s);
 		}
 		break;
@@ -141,9 +149,10 @@ drain_step(struct http_server *s, int64_t now)
 			s->drain = DRAIN_OVER;
 		break;
 	}
-	/* A handler whose client has left is in flight as well, until the deadline. */
-	if (s->drain >= DRAIN_CLOSING && s->conns_n == 0 && TAILQ_EMPTY(&s->lingers) &&
-	    (s->away_n == 0 || s->drain == DRAIN_CUT))
+	/* A handler whose client has left is in flight as well, until the deadline; and what a
+	 * predecessor is about to give goes on to the successor. */
+	if (s->drain >= DRAIN_CLOSING && s->conns_n + s->held_n == 0 &&
+	    TAILQ_EMPTY(&s->lingers) && (s->away_n == 0 || s->drain == DRAIN_CUT))
 		s->drain = DRAIN_OVER;
 	if (s->drain == DRAIN_OVER) {
 		give_end(s);

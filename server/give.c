@@ -4,7 +4,9 @@
  * idle at a request boundary is offered to it, some at a time, and goes on there.
  *
  * A connection that was given stays with the parser, suspended for ever: to close it there
- * would shut it down for the successor too. It ends with the process, by close alone.
+ * would shut it down for the successor too. It ends with the process, by close alone. Should the
+ * successor die while we still live, it comes back to us if nobody has read from it meanwhile,
+ * and is ended if somebody has.
  */
 #include <errno.h>
 #include <string.h>
@@ -63,39 +65,55 @@ resume(struct http_conn *c)
 	parser_release(c);
 }
 
-bool
+enum give_result
 give_offer(struct http_conn *c)
 {
 	struct http_server *s = c->server;
 	struct baton_handover_state state;
+	int err;
 
-	if (s->offered_n >= WINDOW || c->cut || c->peer_done || c->uncertain ||
-	    !account_between_requests(c))
-		return false;
+	if (c->cut || c->refused || c->peer_done || c->uncertain || !account_between_requests(c))
+		return GIVE_NOT_IDLE;
+	if (s->offered_n >= WINDOW)
+		return GIVE_NO_ANSWER;
 	hold(c);
-	/* Once more: until now the parser could read. From here on it cannot. */
 	describe(c, &state);
-	if (!account_between_requests(c) ||
-	    handover_send(s->give_fd, BATON_HANDOVER_OFFER, ++s->offer_id, &state, c->fd) != 0) {
+	err = handover_send(s->give_fd, BATON_HANDOVER_OFFER, ++s->offer_id, &state, c->fd);
+	if (err != 0) {
 		resume(c);
-		return false;
+		return s->offered_n > 0 ? GIVE_NO_ANSWER : GIVE_NO_ROOM;
 	}
 	c->offer_id = s->offer_id;
 	c->give = GIVE_OFFERED;
 	conn_move(c, &s->offered);
 	s->offered_n++;
-	return true;
+	return GIVE_DONE;
 }
 
-/* The parser keeps its record and its fd for ever; for us the connection is gone. */
+/* The parser keeps its record and its fd; for us the connection is gone. */
 static void
 let_go(struct http_conn *c)
 {
 	struct http_server *s = c->server;
 
 	conn_forget(c);
-	s->moved_n++;
+	c->in = &s->given;
+	TAILQ_INSERT_TAIL(&s->given, c, list_entry);
+	s->given_n++;
 	counter_add(s, COUNTER_MOVED);
+}
+
+/* Its taker died. What it has read is lost, and so is what the client waits for. */
+static void
+recall(struct http_conn *c)
+{
+	bool untouched = account_between_requests(c);
+
+	c->server->given_n--;
+	conn_recall(c);
+	resume(c);
+	if (!untouched)
+		conn_cut(c);
 }
 
 static void
@@ -110,17 +128,26 @@ act(struct http_conn *c, struct give_step step)
 		c->owed = true;
 		return;
 	}
-	if (step.action == GIVE_SAY_BACK_AND_RESUME)
-		(void)handover_send(s->give_fd, BATON_HANDOVER_BACK, c->offer_id, NULL, -1);
 	c->give = step.next;
 	c->owed = false;
-	if (step.action == GIVE_NOTHING)
+	switch (step.action) {
+	case GIVE_NOTHING:
 		return;
-	s->offered_n--;
-	if (step.next == GIVE_GIVEN)
+	case GIVE_RECALL:
+		recall(c);
+		return;
+	case GIVE_SAY_YOURS:
 		let_go(c);
-	else
+		break;
+	case GIVE_SAY_BACK_AND_RESUME:
+		(void)handover_send(s->give_fd, BATON_HANDOVER_BACK, c->offer_id, NULL, -1);
 		resume(c);
+		break;
+	case GIVE_RESUME:
+		resume(c);
+		break;
+	}
+	s->offered_n--;
 }
 
 static void
@@ -130,23 +157,39 @@ on_answer(struct http_server *s, uint64_t id, enum give_event event)
 
 	TAILQ_FOREACH(c, &s->offered, list_entry)
 		if (c->offer_id == id) {
+			/* It is not offered again, but ended politely. */
 			if (event == GIVE_ON_REFUSE)
-				c->uncertain =
-				    true; /* it is not offered again, but ended politely */
+				c->refused = true;
 			act(c, handover_give(c->give, event));
 			return;
 		}
+	/* One who came later has found an old offer in the channel. */
+	if (event == GIVE_ON_HAVE)
+		(void)handover_send(s->give_fd, BATON_HANDOVER_BACK, id, NULL, -1);
 }
 
 static void
-take_back_all(struct http_server *s, enum give_event event)
+tell_all(struct http_conns *list, enum give_event event)
 {
 	struct http_conn *c, *next;
 
-	for (c = TAILQ_FIRST(&s->offered); c != NULL; c = next) {
+	for (c = TAILQ_FIRST(list); c != NULL; c = next) {
 		next = TAILQ_NEXT(c, list_entry);
 		act(c, handover_give(c->give, event));
 	}
+}
+
+/* What was given comes back only if the supervisor says so, for an end of the channel may also
+ * mean that the successor has given it to a successor of its own. */
+static void
+taker_gone(struct http_server *s)
+{
+	struct http_conn *c;
+
+	tell_all(&s->offered, GIVE_ON_TAKER_GONE);
+	tell_all(&s->given, GIVE_ON_TAKER_GONE);
+	TAILQ_FOREACH(c, &s->conns, all_entry)
+		c->refused = false;
 }
 
 /* The owed word YOURS, as soon as the channel has room; returns when to try again. */
@@ -172,7 +215,7 @@ void
 give_stop(struct http_server *s)
 {
 	if (s->successor == SUCCESSOR_READY)
-		take_back_all(s, GIVE_ON_DEADLINE);
+		tell_all(&s->offered, GIVE_ON_DEADLINE);
 }
 
 /* ---- What the successor, or the supervisor in its place, says ----------------------------------- */
@@ -192,11 +235,12 @@ on_message(struct http_server *s, const struct handover_message *m)
 		on_answer(s, m->id, GIVE_ON_REFUSE);
 		break;
 	case BATON_HANDOVER_TAKER_GONE:
-		take_back_all(s, GIVE_ON_TAKER_GONE);
-		s->successor = SUCCESSOR_AWAITED;
+		taker_gone(s);
+		/* Another one says HELLO before we are told to stop, or comes while we drain. */
+		s->successor = s->drain == DRAIN_NO ? SUCCESSOR_NONE : SUCCESSOR_AWAITED;
 		break;
 	case BATON_HANDOVER_CALLED_OFF:
-		take_back_all(s, GIVE_ON_TAKER_GONE);
+		taker_gone(s);
 		s->successor = SUCCESSOR_NONE;
 		drain_called_off(s);
 		break;
@@ -223,10 +267,11 @@ give_read(struct http_server *s)
 	if (got == -EAGAIN || got == -EINTR)
 		return;
 	/* Nobody holds the other end: there is, and will be, no successor. */
-	take_back_all(s, GIVE_ON_TAKER_GONE);
+	tell_all(&s->offered, GIVE_ON_TAKER_GONE);
 	s->successor = SUCCESSOR_NONE;
-	close(s->give_fd);
-	s->give_fd = -1;
+	handover_close(s, &s->give_fd);
+	if (s->drain >= DRAIN_CLOSING)
+		conn_drain(s);
 }
 
 void

@@ -6,8 +6,12 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sockios.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -26,10 +30,10 @@ handover_give(enum give_state state, enum give_event event)
 		[GIVE_ON_REFUSE] = {GIVE_KEPT, GIVE_RESUME},
 		[GIVE_ON_TAKER_GONE] = {GIVE_KEPT, GIVE_RESUME},
 		[GIVE_ON_DEADLINE] = {GIVE_KEPT, GIVE_SAY_BACK_AND_RESUME}},
-	    /* Whatever comes: it is theirs, and dies with them. */
+	    /* Theirs, unless they died without having read from it. */
 	    [GIVE_GIVEN] = {[GIVE_ON_HAVE] = {GIVE_GIVEN, GIVE_NOTHING},
 		[GIVE_ON_REFUSE] = {GIVE_GIVEN, GIVE_NOTHING},
-		[GIVE_ON_TAKER_GONE] = {GIVE_GIVEN, GIVE_NOTHING},
+		[GIVE_ON_TAKER_GONE] = {GIVE_KEPT, GIVE_RECALL},
 		[GIVE_ON_DEADLINE] = {GIVE_GIVEN, GIVE_NOTHING}},
 	};
 
@@ -91,12 +95,13 @@ handover_send(int channel, enum baton_handover_type type, uint64_t id,
 	return sendmsg(channel, &msg, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? -errno : 0;
 }
 
-/* The one fd that came; more than one is garbage, and closed. */
+/* The last fd that came; *n says how many there were, the others being closed. */
 static int
-received_fd(struct msghdr *msg)
+received_fd(struct msghdr *msg, int *n)
 {
 	int fd = -1;
 
+	*n = 0;
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c != NULL; c = CMSG_NXTHDR(msg, c)) {
 		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
 			continue;
@@ -104,6 +109,7 @@ received_fd(struct msghdr *msg)
 			if (fd >= 0)
 				close(fd);
 			memcpy(&fd, (char *)c + at, sizeof(fd));
+			(*n)++;
 		}
 	}
 	return fd;
@@ -114,10 +120,32 @@ well_formed(const struct handover_message *m, const struct baton_handover_head *
 {
 	if (size < sizeof(*head) || head->version == 0 || size - sizeof(*head) != head->size)
 		return false;
+	/* What other types of a later version mean, and carry, is not known. */
 	if (head->type != BATON_HANDOVER_OFFER)
-		return m->fd < 0;
+		return m->fd < 0 || head->type > BATON_HANDOVER_GIVER_GONE;
 	return memchr(m->state.listener, '\0', sizeof(m->state.listener)) != NULL &&
 	       m->state.peer_size <= sizeof(m->state.peer);
+}
+
+/* An empty packet looks like the end. */
+static bool
+has_ended(int channel)
+{
+	struct pollfd pfd = {.fd = channel, .events = POLLRDHUP};
+	int left = 0;
+
+	return poll(&pfd, 1, 0) > 0 && (ioctl(channel, SIOCINQ, &left) != 0 || left == 0);
+}
+
+static ssize_t
+receive(int channel, struct msghdr *msg)
+{
+	ssize_t n = recvmsg(channel, msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+
+	/* Said once, before what is left to read: the other side had not read all of ours. */
+	if (n < 0 && errno == ECONNRESET)
+		n = recvmsg(channel, msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	return n;
 }
 
 int
@@ -134,25 +162,41 @@ handover_receive(int channel, struct handover_message *m)
 	    .msg_iovlen = 1,
 	    .msg_control = &control,
 	    .msg_controllen = sizeof(control)};
-	ssize_t n = recvmsg(channel, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	ssize_t n = receive(channel, &msg);
 	size_t known;
+	int fds;
 
-	if (n <= 0)
-		return n == 0 || errno == ECONNRESET ? 0 : -errno;
+	if (n < 0)
+		return -errno;
 	memset(m, 0, sizeof(*m));
-	m->fd = received_fd(&msg);
+	m->fd = received_fd(&msg, &fds);
+	if (n == 0 && fds == 0 && has_ended(channel))
+		return 0;
 	known = (size_t)n - sizeof(packet.head);
 	if ((size_t)n > sizeof(packet.head))
 		memcpy(
 		    &m->state, packet.state, known < sizeof(m->state) ? known : sizeof(m->state));
-	if ((msg.msg_flags & MSG_TRUNC) != 0 || !well_formed(m, &packet.head, (size_t)n)) {
+	if ((msg.msg_flags & MSG_TRUNC) != 0 || fds > 1 ||
+	    !well_formed(m, &packet.head, (size_t)n)) {
 		if (m->fd >= 0)
 			close(m->fd);
+		m->fd = -1;
 		return -EBADMSG;
 	}
 	m->type = packet.head.type;
 	m->id = packet.head.id;
 	return 1;
+}
+
+void
+handover_close(const struct http_server *s, int *channel)
+{
+	if (*channel < 0)
+		return;
+	if (s->epoll_fd >= 0)
+		epoll_ctl(s->epoll_fd, EPOLL_CTL_DEL, *channel, NULL);
+	close(*channel);
+	*channel = -1;
 }
 
 /* ---- The environment ----------------------------------------------------------------------------- */

@@ -10,7 +10,13 @@
 
 enum give_state { GIVE_KEPT, GIVE_OFFERED, GIVE_GIVEN, GIVE_STATES };
 enum give_event { GIVE_ON_HAVE, GIVE_ON_REFUSE, GIVE_ON_TAKER_GONE, GIVE_ON_DEADLINE, GIVE_EVENTS };
-enum give_action { GIVE_NOTHING, GIVE_SAY_YOURS, GIVE_RESUME, GIVE_SAY_BACK_AND_RESUME };
+enum give_action {
+	GIVE_NOTHING,
+	GIVE_SAY_YOURS,
+	GIVE_RESUME,
+	GIVE_SAY_BACK_AND_RESUME,
+	GIVE_RECALL
+};
 
 enum take_state { TAKE_NONE, TAKE_HELD, TAKE_OWNED, TAKE_STATES };
 enum take_event { TAKE_ON_OFFER, TAKE_ON_YOURS, TAKE_ON_BACK, TAKE_ON_GIVER_GONE, TAKE_EVENTS };
@@ -42,5 +48,7 @@ int handover_send(int channel, enum baton_handover_type type, uint64_t id,
     const struct baton_handover_state *state, int fd);
 /* 1: a message; 0: the channel has ended; -EAGAIN; -EBADMSG for garbage, which is skipped. */
 int handover_receive(int channel, struct handover_message *m);
+/* Closes it, and nobody is told of its events any more, whoever has a duplicate. */
+void handover_close(const struct http_server *s, int *channel);
 
 #endif

@@ -371,6 +371,7 @@ struct http_conn {
 	uint64_t offer_id;            /* in a handover */
 	int give, take;               /* enum give_state, enum take_state */
 	bool owed;                    /* the next word of the handover, for want of room */
+	bool refused;                 /* by this successor */
 	bool hup;                     /* in the hup list: the peer will send no more */
 	bool peer_done;               /* the peer has sent its FIN */
 	bool cut;                     /* we have shut it down; the parser will notice */
@@ -387,6 +388,8 @@ void conn_watch(struct http_conn *c);
 void conn_move(struct http_conn *c, struct http_conns *list);
 /* It was given away: it is none of ours any more, although the parser still has it. */
 void conn_forget(struct http_conn *c);
+/* It is ours again, in whatever list it is now. */
+void conn_recall(struct http_conn *c);
 void conn_busy(struct http_conn *c, struct http_request *req);
 void conn_idle(struct http_conn *c);
 void conn_cut(struct http_conn *c);
@@ -408,16 +411,28 @@ void conn_say(struct http_conn *c, const char *answer);
 /* ---- account.c: the kernel's count of a connection's bytes ------------------------------------------- */
 
 void account_open(struct http_conn *c);
+/* A complete request has used them. */
+void account_use(struct http_conn *c, size_t bytes);
 /* Bytes that have arrived and were not taken yet. */
 int account_unread(const struct http_conn *c);
 /* Has the parser a part of a request? False also where it cannot be told. */
-bool account_partial(const struct http_conn *c);
+bool account_partial(struct http_conn *c);
 /* Is it open, and has every byte taken from it been used by a complete request? */
-bool account_between_requests(const struct http_conn *c);
+bool account_between_requests(struct http_conn *c);
+/* Where the residue is unknown, whoever is not between requests may never seem to be: it is
+ * ended politely. */
+void account_doubt(struct http_conn *c);
 /* Since anything arrived, or since it is idle, whichever is shorter. */
 int64_t account_silent_ms(const struct http_conn *c);
 /* Something that changes when the peer takes in more of the answer. */
 int64_t account_sent(const struct http_conn *c);
+
+/* ---- residue.c: what the parser has read and not used ------------------------------------------------ */
+
+/* Finds out how to tell; needs the settings. */
+void residue_learn(struct http_server *s);
+/* Has the parser so many bytes of the connection's next request? False if that is unknown. */
+bool residue_is(const struct http_conn *c, size_t bytes);
 
 /* ---- address.c: connections of each client address ----------------------------------------------------- */
 
@@ -486,6 +501,7 @@ void accept_poll(struct http_server *s);
 void accept_ready(struct http_server *s, struct listener *l);
 void accept_resume(struct http_server *s);
 void accept_rest(struct http_server *s);
+void accept_again(struct http_server *s);
 void accept_stop(struct http_server *s);
 
 /* ---- parser.c: libmicrohttpd, all of it ------------------------------------------------------------- */
@@ -524,6 +540,11 @@ bool drain_closes(const struct http_conn *c);
 /* A successor is ready, or will never be. */
 void drain_successor(struct http_server *s);
 void drain_called_off(struct http_server *s);
+
+/* For the report at its end. */
+struct drain_count {
+	int64_t finished, ended, cut;
+};
 
 enum drain_state { DRAIN_NO, DRAIN_LAME_DUCK, DRAIN_CLOSING, DRAIN_CUT, DRAIN_OVER };
 
@@ -602,8 +623,14 @@ enum successor { SUCCESSOR_NONE, SUCCESSOR_READY, SUCCESSOR_AWAITED };
 void handover_inherit(struct http_server *s);
 
 bool give_possible(const struct http_server *s);
-/* Offers an idle connection; false if that is not possible, or not now. */
-bool give_offer(struct http_conn *c);
+enum give_result {
+	GIVE_DONE,
+	GIVE_NOT_IDLE,  /* or never: it is not at the boundary of a request */
+	GIVE_NO_ANSWER, /* enough are offered: when an answer has come, again */
+	GIVE_NO_ROOM    /* the channel is full: again in a moment */
+};
+/* Offers an idle connection. */
+enum give_result give_offer(struct http_conn *c);
 void give_read(struct http_server *s);
 int64_t give_flush(struct http_server *s);
 /* The deadline: what was not taken yet stays here. */
@@ -613,6 +640,8 @@ void give_end(struct http_server *s);
 void take_hello(struct http_server *s);
 void take_read(struct http_server *s);
 int64_t take_flush(struct http_server *s);
+/* Lets go of what was not given yet; the giver has it as well. */
+void take_close(struct http_server *s);
 
 /* ---- server.c --------------------------------------------------------------------------------------- */
 
@@ -633,7 +662,9 @@ struct http_server {
 	struct request_store *store;
 	struct MHD_Daemon *mhd;
 	uint64_t parser_runs;
-	bool quiet; /* the parser's messages are not logged */
+	bool quiet;        /* the parser's messages are not logged */
+	size_t residue_at; /* where the parser's record says it, in words; 0: unknown */
+	bool resumed;      /* the parser must run, for what was held back */
 	int epoll_fd, wake_fd;
 	enum source source_wake, source_parser; /* what epoll points to for these two */
 	struct crew *crew;
@@ -649,9 +680,12 @@ struct http_server {
 	int give_fd, take_fd; /* -1: none */
 	enum source source_give, source_take;
 	enum successor successor;
-	struct http_conns offered, held;
-	unsigned offered_n, held_n, moved_n;
-	uint64_t offer_id; /* the last one given out */
+	/* Ours to give, not answered yet; given, as far as the taker lives; theirs, not ours yet. */
+	struct http_conns offered, given, held;
+	unsigned offered_n, given_n, held_n;
+	uint64_t offer_id;       /* the last one given out */
+	uint64_t *refuse_owed;   /* talloc array: offers whose refusal found no room yet */
+	struct drain_count base; /* what the counters said when the drain began */
 	int64_t busy_look_ms;
 	int64_t deadline_look_ms;    /* the earliest deadline of those that run elsewhere or wait */
 	struct addresses *addresses; /* NULL: not counted */

@@ -135,18 +135,6 @@ copy_head(struct http_conn *c, struct http_request *req, const char *url, const 
 	return request_set_head(req, method, version, list.fields, list.n);
 }
 
-/* The head's size is exact; the framing of chunked content is not known. */
-static void
-note_used(struct http_conn *c, const struct http_request *req)
-{
-	size_t head = parser_head_size(c);
-
-	if (head == 0 || req->chunked)
-		c->uncertain = true;
-	else
-		c->used += (int64_t)head + (int64_t)req->body_len;
-}
-
 static enum MHD_Result
 malformed(struct http_conn *c, struct http_request *req, int status, const char *why)
 {
@@ -233,7 +221,8 @@ all_received(struct http_conn *c, struct http_request *req)
 
 	if (why != NULL)
 		return malformed(c, req, 400, why);
-	note_used(c, req);
+	/* The framing of chunked content is not in it. */
+	account_use(c, parser_head_size(c) + req->body_len);
 	atomic_store(&req->phase, REQUEST_READY);
 	work_ready(c->server, req);
 	return MHD_YES;
@@ -257,17 +246,19 @@ parser_hold(struct http_conn *c)
 	MHD_suspend_connection(c->mhd);
 }
 
+/* What is resumed is looked at in the next run, of which MHD_get_timeout says nothing. */
 void
 parser_release(struct http_conn *c)
 {
 	MHD_resume_connection(c->mhd);
+	c->server->resumed = true;
 }
 
 void
 parser_resume(struct http_request *req)
 {
 	if (req->suspended && req->conn != NULL)
-		MHD_resume_connection(req->conn->mhd);
+		parser_release(req->conn);
 	req->suspended = false;
 }
 
@@ -420,7 +411,7 @@ static atomic_uint kept_n;
 void
 parser_stop(struct http_server *s)
 {
-	if (s->mhd != NULL && s->moved_n > 0)
+	if (s->mhd != NULL && !TAILQ_EMPTY(&s->given))
 		kept[atomic_fetch_add(&kept_n, 1) % 16] = s->mhd;
 	else if (s->mhd != NULL)
 		MHD_stop_daemon(s->mhd);
@@ -454,6 +445,7 @@ void
 parser_run(struct http_server *s)
 {
 	s->parser_runs++;
+	s->resumed = false;
 	MHD_run(s->mhd);
 }
 
@@ -470,5 +462,7 @@ parser_timeout_ms(const struct http_server *s)
 {
 	MHD_UNSIGNED_LONG_LONG ms;
 
+	if (s->resumed)
+		return 0;
 	return MHD_get_timeout(s->mhd, &ms) == MHD_YES ? (int64_t)ms : -1;
 }

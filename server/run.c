@@ -68,6 +68,8 @@ open_all(struct http_server *s)
 		if (err == 0)
 			err = guard_selftest(s, &why);
 		if (err == 0)
+			residue_learn(s);
+		if (err == 0)
 			err = parser_start(s);
 		if (err == 0)
 			err = loop_open(s);
@@ -82,6 +84,7 @@ close_all(struct http_server *s)
 {
 	struct listener *l;
 
+	take_close(s);
 	parser_stop(s);
 	loop_close(s);
 	TAILQ_FOREACH(l, &s->listeners, entry) {

@@ -31,6 +31,7 @@ http_server_new(TALLOC_CTX *mem)
 	TAILQ_INIT(&s->idle);
 	TAILQ_INIT(&s->oldest);
 	TAILQ_INIT(&s->offered);
+	TAILQ_INIT(&s->given);
 	TAILQ_INIT(&s->held);
 	s->give_fd = s->take_fd = -1;
 	TAILQ_INIT(&s->busy);

@@ -19,12 +19,13 @@ take_hello(struct http_server *s)
 }
 
 static const struct listener *
-listener_named(const struct http_server *s, const char *name)
+listener_of(const struct http_server *s, const struct baton_handover_state *state)
 {
+	const char *name = state->listener; /* cut off if it was longer */
 	const struct listener *l;
 
 	TAILQ_FOREACH(l, &s->listeners, entry)
-		if (strcmp(l->name, name) == 0)
+		if (strncmp(l->name, name, sizeof(state->listener) - 1) == 0)
 			return l;
 	return TAILQ_FIRST(&s->listeners); /* it was renamed; the connection lives on */
 }
@@ -37,7 +38,7 @@ hold(struct http_server *s, const struct handover_message *m)
 	if (m->fd < 0 || s->drain != DRAIN_NO ||
 	    s->conns_n + s->held_n >= (size_t)s->set.connections_max)
 		return NULL;
-	c = conn_new(s, listener_named(s, m->state.listener), m->fd);
+	c = conn_new(s, listener_of(s, &m->state), m->fd);
 	if (c == NULL)
 		return NULL;
 	c->used = (int64_t)m->state.used_bytes;
@@ -52,19 +53,50 @@ hold(struct http_server *s, const struct handover_message *m)
 	return c;
 }
 
+static struct http_conn *
+held(const struct http_server *s, uint64_t id)
+{
+	struct http_conn *c;
+
+	TAILQ_FOREACH(c, &s->held, list_entry)
+		if (c->offer_id == id)
+			return c;
+	return NULL;
+}
+
+/* Also if the channel has no room for it now: the giver waits for the answer. */
+static void
+refuse(struct http_server *s, uint64_t id)
+{
+	size_t n = talloc_array_length(s->refuse_owed);
+	uint64_t *owed;
+
+	if (handover_send(s->take_fd, BATON_HANDOVER_REFUSE, id, NULL, -1) != -EAGAIN)
+		return;
+	owed = talloc_realloc(s, s->refuse_owed, uint64_t, n + 1);
+	if (owed == NULL)
+		return;
+	s->refuse_owed = owed;
+	owed[n] = id;
+}
+
 static void
 on_offer(struct http_server *s, const struct handover_message *m)
 {
-	struct http_conn *c = hold(s, m);
+	struct http_conn *c = held(s, m->id);
+	struct take_step step = handover_take(c == NULL ? TAKE_NONE : c->take, TAKE_ON_OFFER);
 
-	if (c == NULL) {
+	if (step.action == TAKE_SAY_HAVE)
+		c = hold(s, m);
+	if (c == NULL || step.action != TAKE_SAY_HAVE) {
 		if (m->fd >= 0)
 			close(m->fd);
-		(void)handover_send(s->take_fd, BATON_HANDOVER_REFUSE, m->id, NULL, -1);
+		if (c == NULL)
+			refuse(s, m->id);
 		return;
 	}
-	c->take = handover_take(TAKE_NONE, TAKE_ON_OFFER).next;
-	c->owed = handover_send(s->take_fd, BATON_HANDOVER_HAVE, m->id, NULL, -1) != 0;
+	c->take = step.next;
+	c->owed = handover_send(s->take_fd, BATON_HANDOVER_HAVE, m->id, NULL, -1) == -EAGAIN;
 }
 
 static void
@@ -91,13 +123,10 @@ act(struct http_conn *c, struct take_step step)
 static void
 on_word(struct http_server *s, uint64_t id, enum take_event event)
 {
-	struct http_conn *c;
+	struct http_conn *c = held(s, id);
 
-	TAILQ_FOREACH(c, &s->held, list_entry)
-		if (c->offer_id == id) {
-			act(c, handover_take(c->take, event));
-			return;
-		}
+	if (c != NULL)
+		act(c, handover_take(c->take, event));
 }
 
 static void
@@ -109,6 +138,8 @@ giver_gone(struct http_server *s)
 		next = TAILQ_NEXT(c, list_entry);
 		act(c, handover_take(c->take, TAKE_ON_GIVER_GONE));
 	}
+	/* It may have been told of newcomers that it did not live to accept. */
+	accept_again(s);
 }
 
 static void
@@ -117,7 +148,7 @@ on_message(struct http_server *s, const struct handover_message *m)
 	switch (m->type) {
 	case BATON_HANDOVER_OFFER:
 		on_offer(s, m);
-		break;
+		return; /* the fd is somebody's */
 	case BATON_HANDOVER_YOURS:
 		on_word(s, m->id, TAKE_ON_YOURS);
 		break;
@@ -130,17 +161,38 @@ on_message(struct http_server *s, const struct handover_message *m)
 	default: /* END, or of a later version */
 		break;
 	}
+	if (m->fd >= 0)
+		close(m->fd);
 }
 
-/* The answer HAVE that the channel had no room for; returns when to try again. */
+static bool
+flush_refusals(struct http_server *s)
+{
+	size_t n = talloc_array_length(s->refuse_owed), done = 0;
+
+	while (done < n && handover_send(s->take_fd, BATON_HANDOVER_REFUSE, s->refuse_owed[done],
+			       NULL, -1) != -EAGAIN)
+		done++;
+	if (done == n) {
+		TALLOC_FREE(s->refuse_owed);
+		return false;
+	}
+	memmove(s->refuse_owed, s->refuse_owed + done, (n - done) * sizeof(*s->refuse_owed));
+	s->refuse_owed = talloc_realloc(s, s->refuse_owed, uint64_t, n - done);
+	return true;
+}
+
+/* The answers that the channel had no room for; returns when to try again. */
 int64_t
 take_flush(struct http_server *s)
 {
 	struct http_conn *c;
 	bool owed = false;
 
-	if (s->held_n == 0 || s->take_fd < 0)
+	if ((s->held_n == 0 && s->refuse_owed == NULL) || s->take_fd < 0)
 		return INT64_MAX;
+	if (s->refuse_owed != NULL)
+		owed = flush_refusals(s);
 	TAILQ_FOREACH(c, &s->held, list_entry)
 		if (c->owed) {
 			c->owed = handover_send(s->take_fd, BATON_HANDOVER_HAVE, c->offer_id, NULL,
@@ -166,6 +218,14 @@ take_read(struct http_server *s)
 		return;
 	/* Every copy of the other end is closed: there is nobody who could still say a word. */
 	giver_gone(s);
-	close(s->take_fd);
-	s->take_fd = -1;
+	handover_close(s, &s->take_fd);
+}
+
+void
+take_close(struct http_server *s)
+{
+	struct http_conn *c;
+
+	while ((c = TAILQ_FIRST(&s->held)) != NULL)
+		act(c, (struct take_step){TAKE_NONE, TAKE_CLOSE});
 }

@@ -82,6 +82,12 @@ client_open(uint16_t port)
 }
 
 struct client *
+client_of(int fd)
+{
+	return client_new(fd, talloc_asprintf(harness_mem(), "fd %d", fd));
+}
+
+struct client *
 client_open_unix(const char *path)
 {
 	struct sockaddr_un to = {.sun_family = AF_UNIX};

@@ -23,6 +23,9 @@ struct client *client_open(uint16_t port);
 struct client *client_open_unix(const char *path);
 #define client_open_unix(...) HARNESS_HERE(client_open_unix(__VA_ARGS__))
 
+/* Of a connected socket, which it takes over. */
+struct client *client_of(int fd);
+
 /* 0, or the errno of connecting; the connection is closed at once. */
 int client_try(uint16_t port);
 

@@ -21,6 +21,8 @@ struct proc_spec {
 	uid_t uid;               /* not 0: run as this user, and the group of the same number */
 	bool merge;              /* standard error goes to PROC_OUT as well */
 	bool in;                 /* standard input is a pipe (proc_write); else /dev/null */
+	const int *fds;          /* become 3, 4, …; LISTEN_PID of env, if there, is made true */
+	int fds_n;
 };
 
 /*

@@ -69,13 +69,40 @@ make_env(TALLOC_CTX *mem, const char *const *changes)
 	return env;
 }
 
+/* A fixed number of digits has been kept free for it. */
+static void
+set_listen_pid(char **env)
+{
+	for (pid_t pid = getpid(); *env != NULL; env++)
+		if (strncmp(*env, "LISTEN_PID=", 11) == 0)
+			for (char *at = *env + strlen(*env); at > *env + 11; pid /= 10)
+				*--at = (char)('0' + pid % 10);
+}
+
+/* First out of the way of each other. */
+static bool
+place_fds(const struct proc_spec *s, int *report)
+{
+	int high[8];
+
+	if (s->fds_n > 8)
+		return false;
+	*report = fcntl(*report, F_DUPFD_CLOEXEC, 64);
+	for (int i = 0; i < s->fds_n; i++)
+		high[i] = fcntl(s->fds[i], F_DUPFD_CLOEXEC, 64);
+	for (int i = 0; i < s->fds_n; i++)
+		if (dup2(high[i], 3 + i) < 0)
+			return false;
+	return *report >= 0;
+}
+
 /* Between fork and exec: system calls only, for other threads may hold any lock. */
 static void
 child(const struct launch *l)
 {
 	const struct proc_spec *s = l->spec;
+	int report = l->report, error;
 	sigset_t none;
-	int error;
 
 	sigemptyset(&none);
 	signal(SIGPIPE, SIG_DFL);
@@ -83,7 +110,9 @@ child(const struct launch *l)
 	signal(SIGINT, SIG_DFL);
 	signal(SIGHUP, SIG_DFL);
 	sigprocmask(SIG_SETMASK, &none, NULL);
+	set_listen_pid(l->env);
 	if (dup2(l->in, 0) >= 0 && dup2(l->out, 1) >= 0 && dup2(l->err, 2) >= 0 &&
+	    (s->fds_n == 0 || place_fds(s, &report)) &&
 	    (s->uid == 0 ||
 		(setgroups(0, NULL) == 0 && setgid(s->uid) == 0 && setuid(s->uid) == 0)) &&
 	    (s->cwd == NULL || chdir(s->cwd) == 0) &&
@@ -91,7 +120,7 @@ child(const struct launch *l)
 	    prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && getppid() == l->parent)
 		execve(l->path, (char *const *)s->argv, l->env);
 	error = errno;
-	(void)!write(l->report, &error, sizeof(error));
+	(void)!write(report, &error, sizeof(error));
 	_exit(127);
 }
 

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The residue: how many bytes the parser has read of a connection and not used yet. Between two
+ * requests it is the beginning of the next one, also where the bytes that were used cannot be
+ * counted: the framing of chunked content, and empty lines before a request.
+ *
+ * libmicrohttpd keeps the number in its record of the connection and does not tell it. Where in
+ * the record it is, is found by experiment before serving: it is the one place that has the
+ * right value after each of several parts of a request. Where there is no such place, or more
+ * than one, the residue is unknown, and such connections are not given away.
+ */
+#include <errno.h>
+#include <malloc.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "server/internal.h"
+
+/* No end of a line in it: none of it is used. */
+#define PART      "GET /the-beginning-of-a-request-that-is-never-finished-and-not-short"
+#define PARTS     6
+#define RUNS      2
+#define RECORD_AT 4096 /* so far into the record at the most */
+
+struct candidates {
+	size_t at[RECORD_AT / sizeof(size_t)]; /* in words, from 1 */
+	size_t n;
+};
+
+static size_t
+word(const struct http_conn *c, size_t at)
+{
+	size_t value;
+
+	memcpy(&value, (const char *)c->mhd + at * sizeof(value), sizeof(value));
+	return value;
+}
+
+/* Of all words of the record, or of those left of them, which have this value? */
+static void
+narrow(struct candidates *left, const struct http_conn *c, bool first, size_t value)
+{
+	size_t words = malloc_usable_size(c->mhd) / sizeof(size_t), n = 0;
+
+	if (words > RECORD_AT / sizeof(size_t))
+		words = RECORD_AT / sizeof(size_t);
+	for (size_t i = 0; i < (first ? words : left->n); i++) {
+		size_t at = first ? i : left->at[i];
+
+		if (word(c, at) == value)
+			left->at[n++] = at;
+	}
+	left->n = n;
+}
+
+/* Parts of different lengths; at the end the client leaves. */
+static void
+experiment(struct http_server *s, struct http_conn *c, int client, struct candidates *left)
+{
+	size_t sent = 0;
+
+	left->n = 0;
+	for (size_t part = 0; part < PARTS; part++) {
+		size_t len = sizeof(PART) - 1 - 7 * part;
+
+		if (send(client, PART, len, MSG_NOSIGNAL) != (ssize_t)len) {
+			left->n = 0;
+			return;
+		}
+		sent += len;
+		for (int run = 0; run < RUNS; run++)
+			parser_run(s);
+		narrow(left, c, part == 0, sent);
+	}
+}
+
+static size_t
+learn(struct http_server *s, struct listener *l)
+{
+	struct candidates left = {.n = 0};
+	struct http_conn *c;
+	int fds[2];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds) != 0)
+		return 0;
+	c = conn_new(s, l, fds[0]);
+	if (c != NULL) {
+		c->peer.ss_family = AF_UNIX;
+		c->peer_len = sizeof(sa_family_t);
+		if (parser_add(c) == 0)
+			experiment(s, c, fds[1], &left);
+	} else {
+		close(fds[0]);
+	}
+	close(fds[1]);
+	return left.n == 1 && left.at[0] > 0 ? left.at[0] : 0;
+}
+
+void
+residue_learn(struct http_server *s)
+{
+	struct listener l = {.name = "self-test"};
+	struct http_server *other = http_server_new(s);
+
+	s->residue_at = 0;
+	if (other == NULL)
+		return;
+	other->quiet = true;
+	other->store = request_store_new(other);
+	if (other->store != NULL && parser_start(other) == 0) {
+		s->residue_at = learn(other, &l);
+		parser_stop(other);
+	}
+	talloc_free(other);
+}
+
+bool
+residue_is(const struct http_conn *c, size_t bytes)
+{
+	return c->server->residue_at != 0 && word(c, c->server->residue_at) == bytes;
+}

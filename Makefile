@@ -49,7 +49,7 @@ help:
 	@echo 'make soak      fuzzing and the like, SOAK_SECONDS (600) for each part'
 	@echo 'make           build only, into $(B)/'
 	@echo 'make deps      install the Debian packages that building and testing need'
-	@echo 'make bench     measure, beside the peers that are installed'
+	@echo 'make bench     measure, beside the peers that are installed (BENCH=http: only that)'
 	@echo 'make lint      formatting, static analysis, warnings as errors with gcc and clang'
 	@echo 'make install   to $(PREFIX) (PREFIX=… DESTDIR=…), make uninstall, make clean'
 
@@ -64,7 +64,8 @@ soak: $(B)/.deps-test all $(TESTS) $(FIXTURES)
 	BATON_BUILD=$(abspath $(B)) tests/soak/run.sh
 
 bench: $(B)/.deps-bench all $(BENCHES)
-	BATON_BUILD=$(abspath $(B)) tests/bench/run.sh $(BENCHES)
+	BATON_BUILD=$(abspath $(B)) BENCH='$(BENCH)' tests/bench/run.sh \
+	    $(filter-out %/raw_mhd,$(BENCHES)) $(wildcard tests/bench/*.py)
 
 lint: $(B)/.deps-lint $(B)/.deps-test all
 	tests/lint.sh $(BASE)

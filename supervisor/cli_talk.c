@@ -220,6 +220,18 @@ cli_status(TALLOC_CTX *mem, const struct cli *cli)
 	return status;
 }
 
+static const char *
+drained(TALLOC_CTX *mem, const json_t *d)
+{
+	const struct notify_drained counts = {
+	    .moved = json_integer_value(json_object_get(d, "moved")),
+	    .finished = json_integer_value(json_object_get(d, "finished")),
+	    .ended = json_integer_value(json_object_get(d, "ended")),
+	    .cut = json_integer_value(json_object_get(d, "cut"))};
+
+	return report_drained(mem, &counts);
+}
+
 int
 cli_restart(TALLOC_CTX *mem, const struct cli *cli)
 {
@@ -237,8 +249,11 @@ cli_restart(TALLOC_CTX *mem, const struct cli *cli)
 		json_int_t n = json_integer_value(json_object_get(answer, "restarted"));
 		json_int_t ms = json_integer_value(json_object_get(answer, "duration_ms"));
 
-		printf("restarted %lld instance%s in %s\n", (long long)n, n == 1 ? "" : "s",
-		    report_duration(mem, ms));
+		const json_t *d = json_object_get(answer, "connections");
+
+		printf("restarted %lld instance%s in %s%s%s\n", (long long)n, n == 1 ? "" : "s",
+		    report_duration(mem, ms), d == NULL ? "" : ": ",
+		    d == NULL ? "" : drained(mem, d));
 	}
 	json_decref(answer);
 	return status;

@@ -105,9 +105,4 @@ bool command_serve(struct supervisor *sup, struct client *c, const char *line, s
 bool client_waits_for_stop(const struct client *c);
 void client_wait_for_stop(struct client *c);
 
-/* --- status.c --------------------------------------------------------------------------- */
-
-/* Everything, as `baton status --json` prints it. */
-json_t *status_json(const struct supervisor *sup);
-
 #endif

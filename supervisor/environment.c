@@ -13,7 +13,7 @@
 static const char *const never[] = {BATON_ENV_LISTEN_FDS, BATON_ENV_LISTEN_PID,
     BATON_ENV_LISTEN_FDNAMES, BATON_ENV_NOTIFY_SOCKET, BATON_ENV_SERVICE, BATON_ENV_INSTANCE,
     BATON_ENV_GENERATION, "WATCHDOG_USEC", "WATCHDOG_PID", "MAINPID", "MANAGERPID",
-    "BATON_HANDOVER"};
+    BATON_ENV_HANDOVER};
 
 static bool
 inherited(const char *entry)
@@ -42,7 +42,7 @@ char **
 environment_build(TALLOC_CTX *mem, const struct generation *g, char **pid_at)
 {
 	const struct instance *inst = g->instance;
-	size_t n = 0, most = 8;
+	size_t n = 0, most = 9;
 	char **env;
 
 	while (environ[n] != NULL)
@@ -59,6 +59,10 @@ environment_build(TALLOC_CTX *mem, const struct generation *g, char **pid_at)
 	env[n++] = talloc_asprintf(env, BATON_ENV_INSTANCE "=%u", inst->index);
 	env[n++] = talloc_asprintf(env, BATON_ENV_GENERATION "=%u", g->number);
 	env[n++] = talloc_asprintf(env, BATON_ENV_NOTIFY_SOCKET "=%s", notify_path(g->notify));
+	/* The ends come after the sockets; generation.c puts them there in this order. */
+	env[n++] = talloc_asprintf(env, BATON_ENV_HANDOVER "=%zu,%d",
+	    BATON_LISTEN_FDS_START + inst->nlisteners,
+	    g->takes == NULL ? -1 : BATON_LISTEN_FDS_START + (int)inst->nlisteners + 1);
 	*pid_at = NULL;
 	if (inst->nlisteners > 0) {
 		env[n++] = talloc_asprintf(env, BATON_ENV_LISTEN_FDS "=%zu", inst->nlisteners);

@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/pidfd.h>
 #include <sys/wait.h>
@@ -17,6 +18,9 @@
 /* Read at most so much of a pipe after the process has ended: its group is dead by then, but
  * a process that left the group could write for ever. */
 #define LAST_OUTPUT_MAX_BYTES (1024UL * 1024)
+
+/* When it is looked again whether all that a dead predecessor left has been read. */
+#define FORGET_GIVER_MS 1000
 
 static void
 out_line(const char *line, size_t len, bool cut, void *data)
@@ -82,6 +86,15 @@ last_output(struct tevent_fd **fde, struct lines *lines)
 	lines_flush(lines);
 }
 
+/* A recall that comes before it has begun to drain would mean nothing to it. */
+static void
+stopping(struct generation *g)
+{
+	if (g->recalled && !g->stopping)
+		channel_called_off(g->gives);
+	g->stopping = true;
+}
+
 static void
 notified(const struct notify_message *m, void *data)
 {
@@ -96,8 +109,17 @@ notified(const struct notify_message *m, void *data)
 		g->status = talloc_strdup(g, tail_line(clean, 0));
 		talloc_free(clean);
 	}
+	if (m->drained) {
+		g->drained = true;
+		g->counts = m->counts;
+	}
 	if (m->stopping)
-		g->stopping = true;
+		stopping(g);
+	if (m->ready && g->recalled && !g->doomed) {
+		g->recalled = g->told = g->stopping = false;
+		instance_generation_back(g);
+		return;
+	}
 	/* One that was told to end, or given up, cannot become the one that serves. */
 	if (m->ready && g->ready_ms < 0 && !g->stopping && !g->told && !g->doomed) {
 		g->ready_ms = timer_now_ms();
@@ -155,6 +177,8 @@ generation_close(struct generation *g)
 		g->instance->sup->generations = g->next;
 	if (g->next != NULL)
 		g->next->prev = g->prev;
+	channel_drop(&g->gives);
+	channel_drop(&g->takes);
 	TALLOC_FREE(g->pid_event); /* before the descriptor that it watches */
 	if (g->pidfd >= 0)
 		close(g->pidfd);
@@ -189,17 +213,59 @@ fork_and_exec(struct generation *g, TALLOC_CTX *tmp, const char *path, int out, 
 	struct instance *inst = g->instance;
 	struct spawn s = {.path = path,
 	    .argv = inst->service->config->command,
-	    .nfds = inst->nlisteners,
+	    .nfds = inst->nlisteners + (g->takes == NULL ? 1 : 2),
 	    .out = out,
 	    .err = err};
 
 	s.envp = environment_build(tmp, g, &s.pid_at);
-	s.fds = talloc_array(tmp, int, inst->nlisteners);
+	s.fds = talloc_array(tmp, int, (unsigned)s.nfds);
 	if (s.envp == NULL || s.fds == NULL)
 		return -ENOMEM;
 	for (size_t i = 0; i < inst->nlisteners; i++)
 		s.fds[i] = inst->listeners[i].fd;
+	s.fds[inst->nlisteners] = channel_give_fd(g->gives);
+	if (g->takes != NULL)
+		s.fds[inst->nlisteners + 1] = channel_take_fd(g->takes);
 	return spawn_process(&s, &g->pid, &g->pidfd, &g->exec_fd);
+}
+
+/* From whom it takes: the one that drains, the one that it is to replace, or what the dead
+ * have left. */
+static int
+open_channels(struct generation *g)
+{
+	struct instance *inst = g->instance;
+	const struct generation *giver = inst->old != NULL ? inst->old : inst->current;
+
+	g->gives = channel_new();
+	if (g->gives == NULL)
+		return -errno;
+	if (giver != NULL && giver->gives != NULL) {
+		g->takes = channel_hold(giver->gives);
+		if (generation_lives(giver))
+			channel_renew(g->takes);
+	} else {
+		g->takes = inst->left;
+		inst->left = NULL;
+	}
+	return 0;
+}
+
+static void
+forget_giver(void *data)
+{
+	struct generation *g = talloc_get_type_abort(data, struct generation);
+
+	if (g->takes != NULL && channel_has_unread(g->takes))
+		generation_giver_gone(g);
+	else
+		channel_drop(&g->takes);
+}
+
+void
+generation_giver_gone(struct generation *g)
+{
+	timer_after(g, g->instance->sup->timers, FORGET_GIVER_MS, forget_giver, g);
 }
 
 static int
@@ -210,6 +276,9 @@ start_process(struct generation *g, TALLOC_CTX *tmp, const char **why)
 	char *path;
 
 	error = program_find(tmp, g->instance->service->config->command[0], &path, why);
+	if (error < 0)
+		return error;
+	error = open_channels(g);
 	if (error < 0)
 		return error;
 	g->notify = notify_new(g, sup->ev, geteuid(), notified, g);
@@ -270,8 +339,25 @@ void
 generation_term(struct generation *g)
 {
 	g->told = true;
+	g->recalled = false;
 	if (g->pid > 0)
 		pidfd_send_signal(g->pidfd, SIGTERM, NULL, 0);
+}
+
+void
+generation_recall(struct generation *g)
+{
+	g->recalled = true;
+	if (g->stopping)
+		channel_called_off(g->gives);
+}
+
+bool
+generation_lives(const struct generation *g)
+{
+	struct pollfd p = {.fd = g->pidfd, .events = POLLIN};
+
+	return g->pid > 0 && poll(&p, 1, 0) == 0;
 }
 
 void

@@ -77,6 +77,11 @@ change_roles(struct instance *inst, unsigned orders)
 		inst->current = inst->successor;
 		inst->successor = NULL;
 	}
+	if ((orders & LIFE_REINSTATE) != 0) {
+		inst->successor = inst->current;
+		inst->current = inst->old;
+		inst->old = NULL;
+	}
 	if ((orders & LIFE_ADOPT) != 0) {
 		inst->current = inst->successor;
 		inst->successor = NULL;
@@ -93,6 +98,8 @@ send_signals(struct instance *inst, unsigned orders)
 		term(inst->successor);
 	if ((orders & LIFE_TERM_OLD) != 0)
 		term(inst->old);
+	if ((orders & LIFE_RECALL_OLD) != 0)
+		generation_recall(inst->old);
 	if ((orders & LIFE_KILL_CURRENT) != 0)
 		end_by_force(inst, inst->current);
 	if ((orders & LIFE_KILL_NEXT) != 0)
@@ -159,12 +166,64 @@ instance_generation_ready(struct generation *g)
 }
 
 void
+instance_generation_back(struct generation *g)
+{
+	struct instance *inst = g->instance;
+
+	instance_event(inst, LIFE_EV_OLD_READY);
+	if (g == inst->current)
+		supervisor_news(inst, g, NEWS_BACK);
+}
+
+/* Each side of a handover hears of the other's death from here, and only from here. */
+static void
+tell_the_other_side(struct instance *inst, struct generation *g)
+{
+	struct generation *giver = g == inst->successor ? inst->current : inst->old;
+
+	if (g != inst->old && giver != NULL && g->takes != NULL && g->takes == giver->gives &&
+	    generation_lives(giver)) {
+		channel_taker_gone(giver->gives);
+		if (g == inst->successor)
+			channel_called_off(giver->gives);
+	}
+	if (g->gives == NULL)
+		return;
+	channel_giver_gone(g->gives);
+	if (g == inst->old && inst->current != NULL && inst->current->takes == g->gives)
+		generation_giver_gone(inst->current);
+	if (g == inst->current && inst->successor != NULL && inst->successor->takes == g->gives)
+		generation_giver_gone(inst->successor);
+}
+
+/* What the dead had offered and nobody read goes to the next one that is started. */
+static void
+keep_what_is_left(struct instance *inst, const struct generation *g)
+{
+	struct channel *c = g == inst->old ? g->gives : g->takes;
+
+	if (inst->current != NULL && inst->current != g)
+		return;
+	if (inst->successor != NULL || c == NULL || channel_give_fd(c) >= 0 ||
+	    !channel_has_unread(c))
+		return;
+	channel_drop(&inst->left);
+	inst->left = channel_hold(c);
+}
+
+void
 instance_generation_ended(struct generation *g)
 {
 	struct instance *inst = g->instance;
 	bool asked = g->told && g->failure == NULL;
 	enum life_event event;
 
+	tell_the_other_side(inst, g);
+	keep_what_is_left(inst, g);
+	if (g->drained) {
+		inst->last_drain = g->counts;
+		inst->last_drain_number = g->number;
+	}
 	talloc_free(inst->last_exit);
 	inst->last_exit = talloc_strdup(inst, g->failure != NULL ? g->failure : g->ended);
 	if (g == inst->successor) {
@@ -182,6 +241,13 @@ instance_generation_ended(struct generation *g)
 	talloc_free(g);
 }
 
+static int
+instance_close(struct instance *inst)
+{
+	channel_drop(&inst->left);
+	return 0;
+}
+
 struct instance *
 instance_new(struct service *service, unsigned index)
 {
@@ -189,6 +255,7 @@ instance_new(struct service *service, unsigned index)
 
 	if (inst == NULL)
 		return NULL;
+	talloc_set_destructor(inst, instance_close);
 	inst->sup = service->sup;
 	inst->service = service;
 	inst->index = index;

@@ -2,6 +2,7 @@
 /* The table, and the small pure functions in its cells. An empty cell: nothing happens. */
 #include "supervisor/life.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* What every cell gets beside the life itself. */
@@ -49,17 +50,70 @@ late(struct life_step *s, const struct moment *m)
 	enter(s, LIFE_LATE, LIFE_KILL_CURRENT);
 }
 
-/* CURRENT has ended without being asked to. */
+/* The wait follows from the crashes before the one that has just been counted. */
 static void
-crashed(struct life_step *s, const struct moment *m)
+back_off(struct life_step *s, const struct moment *m)
+{
+	enter(s, LIFE_BACKOFF, LIFE_DISARM);
+	arm(s, life_backoff_ms(s->life.crashes - 1, m->policy));
+}
+
+static void
+count_crash(struct life_step *s, const struct moment *m)
 {
 	if (s->life.ready_ms >= 0 && m->now_ms - s->life.ready_ms >= m->policy->quiet_ms)
 		s->life.crashes = 0;
 	s->life.alive &= ~(unsigned)LIFE_CURRENT;
-	enter(s, LIFE_BACKOFF, LIFE_DISARM);
-	arm(s, life_backoff_ms(s->life.crashes, m->policy));
 	s->life.crashes++;
 	s->life.ready_ms = -1;
+}
+
+/* CURRENT has ended without being asked to. */
+static void
+crashed(struct life_step *s, const struct moment *m)
+{
+	count_crash(s, m);
+	back_off(s, m);
+}
+
+/* … after it was ready. Is there one that can go on at once? */
+static void
+crashed_ready(struct life_step *s, const struct moment *m)
+{
+	count_crash(s, m);
+	if ((s->life.alive & LIFE_OLD) == 0) {
+		back_off(s, m);
+		return;
+	}
+	enter(s, LIFE_RECALLING, LIFE_DISARM | LIFE_RECALL_OLD);
+	arm(s, m->policy->recall_ms);
+}
+
+/* OLD serves again; what was started in its place, if anything, is its successor now. */
+static void
+reinstate(struct life_step *s, const struct moment *m)
+{
+	bool starting = (s->life.alive & LIFE_CURRENT) != 0;
+
+	if ((s->life.alive & LIFE_OLD) == 0)
+		return;
+	s->life.alive = LIFE_CURRENT | (starting ? (unsigned)LIFE_NEXT : 0);
+	s->life.ready_ms = m->now_ms;
+	if (s->life.state == LIFE_STARTING)
+		enter(s, LIFE_REPLACING, LIFE_REINSTATE | LIFE_DISARM_OLD);
+	else if (s->life.state == LIFE_LATE)
+		enter(s, LIFE_ABORTING, LIFE_REINSTATE | LIFE_DISARM_OLD);
+	else
+		enter(s, LIFE_READY, LIFE_REINSTATE | LIFE_DISARM | LIFE_DISARM_OLD);
+}
+
+/* OLD comes back, but it is not needed any more. */
+static void
+old_again(struct life_step *s, const struct moment *m)
+{
+	(void)m;
+	if ((s->life.alive & LIFE_OLD) != 0)
+		s->orders |= LIFE_TERM_OLD | LIFE_DISARM_OLD | LIFE_ARM_OLD;
 }
 
 static void
@@ -115,6 +169,13 @@ old_gone(struct life_step *s, const struct moment *m)
 }
 
 static void
+recalled_gone(struct life_step *s, const struct moment *m)
+{
+	old_gone(s, m);
+	back_off(s, m);
+}
+
+static void
 old_late(struct life_step *s, const struct moment *m)
 {
 	(void)m;
@@ -148,6 +209,15 @@ stop_late(struct life_step *s, const struct moment *m)
 {
 	(void)m;
 	s->orders |= LIFE_KILL_ALL;
+}
+
+/* One that was called back is on its way to serving: it is told once more. */
+static void
+stop_again(struct life_step *s, const struct moment *m)
+{
+	(void)m;
+	if ((s->life.alive & LIFE_OLD) != 0)
+		s->orders |= LIFE_TERM_OLD;
 }
 
 static void
@@ -190,6 +260,7 @@ static cell_fn *const table[LIFE_STATES][LIFE_EVENTS] = {
 		[LIFE_EV_START] = start,
 	},
 	[LIFE_STARTING] = {
+		[LIFE_EV_OLD_READY] = reinstate,
 		[LIFE_EV_READY] = ready,
 		[LIFE_EV_EXIT] = crashed,
 		[LIFE_EV_TIMEOUT] = late,
@@ -199,6 +270,7 @@ static cell_fn *const table[LIFE_STATES][LIFE_EVENTS] = {
 		[LIFE_EV_KILL] = end_now,
 	},
 	[LIFE_LATE] = {
+		[LIFE_EV_OLD_READY] = reinstate,
 		[LIFE_EV_EXIT] = crashed,
 		[LIFE_EV_OLD_EXIT] = old_gone,
 		[LIFE_EV_OLD_TIMEOUT] = old_late,
@@ -206,7 +278,8 @@ static cell_fn *const table[LIFE_STATES][LIFE_EVENTS] = {
 		[LIFE_EV_KILL] = end_now,
 	},
 	[LIFE_READY] = {
-		[LIFE_EV_EXIT] = crashed,
+		[LIFE_EV_EXIT] = crashed_ready,
+		[LIFE_EV_OLD_READY] = old_again,
 		[LIFE_EV_RESTART] = replace,
 		[LIFE_EV_OLD_EXIT] = old_gone,
 		[LIFE_EV_OLD_TIMEOUT] = old_late,
@@ -227,7 +300,16 @@ static cell_fn *const table[LIFE_STATES][LIFE_EVENTS] = {
 		[LIFE_EV_STOP] = stop,
 		[LIFE_EV_KILL] = end_now,
 	},
+	[LIFE_RECALLING] = {
+		[LIFE_EV_OLD_READY] = reinstate,
+		[LIFE_EV_OLD_EXIT] = recalled_gone,
+		[LIFE_EV_TIMEOUT] = back_off,
+		[LIFE_EV_OLD_TIMEOUT] = old_late,
+		[LIFE_EV_STOP] = stop,
+		[LIFE_EV_KILL] = end_now,
+	},
 	[LIFE_BACKOFF] = {
+		[LIFE_EV_OLD_READY] = reinstate,
 		[LIFE_EV_START] = start,
 		[LIFE_EV_TIMEOUT] = start,
 		[LIFE_EV_RESTART] = start,
@@ -237,6 +319,7 @@ static cell_fn *const table[LIFE_STATES][LIFE_EVENTS] = {
 		[LIFE_EV_KILL] = end_now,
 	},
 	[LIFE_STOPPING] = {
+		[LIFE_EV_OLD_READY] = stop_again,
 		[LIFE_EV_EXIT] = stop_exit,
 		[LIFE_EV_NEXT_EXIT] = stop_next_exit,
 		[LIFE_EV_OLD_EXIT] = stop_old_exit,
@@ -287,6 +370,7 @@ life_state_name(enum life_state state)
 	    [LIFE_READY] = "ready",
 	    [LIFE_REPLACING] = "replacing",
 	    [LIFE_ABORTING] = "aborting",
+	    [LIFE_RECALLING] = "recalling",
 	    [LIFE_BACKOFF] = "backoff",
 	    [LIFE_STOPPING] = "stopping",
 	};
@@ -301,6 +385,7 @@ life_event_name(enum life_event event)
 	    [LIFE_EV_START] = "start",
 	    [LIFE_EV_READY] = "ready",
 	    [LIFE_EV_NEXT_READY] = "next ready",
+	    [LIFE_EV_OLD_READY] = "old ready",
 	    [LIFE_EV_EXIT] = "exit",
 	    [LIFE_EV_NEXT_EXIT] = "next exit",
 	    [LIFE_EV_OLD_EXIT] = "old exit",

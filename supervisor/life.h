@@ -8,6 +8,8 @@
  *   NEXT     its successor, started and not ready yet
  *   OLD      the one that was replaced, and drains
  * NEXT and OLD never live at the same time: a replacement begins only when OLD is gone.
+ * If CURRENT ends while OLD drains, OLD is called back: it knows how to serve, and has
+ * connections. Only if it does not come back is CURRENT started anew beside it.
  */
 #ifndef SUPERVISOR_LIFE_H
 #define SUPERVISOR_LIFE_H
@@ -21,6 +23,7 @@ enum life_state {
 	LIFE_READY,     /* CURRENT serves */
 	LIFE_REPLACING, /* CURRENT serves, NEXT was started */
 	LIFE_ABORTING,  /* CURRENT serves, NEXT missed the deadline, was killed, has not ended */
+	LIFE_RECALLING, /* no CURRENT; OLD was asked to serve on */
 	LIFE_BACKOFF,   /* no CURRENT; it is started again when the time has come */
 	LIFE_STOPPING,  /* everything that lives was told to end */
 	LIFE_STATES
@@ -30,6 +33,7 @@ enum life_event {
 	LIFE_EV_START,       /* start, or start again */
 	LIFE_EV_READY,       /* CURRENT says that it is ready */
 	LIFE_EV_NEXT_READY,  /* NEXT says so */
+	LIFE_EV_OLD_READY,   /* OLD, which was called back, says that it serves again */
 	LIFE_EV_EXIT,        /* CURRENT has ended, or could not be started */
 	LIFE_EV_NEXT_EXIT,   /* NEXT has */
 	LIFE_EV_OLD_EXIT,    /* OLD has */
@@ -50,22 +54,25 @@ enum {
 	LIFE_DISARM_OLD = 1 << 1,   /* OLD's timer */
 	LIFE_PROMOTE = 1 << 2,      /* CURRENT becomes OLD, NEXT becomes CURRENT */
 	LIFE_ADOPT = 1 << 3,        /* CURRENT is gone: NEXT becomes CURRENT */
-	LIFE_TERM_CURRENT = 1 << 4, /* ask to end: SIGTERM */
-	LIFE_TERM_NEXT = 1 << 5,
-	LIFE_TERM_OLD = 1 << 6,
-	LIFE_KILL_CURRENT = 1 << 7, /* SIGKILL, with all of its process group */
-	LIFE_KILL_NEXT = 1 << 8,
-	LIFE_KILL_OLD = 1 << 9,
-	LIFE_SPAWN_CURRENT = 1 << 10,
-	LIFE_SPAWN_NEXT = 1 << 11,
-	LIFE_ARM = 1 << 12,     /* the main timer, for wait_ms */
-	LIFE_ARM_OLD = 1 << 13, /* OLD's timer, for drain_timeout_ms */
+	LIFE_REINSTATE = 1 << 4,    /* OLD becomes CURRENT again, and CURRENT, if any, NEXT */
+	LIFE_TERM_CURRENT = 1 << 5, /* ask to end: SIGTERM */
+	LIFE_TERM_NEXT = 1 << 6,
+	LIFE_TERM_OLD = 1 << 7,
+	LIFE_KILL_CURRENT = 1 << 8, /* SIGKILL, with all of its process group */
+	LIFE_KILL_NEXT = 1 << 9,
+	LIFE_KILL_OLD = 1 << 10,
+	LIFE_RECALL_OLD = 1 << 11, /* tell OLD that the restart is called off */
+	LIFE_SPAWN_CURRENT = 1 << 12,
+	LIFE_SPAWN_NEXT = 1 << 13,
+	LIFE_ARM = 1 << 14,     /* the main timer, for wait_ms */
+	LIFE_ARM_OLD = 1 << 15, /* OLD's timer, for drain_timeout_ms */
 };
 #define LIFE_KILL_ALL (LIFE_KILL_CURRENT | LIFE_KILL_NEXT | LIFE_KILL_OLD)
 
 struct life_policy {
 	int64_t start_timeout_ms; /* spawn to READY=1 */
 	int64_t drain_timeout_ms; /* SIGTERM to SIGKILL */
+	int64_t recall_ms;        /* for OLD to say that it serves again */
 	int64_t backoff_first_ms; /* the wait after the second crash */
 	int64_t backoff_max_ms;   /* no wait is longer */
 	int64_t quiet_ms;         /* ready for so long: the next crash counts as the first */

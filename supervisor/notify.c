@@ -7,10 +7,13 @@
 
 #include <errno.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
+
+#include "supervisor/protocol.h"
 
 struct notify {
 	int fd;
@@ -22,6 +25,36 @@ struct notify {
 	void *data;
 	unsigned refused;
 };
+
+/* Whether LINE is one of the X_BATON_ counts, well formed; it is put into M then. */
+static bool
+parse_count(const char *line, struct notify_message *m)
+{
+	const struct {
+		const char *key;
+		int64_t *to;
+	} counts[] = {
+	    {BATON_NOTIFY_MOVED, &m->counts.moved},
+	    {BATON_NOTIFY_FINISHED, &m->counts.finished},
+	    {BATON_NOTIFY_ENDED, &m->counts.ended},
+	    {BATON_NOTIFY_CUT, &m->counts.cut},
+	};
+
+	for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
+		size_t len = strlen(counts[i].key);
+		size_t digits;
+
+		if (strncmp(line, counts[i].key, len) != 0)
+			continue;
+		digits = strspn(line + len, "0123456789");
+		if (digits == 0 || digits > 18 || line[len + digits] != '\0')
+			return false;
+		*counts[i].to = strtoll(line + len, NULL, 10);
+		m->drained = true;
+		return true;
+	}
+	return false;
+}
 
 unsigned
 notify_parse(char *text, struct notify_message *out)
@@ -39,7 +72,7 @@ notify_parse(char *text, struct notify_message *out)
 			m.stopping = true;
 		else if (strncmp(line, "STATUS=", 7) == 0)
 			m.status = line + 7;
-		else
+		else if (!parse_count(line, &m))
 			known--;
 	}
 	*out = m;

@@ -4,6 +4,7 @@
 #define SUPERVISOR_NOTIFY_H
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 #include <talloc.h>
 #include <tevent.h>
@@ -11,10 +12,20 @@
 /* The longest message that is read; a longer one is cut by the kernel and refused. */
 #define NOTIFY_MESSAGE_MAX_BYTES 4096
 
+/* What became of a draining instance's connections (protocol.h). */
+struct notify_drained {
+	int64_t moved;    /* to the successor */
+	int64_t finished; /* requests that were answered while draining */
+	int64_t ended;    /* politely */
+	int64_t cut;      /* at the deadline */
+};
+
 struct notify_message {
 	bool ready;         /* READY=1 */
 	bool stopping;      /* STOPPING=1 */
 	const char *status; /* STATUS=…; NULL if not given; points into the text parsed */
+	bool drained;       /* how the drain went was told; what was not named is 0 */
+	struct notify_drained counts;
 };
 
 /* Takes "KEY=value" lines, cutting TEXT at its newlines. Keys that are not known are skipped,

@@ -73,6 +73,9 @@ what_follows(TALLOC_CTX *mem, const struct instance *inst)
 			return talloc_asprintf(
 			    mem, "generation %u serves on", inst->current->number);
 		return "";
+	case LIFE_RECALLING:
+		return talloc_asprintf(
+		    mem, "generation %u is called back", inst->old != NULL ? inst->old->number : 0);
 	case LIFE_STARTING:
 		return "its successor takes over";
 	case LIFE_STOPPING:
@@ -117,8 +120,26 @@ report_news(struct instance *inst, const struct generation *g, enum instance_new
 	}
 	if (news == NEWS_READY)
 		say_ready(inst, g);
+	else if (news == NEWS_BACK)
+		output_say(inst->sup->out, "%s  generation %u  pid %d  serves again", inst->name,
+		    g->number, (int)g->pid);
 	else if (news == NEWS_FAILED || news == NEWS_ENDED)
 		say_ended(inst, g, news == NEWS_FAILED);
+}
+
+static const char *
+plural(int64_t n)
+{
+	return n == 1 ? "" : "s";
+}
+
+char *
+report_drained(TALLOC_CTX *mem, const struct notify_drained *d)
+{
+	return talloc_asprintf(mem,
+	    "%lld connection%s moved, %lld request%s finished, %lld connection%s ended, %lld cut",
+	    (long long)d->moved, plural(d->moved), (long long)d->finished, plural(d->finished),
+	    (long long)d->ended, plural(d->ended), (long long)d->cut);
 }
 
 static const struct instance *

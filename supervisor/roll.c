@@ -22,6 +22,10 @@ struct roll {
 	unsigned number; /* of the successor */
 	int64_t started_ms;
 	char *where; /* for status */
+	/* What became of the connections, as far as the old generations told. */
+	bool drained;
+	struct notify_drained sum;
+	json_t *instances; /* one object for each instance that was replaced */
 };
 
 static void advance(struct roll *r);
@@ -35,9 +39,18 @@ progress(struct roll *r, char *text)
 	r->where = talloc_steal(r, text);
 }
 
+/* The verdict, also kept for status. */
 static void
 finish(struct roll *r, json_t *result)
 {
+	json_object_set_new(result, "duration_ms", json_integer(timer_now_ms() - r->started_ms));
+	json_object_set_new(result, "of", json_integer((json_int_t)r->count));
+	json_object_set(result, "instances", r->instances);
+	if (r->drained)
+		json_object_set_new(result, "connections", status_drained(&r->sum));
+	json_decref(r->sup->last_restart);
+	r->sup->last_restart = json_deep_copy(result);
+	json_object_set_new(r->sup->last_restart, "ended_unix_ms", json_integer(timer_unix_ms()));
 	r->sup->roll = NULL;
 	if (r->client != NULL)
 		client_result(r->client, result);
@@ -60,6 +73,9 @@ tail_json(const struct generation *g)
 static char *
 what_is_left(TALLOC_CTX *mem, const struct instance *inst)
 {
+	if (inst->life.state == LIFE_RECALLING && inst->old != NULL)
+		return talloc_asprintf(mem, "generation %u (pid %d) is called back",
+		    inst->old->number, (int)inst->old->pid);
 	if (inst->current != NULL && inst->life.state == LIFE_READY)
 		return talloc_asprintf(mem, "generation %u (pid %d) serves on",
 		    inst->current->number, (int)inst->current->pid);
@@ -110,8 +126,7 @@ advance(struct roll *r)
 		r->at++;
 		r->stage = BEGIN;
 	}
-	finish(r, json_pack("{s:b s:i s:I}", "ok", 1, "restarted", (int)r->count, "duration_ms",
-		      (json_int_t)(timer_now_ms() - r->started_ms)));
+	finish(r, json_pack("{s:b s:i}", "ok", 1, "restarted", (int)r->count));
 }
 
 static void
@@ -148,6 +163,24 @@ news_of_next(
 	}
 }
 
+/* The old generation is gone: what it told of its connections goes into the verdict. */
+static void
+take_account(struct roll *r, const struct instance *inst, const struct generation *g)
+{
+	json_t *o = json_pack("{s:s s:i s:i s:s}", "name", inst->name, "from", (int)g->number, "to",
+	    (int)r->number, "exit", g->failure != NULL ? g->failure : g->ended);
+
+	if (g->drained) {
+		r->drained = true;
+		r->sum.moved += g->counts.moved;
+		r->sum.finished += g->counts.finished;
+		r->sum.ended += g->counts.ended;
+		r->sum.cut += g->counts.cut;
+		json_object_set_new(o, "connections", status_drained(&g->counts));
+	}
+	json_array_append_new(r->instances, o);
+}
+
 static void
 news_of_old(
     struct roll *r, struct instance *inst, const struct generation *g, enum instance_news news)
@@ -160,8 +193,10 @@ news_of_old(
 			g->failure != NULL ? g->failure : g->ended));
 		return;
 	}
-	progress(r, talloc_asprintf(r, "%s: generation %u %s", inst->name, g->number,
-			g->failure != NULL ? g->failure : g->ended));
+	take_account(r, inst, g);
+	progress(r, talloc_asprintf(r, "%s: generation %u %s%s%s", inst->name, g->number,
+			g->failure != NULL ? g->failure : g->ended, g->drained ? "; " : "",
+			g->drained ? report_drained(r, &g->counts) : ""));
 	advance(r);
 }
 
@@ -181,6 +216,13 @@ roll_news(struct supervisor *sup, struct instance *inst, const struct generation
 		advance(r);
 }
 
+static int
+roll_close(struct roll *r)
+{
+	json_decref(r->instances);
+	return 0;
+}
+
 static struct roll *
 roll_new(struct supervisor *sup, const char *service)
 {
@@ -189,6 +231,8 @@ roll_new(struct supervisor *sup, const char *service)
 	r->sup = sup;
 	r->started_ms = timer_now_ms();
 	r->stage = BEGIN;
+	r->instances = json_array();
+	talloc_set_destructor(r, roll_close);
 	for (size_t i = 0; i < sup->nservices; i++) {
 		struct service *s = sup->services[i];
 

@@ -5,6 +5,13 @@
 #include "supervisor/control.h"
 #include "supervisor/supervisor.h"
 
+json_t *
+status_drained(const struct notify_drained *d)
+{
+	return json_pack("{s:I s:I s:I s:I}", "moved", (json_int_t)d->moved, "finished",
+	    (json_int_t)d->finished, "ended", (json_int_t)d->ended, "cut", (json_int_t)d->cut);
+}
+
 static json_t *
 sockets_json(const struct instance *inst)
 {
@@ -27,7 +34,7 @@ static const char *
 role(const struct instance *inst, const struct generation *g)
 {
 	if (g == inst->old)
-		return g->doomed ? "killed" : "draining";
+		return g->doomed ? "killed" : g->recalled ? "called back" : "draining";
 	if (g->doomed)
 		return "killed";
 	if (g->stopping || g->told)
@@ -68,6 +75,12 @@ instance_json(const struct instance *inst)
 	    o, "uptime_ms", g != NULL ? json_integer(timer_now_ms() - g->started_ms) : json_null());
 	json_object_set_new(
 	    o, "last_exit", inst->last_exit != NULL ? json_string(inst->last_exit) : json_null());
+	if (inst->last_drain_number > 0) {
+		json_t *d = status_drained(&inst->last_drain);
+
+		json_object_set_new(d, "generation", json_integer(inst->last_drain_number));
+		json_object_set_new(o, "last_drain", d);
+	}
 	add_generation(generations, inst, inst->current);
 	add_generation(generations, inst, inst->successor);
 	add_generation(generations, inst, inst->old);
@@ -106,10 +119,11 @@ status_json(const struct supervisor *sup)
 		json_array_append_new(services,
 		    json_pack("{s:s s:o}", "name", s->config->name, "instances", instances));
 	}
-	return json_pack("{s:{s:s s:i s:s s:I s:s s:I} s:o s:o}", "baton", "version", BATON_VERSION,
-	    "pid", (int)getpid(), "state", phase_name(sup->phase), "uptime_ms",
+	return json_pack("{s:{s:s s:i s:s s:I s:s s:I} s:o s:O? s:o}", "baton", "version",
+	    BATON_VERSION, "pid", (int)getpid(), "state", phase_name(sup->phase), "uptime_ms",
 	    (json_int_t)(timer_now_ms() - sup->started_ms), "control",
 	    control_socket_path(sup->control), "lines_dropped",
 	    (json_int_t)output_dropped(sup->out), "restart",
-	    roll != NULL ? json_string(roll) : json_null(), "services", services);
+	    roll != NULL ? json_string(roll) : json_null(), "last_restart", sup->last_restart,
+	    "services", services);
 }

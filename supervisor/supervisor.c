@@ -14,6 +14,10 @@
 /* How long the very last lines may take to reach a reader. */
 #define LAST_LINES_MS 1000
 
+/* How long a draining instance may take to say that it serves again before another is started
+ * beside it. One that knows how does so at once; connections wait in the queue meanwhile. */
+#define RECALL_MS 1000
+
 static struct service *
 service_new(struct supervisor *sup, const struct service_config *config)
 {
@@ -25,6 +29,7 @@ service_new(struct supervisor *sup, const struct service_config *config)
 	s->config = config;
 	s->policy = (struct life_policy){.start_timeout_ms = config->start_timeout_ms,
 	    .drain_timeout_ms = config->drain_timeout_ms,
+	    .recall_ms = RECALL_MS,
 	    .backoff_first_ms = config->backoff_first_ms,
 	    .backoff_max_ms = config->backoff_max_ms,
 	    .quiet_ms = config->quiet_time_ms};
@@ -38,6 +43,13 @@ service_new(struct supervisor *sup, const struct service_config *config)
 	return s->instances == NULL ? NULL : s;
 }
 
+static int
+supervisor_close(struct supervisor *sup)
+{
+	json_decref(sup->last_restart);
+	return 0;
+}
+
 struct supervisor *
 supervisor_new(TALLOC_CTX *mem, struct config *config, const char *argv0)
 {
@@ -45,6 +57,7 @@ supervisor_new(TALLOC_CTX *mem, struct config *config, const char *argv0)
 
 	if (sup == NULL)
 		return NULL;
+	talloc_set_destructor(sup, supervisor_close);
 	sup->config = config;
 	sup->argv0 = argv0;
 	sup->how_to_reach = "";

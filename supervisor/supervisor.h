@@ -13,6 +13,7 @@
 #ifndef SUPERVISOR_SUPERVISOR_H
 #define SUPERVISOR_SUPERVISOR_H
 
+#include <jansson.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -20,6 +21,7 @@
 #include <talloc.h>
 #include <tevent.h>
 
+#include "supervisor/channel.h"
 #include "supervisor/config.h"
 #include "supervisor/life.h"
 #include "supervisor/lines.h"
@@ -58,15 +60,20 @@ struct generation {
 	struct lines *out_lines, *err_lines;
 	struct tail *tail; /* its last lines on stderr */
 	struct notify *notify;
-	int exec_fd;        /* tells why execve failed; empty when it did not */
-	int64_t started_ms; /* on the monotonic clock */
-	int64_t ready_ms;   /* -1: not ready yet */
-	bool stopping;      /* it said STOPPING=1, of its own accord or because it was told to */
-	bool told;          /* SIGTERM was sent */
-	bool doomed;        /* SIGKILL was sent */
-	char *status;       /* its last STATUS=, cleaned; NULL: none */
-	char *failure;      /* why baton gave it up, or could not start it; NULL: did not */
-	char *ended;        /* once it has ended: how, in words */
+	struct channel *gives; /* to its successors, all of them */
+	struct channel *takes; /* from the one that it is to replace; NULL: from nobody */
+	int exec_fd;           /* tells why execve failed; empty when it did not */
+	int64_t started_ms;    /* on the monotonic clock */
+	int64_t ready_ms;      /* -1: not ready yet */
+	bool stopping;         /* it said STOPPING=1, of its own accord or because it was told to */
+	bool told;             /* SIGTERM was sent, and it has not come back since */
+	bool recalled;         /* told to serve on; it has not answered by READY=1 */
+	bool drained;          /* it told how its drain went: counts */
+	struct notify_drained counts;
+	bool doomed;   /* SIGKILL was sent */
+	char *status;  /* its last STATUS=, cleaned; NULL: none */
+	char *failure; /* why baton gave it up, or could not start it; NULL: did not */
+	char *ended;   /* once it has ended: how, in words */
 };
 
 struct instance {
@@ -83,6 +90,9 @@ struct instance {
 	unsigned last_number; /* of the youngest generation */
 	unsigned restarts;    /* starts that were neither the first nor a replacement */
 	char *last_exit;      /* how the last process ended, in words; NULL: none has */
+	struct channel *left; /* what a dead generation offered and nobody has read; or NULL */
+	unsigned last_drain_number; /* which generation told last_drain; 0: none yet */
+	struct notify_drained last_drain;
 };
 
 struct service {
@@ -112,7 +122,8 @@ struct supervisor {
 	size_t nservices;
 	struct generation *generations; /* every process that has not been reaped */
 	struct control *control;
-	struct roll *roll; /* NULL: no restart is under way */
+	struct roll *roll;    /* NULL: no restart is under way */
+	json_t *last_restart; /* the verdict on the one before; NULL: there was none */
 	enum supervisor_phase phase;
 	size_t next_service; /* which one is started (or, plus one, stopped) now */
 	unsigned next_instance;
@@ -125,6 +136,7 @@ struct supervisor {
 enum instance_news {
 	NEWS_STARTED, /* a generation was started */
 	NEWS_READY,   /* it became ready; it is current now */
+	NEWS_BACK,    /* one that was told to end was called back, and serves again */
 	NEWS_FAILED,  /* it ended before it was ready, or could not be started */
 	NEWS_ENDED,   /* a generation that had been ready has ended */
 	NEWS_DOWN,    /* told to stop, and nothing is left */
@@ -150,6 +162,12 @@ char **environment_build(TALLOC_CTX *mem, const struct generation *g, char **pid
 struct generation *generation_start(struct instance *inst);
 /* SIGTERM to the process; what it started is its own business. */
 void generation_term(struct generation *g);
+/* After SIGTERM: it is to serve on. It answers by READY=1, if it knows how. */
+void generation_recall(struct generation *g);
+/* Nothing more comes from G's predecessor: what is left is kept until G has read it. */
+void generation_giver_gone(struct generation *g);
+/* Whether it runs; also one that has ended and was not reaped yet does not. */
+bool generation_lives(const struct generation *g);
 /* SIGKILL to its whole process group. WHY is kept as the failure if none is known yet. */
 void generation_kill(struct generation *g, const char *why);
 /* Takes what there is to know about one that has ended (a no-op while it lives). */
@@ -162,6 +180,8 @@ int64_t generation_age_ms(const struct generation *g);
 struct instance *instance_new(struct service *service, unsigned index);
 void instance_event(struct instance *inst, enum life_event event);
 void instance_generation_ready(struct generation *g);
+/* A generation that was called back serves again. */
+void instance_generation_back(struct generation *g);
 /* G's process is gone: takes G's role away, lets life.c decide, and frees G. */
 void instance_generation_ended(struct generation *g);
 /* "http://127.0.0.1:8080" or several, or "-". */
@@ -182,6 +202,16 @@ void report_news(struct instance *inst, const struct generation *g, enum instanc
 void report_hints(struct supervisor *sup);
 /* "4.2 s", "3 min", "2 h": durations for people. */
 char *report_duration(TALLOC_CTX *mem, int64_t ms);
+
+/* "12 connections moved, 3 requests finished, 0 connections ended, 0 cut". */
+char *report_drained(TALLOC_CTX *mem, const struct notify_drained *d);
+
+/* --- status.c: for programs -------------------------------------------------------------- */
+
+/* Everything, as `baton status --json` prints it. */
+json_t *status_json(const struct supervisor *sup);
+/* {"moved":12,…} */
+json_t *status_drained(const struct notify_drained *d);
 
 /* --- roll.c: the rolling restart ------------------------------------------------------- */
 

@@ -100,6 +100,15 @@ timers_close(struct timers *t)
 	return 0;
 }
 
+int64_t
+timer_unix_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
 struct timers *
 timers_new(TALLOC_CTX *mem, struct tevent_context *ev)
 {

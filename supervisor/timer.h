@@ -18,6 +18,9 @@ typedef void timer_fn(void *data);
 /* Milliseconds on the monotonic clock. */
 int64_t timer_now_ms(void);
 
+/* Milliseconds since 1970: for people and programs that want a date, never for waiting. */
+int64_t timer_unix_ms(void);
+
 /* NULL when the kernel or memory refuses. Freeing it cancels what is left. */
 struct timers *timers_new(TALLOC_CTX *mem, struct tevent_context *ev);
 

@@ -57,7 +57,7 @@ it_finds_its_own_sockets_by_number_and_name(void **state)
 static void
 it_does_not_see_what_was_meant_for_baton(void **state)
 {
-	static const char *const names[] = {"WATCHDOG_USEC", "WATCHDOG_PID", "BATON_HANDOVER"};
+	static const char *const names[] = {"WATCHDOG_USEC", "WATCHDOG_PID"};
 	uint16_t port = port_free(1);
 	struct proc *p = proc_start(&(struct proc_spec){
 	    .argv = (const char *const[]){"baton", "run", "--control",
@@ -72,6 +72,8 @@ it_does_not_see_what_was_meant_for_baton(void **state)
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		assert_null(env_of(port, names[i]));
 	assert_string_not_equal(env_of(port, "NOTIFY_SOCKET"), "/nonexistent");
+	/* Its own, after its socket; it need not care. */
+	assert_string_equal(env_of(port, "BATON_HANDOVER"), "4,-1");
 	assert_string_equal(env_of(port, "BATON_GENERATION"), "1");
 	proc_signal(p, SIGTERM);
 	proc_finish(p, 0);

@@ -93,7 +93,8 @@ it_is_built_anew_for_each_generation(void **state)
 	assert_string_equal(value(env, "BATON_INSTANCE"), "3");
 	assert_string_equal(value(env, "BATON_GENERATION"), "17");
 	assert_null(value(env, "WATCHDOG_USEC"));
-	assert_null(value(env, "BATON_HANDOVER"));
+	/* After the two sockets; there is nobody to take from. */
+	assert_string_equal(value(env, "BATON_HANDOVER"), "5,-1");
 	assert_string_equal(value(env, "BATON_HTTP_BODY_MAX_BYTES"), "5");
 	assert_string_equal(value(env, "PATH"), getenv("PATH"));
 	talloc_free(sup);
@@ -114,6 +115,11 @@ without_sockets_none_are_spoken_of(void **state)
 	assert_null(value(env, "LISTEN_FDS"));
 	assert_null(value(env, "LISTEN_PID"));
 	assert_null(value(env, "LISTEN_FDNAMES"));
+	assert_string_equal(value(env, "BATON_HANDOVER"), "3,-1");
+	g->takes = channel_new();
+	env = environment_build(mem, g, &pid_at);
+	assert_string_equal(value(env, "BATON_HANDOVER"), "3,4");
+	channel_drop(&g->takes);
 	talloc_free(sup);
 }
 

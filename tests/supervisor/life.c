@@ -13,6 +13,7 @@
 
 static const struct life_policy policy = {.start_timeout_ms = 3000,
     .drain_timeout_ms = 5000,
+    .recall_ms = 700,
     .backoff_first_ms = 100,
     .backoff_max_ms = 30000,
     .quiet_ms = 10000};
@@ -31,6 +32,10 @@ typical(enum life_state state)
 	case LIFE_READY:
 		l.ready_ms = 1000;
 		l.alive = LIFE_CURRENT;
+		break;
+	case LIFE_RECALLING:
+		l.crashes = 1;
+		l.alive = LIFE_OLD;
 		break;
 	case LIFE_REPLACING:
 	case LIFE_ABORTING:
@@ -61,12 +66,14 @@ struct outcome {
 
 static const struct outcome expected[LIFE_STATES][LIFE_EVENTS] = {
 	[LIFE_DOWN] = {
+		[LIFE_EV_OLD_READY] = NONE,
 		[LIFE_EV_START] = START, [LIFE_EV_READY] = NONE, [LIFE_EV_NEXT_READY] = NONE,
 		[LIFE_EV_EXIT] = NONE, [LIFE_EV_NEXT_EXIT] = NONE, [LIFE_EV_OLD_EXIT] = NONE,
 		[LIFE_EV_TIMEOUT] = NONE, [LIFE_EV_OLD_TIMEOUT] = NONE, [LIFE_EV_RESTART] = NONE,
 		[LIFE_EV_STOP] = NONE, [LIFE_EV_KILL] = NONE,
 	},
 	[LIFE_STARTING] = {
+		[LIFE_EV_OLD_READY] = NONE,
 		[LIFE_EV_START] = NONE, [LIFE_EV_READY] = {LIFE_READY, LIFE_DISARM},
 		[LIFE_EV_NEXT_READY] = NONE, [LIFE_EV_EXIT] = CRASH, [LIFE_EV_NEXT_EXIT] = NONE,
 		[LIFE_EV_OLD_EXIT] = {LIFE_STARTING, LIFE_DISARM_OLD},
@@ -75,6 +82,7 @@ static const struct outcome expected[LIFE_STATES][LIFE_EVENTS] = {
 		[LIFE_EV_RESTART] = NONE, [LIFE_EV_STOP] = STOP, [LIFE_EV_KILL] = KILL,
 	},
 	[LIFE_LATE] = {
+		[LIFE_EV_OLD_READY] = NONE,
 		[LIFE_EV_START] = NONE, [LIFE_EV_READY] = NONE, [LIFE_EV_NEXT_READY] = NONE,
 		[LIFE_EV_EXIT] = CRASH, [LIFE_EV_NEXT_EXIT] = NONE,
 		[LIFE_EV_OLD_EXIT] = {LIFE_LATE, LIFE_DISARM_OLD}, [LIFE_EV_TIMEOUT] = NONE,
@@ -82,6 +90,7 @@ static const struct outcome expected[LIFE_STATES][LIFE_EVENTS] = {
 		[LIFE_EV_STOP] = STOP, [LIFE_EV_KILL] = KILL,
 	},
 	[LIFE_READY] = {
+		[LIFE_EV_OLD_READY] = NONE,
 		[LIFE_EV_START] = NONE, [LIFE_EV_READY] = NONE, [LIFE_EV_NEXT_READY] = NONE,
 		[LIFE_EV_EXIT] = CRASH, [LIFE_EV_NEXT_EXIT] = NONE,
 		[LIFE_EV_OLD_EXIT] = {LIFE_READY, LIFE_DISARM_OLD}, [LIFE_EV_TIMEOUT] = NONE,
@@ -90,6 +99,7 @@ static const struct outcome expected[LIFE_STATES][LIFE_EVENTS] = {
 		[LIFE_EV_STOP] = STOP, [LIFE_EV_KILL] = KILL,
 	},
 	[LIFE_REPLACING] = {
+		[LIFE_EV_OLD_READY] = NONE,
 		[LIFE_EV_START] = NONE, [LIFE_EV_READY] = NONE,
 		[LIFE_EV_NEXT_READY] = {LIFE_READY,
 		    LIFE_DISARM | LIFE_PROMOTE | LIFE_TERM_OLD | LIFE_ARM_OLD},
@@ -99,6 +109,7 @@ static const struct outcome expected[LIFE_STATES][LIFE_EVENTS] = {
 		[LIFE_EV_RESTART] = NONE, [LIFE_EV_STOP] = STOP, [LIFE_EV_KILL] = KILL,
 	},
 	[LIFE_ABORTING] = {
+		[LIFE_EV_OLD_READY] = NONE,
 		[LIFE_EV_START] = NONE, [LIFE_EV_READY] = NONE, [LIFE_EV_NEXT_READY] = NONE,
 		[LIFE_EV_EXIT] = {LIFE_LATE, LIFE_ADOPT},
 		[LIFE_EV_NEXT_EXIT] = {LIFE_READY, LIFE_DISARM}, [LIFE_EV_OLD_EXIT] = NONE,
@@ -106,13 +117,24 @@ static const struct outcome expected[LIFE_STATES][LIFE_EVENTS] = {
 		[LIFE_EV_STOP] = STOP, [LIFE_EV_KILL] = KILL,
 	},
 	[LIFE_BACKOFF] = {
+		[LIFE_EV_OLD_READY] = NONE,
 		[LIFE_EV_START] = START, [LIFE_EV_READY] = NONE, [LIFE_EV_NEXT_READY] = NONE,
 		[LIFE_EV_EXIT] = NONE, [LIFE_EV_NEXT_EXIT] = NONE,
 		[LIFE_EV_OLD_EXIT] = {LIFE_BACKOFF, LIFE_DISARM_OLD}, [LIFE_EV_TIMEOUT] = START,
 		[LIFE_EV_OLD_TIMEOUT] = {LIFE_BACKOFF, LIFE_KILL_OLD}, [LIFE_EV_RESTART] = START,
 		[LIFE_EV_STOP] = {LIFE_DOWN, LIFE_DISARM}, [LIFE_EV_KILL] = {LIFE_DOWN, LIFE_DISARM},
 	},
+	[LIFE_RECALLING] = {
+		[LIFE_EV_OLD_READY] = {LIFE_READY, LIFE_REINSTATE | LIFE_DISARM | LIFE_DISARM_OLD},
+		[LIFE_EV_OLD_EXIT] = {LIFE_BACKOFF, LIFE_DISARM | LIFE_DISARM_OLD | LIFE_ARM},
+		[LIFE_EV_TIMEOUT] = CRASH,
+		[LIFE_EV_OLD_TIMEOUT] = {LIFE_RECALLING, LIFE_KILL_OLD},
+		[LIFE_EV_START] = NONE, [LIFE_EV_READY] = NONE, [LIFE_EV_NEXT_READY] = NONE,
+		[LIFE_EV_EXIT] = NONE, [LIFE_EV_NEXT_EXIT] = NONE, [LIFE_EV_RESTART] = NONE,
+		[LIFE_EV_STOP] = STOP, [LIFE_EV_KILL] = KILL,
+	},
 	[LIFE_STOPPING] = {
+		[LIFE_EV_OLD_READY] = NONE,
 		[LIFE_EV_START] = NONE, [LIFE_EV_READY] = NONE, [LIFE_EV_NEXT_READY] = NONE,
 		[LIFE_EV_EXIT] = {LIFE_DOWN, LIFE_DISARM},
 		[LIFE_EV_NEXT_EXIT] = {LIFE_STOPPING, 0},
@@ -165,6 +187,8 @@ invariants_hold_after_any_two_events(void **state)
 				assert_int_equal(l.alive, 0);
 			if (l.state == LIFE_READY || l.state == LIFE_STARTING)
 				assert_true((l.alive & LIFE_CURRENT) != 0);
+			if (l.state == LIFE_RECALLING)
+				assert_int_equal(l.alive, LIFE_OLD);
 			if (l.state == LIFE_BACKOFF)
 				assert_true((l.alive & LIFE_CURRENT) == 0);
 		}
@@ -180,10 +204,8 @@ struct scene {
 };
 
 static void
-play(const struct scene *scenes, size_t n)
+play_from(struct life l, const struct scene *scenes, size_t n)
 {
-	struct life l = life_new();
-
 	for (size_t i = 0; i < n; i++) {
 		struct life_step s = life_step(l, scenes[i].event, &policy, scenes[i].at_ms);
 
@@ -196,7 +218,7 @@ play(const struct scene *scenes, size_t n)
 		l = s.life;
 	}
 }
-#define PLAY(scenes) play(scenes, sizeof(scenes) / sizeof((scenes)[0]))
+#define PLAY(scenes) play_from(life_new(), scenes, sizeof(scenes) / sizeof((scenes)[0]))
 
 static void
 a_replacement_from_start_to_end(void **state)
@@ -217,6 +239,67 @@ a_replacement_from_start_to_end(void **state)
 
 	(void)state;
 	PLAY(scenes);
+}
+
+/* How a successor that has failed after it was ready is dealt with, from that moment on. */
+static struct life
+successor_has_failed(void)
+{
+	struct life l = life_new();
+
+	l = life_step(l, LIFE_EV_START, &policy, 0).life;
+	l = life_step(l, LIFE_EV_READY, &policy, 1).life;
+	l = life_step(l, LIFE_EV_RESTART, &policy, 2).life;
+	l = life_step(l, LIFE_EV_NEXT_READY, &policy, 3).life;
+	l = life_step(l, LIFE_EV_EXIT, &policy, 4).life;
+	assert_int_equal(l.state, LIFE_RECALLING);
+	return l;
+}
+
+static void
+the_old_one_is_called_back_when_its_successor_fails(void **state)
+{
+	static const struct scene comes_back[] = {
+	    {LIFE_EV_OLD_READY, 5, LIFE_READY, LIFE_CURRENT, 0},
+	    {LIFE_EV_RESTART, 6, LIFE_REPLACING, LIFE_CURRENT | LIFE_NEXT, 3000},
+	};
+	static const struct scene ends[] = {
+	    {LIFE_EV_OLD_EXIT, 5, LIFE_BACKOFF, 0, 0},
+	    {LIFE_EV_TIMEOUT, 6, LIFE_STARTING, LIFE_CURRENT, 3000},
+	};
+	/* It is late, so a second successor is started; then both are there. */
+	static const struct scene late[] = {
+	    {LIFE_EV_TIMEOUT, 704, LIFE_BACKOFF, LIFE_OLD, 0},
+	    {LIFE_EV_TIMEOUT, 705, LIFE_STARTING, LIFE_CURRENT | LIFE_OLD, 3000},
+	    {LIFE_EV_OLD_READY, 706, LIFE_REPLACING, LIFE_CURRENT | LIFE_NEXT, 0},
+	    {LIFE_EV_NEXT_READY, 707, LIFE_READY, LIFE_CURRENT | LIFE_OLD, 0},
+	};
+	static const struct scene too_late[] = {
+	    {LIFE_EV_TIMEOUT, 704, LIFE_BACKOFF, LIFE_OLD, 0},
+	    {LIFE_EV_TIMEOUT, 705, LIFE_STARTING, LIFE_CURRENT | LIFE_OLD, 3000},
+	    {LIFE_EV_READY, 706, LIFE_READY, LIFE_CURRENT | LIFE_OLD, 0},
+	    {LIFE_EV_OLD_READY, 707, LIFE_READY, LIFE_CURRENT | LIFE_OLD, 0},
+	    {LIFE_EV_OLD_EXIT, 708, LIFE_READY, LIFE_CURRENT, 0},
+	};
+	static const struct scene stop[] = {
+	    {LIFE_EV_STOP, 5, LIFE_STOPPING, LIFE_OLD, 5000},
+	    {LIFE_EV_OLD_READY, 6, LIFE_STOPPING, LIFE_OLD, 0},
+	    {LIFE_EV_OLD_EXIT, 7, LIFE_DOWN, 0, 0},
+	};
+
+	(void)state;
+#define PLAY_FROM(scenes) \
+	play_from(successor_has_failed(), scenes, sizeof(scenes) / sizeof((scenes)[0]))
+	PLAY_FROM(comes_back);
+	PLAY_FROM(ends);
+	PLAY_FROM(late);
+	PLAY_FROM(too_late);
+	PLAY_FROM(stop);
+	/* Told again, for it had been told to serve on in between. */
+	assert_int_equal(life_step(life_step(successor_has_failed(), LIFE_EV_STOP, &policy, 5).life,
+			     LIFE_EV_OLD_READY, &policy, 6)
+			     .orders,
+	    LIFE_TERM_OLD);
 }
 
 static void
@@ -285,6 +368,7 @@ main(void)
 	    cmocka_unit_test(every_cell_of_the_table),
 	    cmocka_unit_test(invariants_hold_after_any_two_events),
 	    cmocka_unit_test(a_replacement_from_start_to_end),
+	    cmocka_unit_test(the_old_one_is_called_back_when_its_successor_fails),
 	    cmocka_unit_test(crashes_wait_longer_until_a_quiet_time),
 	    cmocka_unit_test(stopping_waits_for_everything_that_lives),
 	    cmocka_unit_test(backoff_doubles_up_to_its_limit),

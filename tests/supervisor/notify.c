@@ -53,6 +53,37 @@ messages_are_parsed_and_unknown_keys_skipped(void **state)
 	}
 }
 
+static const struct {
+	const char *text;
+	bool drained;
+	struct notify_drained counts;
+} drains[] = {
+    {"X_BATON_MOVED=4\nX_BATON_FINISHED=3\nX_BATON_ENDED=2\nX_BATON_CUT=1\nSTATUS=drained", true,
+	{4, 3, 2, 1}},
+    {"X_BATON_MOVED=123456789012345678", true, {.moved = 123456789012345678}},
+    {"X_BATON_CUT=0", true, {.cut = 0}},
+    {"X_BATON_MOVED=", false, {.moved = 0}},
+    {"X_BATON_MOVED=-1", false, {.moved = 0}},
+    {"X_BATON_MOVED=1x", false, {.moved = 0}},
+    {"X_BATON_MOVED=1234567890123456789", false, {.moved = 0}},
+    {"X_BATON_MOVE=1", false, {.moved = 0}},
+};
+
+static void
+how_a_drain_went_is_parsed(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(drains) / sizeof(drains[0]); i++) {
+		struct notify_message m;
+		char text[128];
+
+		strcpy(text, drains[i].text);
+		notify_parse(text, &m);
+		assert_int_equal(m.drained, drains[i].drained);
+		assert_memory_equal(&m.counts, &drains[i].counts, sizeof(m.counts));
+	}
+}
+
 struct heard {
 	unsigned count;
 	char status[64];
@@ -200,6 +231,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(messages_are_parsed_and_unknown_keys_skipped),
+	    cmocka_unit_test(how_a_drain_went_is_parsed),
 	    cmocka_unit_test(only_the_process_and_its_session_are_believed),
 	    cmocka_unit_test(another_user_is_not_believed),
 	    cmocka_unit_test(messages_too_long_are_refused),

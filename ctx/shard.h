@@ -15,7 +15,11 @@ struct ctxi_shard {
 	struct ctxi_block *free_blocks;
 };
 
-uint64_t ctxi_hash(const void *request);
+static inline uint64_t
+ctxi_hash(const void *request)
+{
+	return ((uintptr_t)request >> 3) * UINT64_C(0x9e3779b97f4a7c15);
+}
 
 void ctxi_shard_init(struct ctxi_shard *s);
 void ctxi_shard_term(struct ctxi_shard *s);

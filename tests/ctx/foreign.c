@@ -1,117 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Contexts of foreign types as parents. After CustomContext… in Go's src/context, with the
- * difference that no helper thread is ever started for them.
+ * Contexts of foreign types as parents. After CustomContext… in Go's src/context (those of
+ * AfterFunc are in foreign_after.c), with the difference that no helper thread is ever started
+ * for them.
  */
-#include "tests/ctx/support.h"
+#include "tests/ctx/job.h"
 
 #include <dirent.h>
 
-/* A type of our own: it can end, and keeps a list of who watches. */
-struct job {
-	pthread_mutex_t lock;
-	int err;
-	const struct ctx_cause *cause;
-	struct ctx_watch *first;
-	int watches;
-};
-
-/* Made before the contexts under mem, it is freed after them. */
-static struct job *
-new_job(TALLOC_CTX *mem)
-{
-	struct job *j = talloc_zero(mem, struct job);
-
-	assert_non_null(j);
-	pthread_mutex_init(&j->lock, NULL);
-	return j;
-}
-
-static int
-job_err(void *data, const struct ctx_cause **cause)
-{
-	struct job *j = data;
-	int err;
-
-	pthread_mutex_lock(&j->lock);
-	err = j->err;
-	*cause = j->cause;
-	pthread_mutex_unlock(&j->lock);
-	return err;
-}
-
-static bool
-job_watch(void *data, struct ctx_watch *w)
-{
-	struct job *j = data;
-	bool alive;
-
-	pthread_mutex_lock(&j->lock);
-	alive = j->err == 0;
-	if (alive) {
-		*w = (struct ctx_watch){.next = j->first};
-		if (j->first != NULL)
-			j->first->prev = w;
-		j->first = w;
-		j->watches++;
-	}
-	pthread_mutex_unlock(&j->lock);
-	return alive;
-}
-
-/* Under the lock. */
-static void
-take_off(struct job *j, struct ctx_watch *w)
-{
-	if (w->next != NULL)
-		w->next->prev = w->prev;
-	if (w->prev != NULL)
-		w->prev->next = w->next;
-	else
-		j->first = w->next;
-	j->watches--;
-}
-
-static bool
-is_watching(const struct job *j, const struct ctx_watch *w)
-{
-	const struct ctx_watch *have = j->first;
-
-	while (have != NULL && have != w)
-		have = have->next;
-	return have != NULL;
-}
-
-static void
-job_unwatch(void *data, struct ctx_watch *w)
-{
-	struct job *j = data;
-
-	pthread_mutex_lock(&j->lock);
-	if (is_watching(j, w))
-		take_off(j, w);
-	pthread_mutex_unlock(&j->lock);
-}
-
-static void
-job_end(struct job *j, int err, const struct ctx_cause *cause)
-{
-	struct ctx_watch *w;
-
-	pthread_mutex_lock(&j->lock);
-	if (j->err == 0) {
-		j->err = err;
-		j->cause = cause;
-	}
-	while ((w = j->first) != NULL) {
-		take_off(j, w);
-		ctx_watch_fire(w, j->err, j->cause);
-	}
-	pthread_mutex_unlock(&j->lock);
-}
-
-static const struct ctx_type job_type = {
-    .name = "job", .err = job_err, .watch = job_watch, .unwatch = job_unwatch};
 static const struct ctx_type plain_type = {.name = "plain"};
 
 static int
@@ -205,90 +101,6 @@ custom_context_cause(void **state)
 	job_end(last, -ETIMEDOUT, NULL);
 	assert_ended(child, -ETIMEDOUT, &ctx_deadline_exceeded);
 	assert_ended(c, -ETIMEDOUT, &ctx_deadline_exceeded);
-}
-
-static void
-custom_context_after_func_cancel(void **state)
-{
-	struct job *job = new_job(*state);
-	struct ctx *c =
-	    ctx_with_cancel(*state, ctx_foreign(*state, ctx_background(), &job_type, job));
-
-	assert_alive(c);
-	job_end(job, -ECANCELED, &because);
-	assert_ended(c, -ECANCELED, &because);
-}
-
-static void
-custom_context_after_func_timeout(void **state)
-{
-	struct job *job = new_job(*state);
-	struct ctx *c = ctx_with_timeout(
-	    *state, ctx_foreign(*state, ctx_background(), &job_type, job), LONG_MS);
-
-	job_end(job, -ECANCELED, NULL);
-	assert_ended(c, -ECANCELED, &ctx_canceled);
-}
-
-static void
-custom_context_after_func_after_func(void **state)
-{
-	struct job *job = new_job(*state);
-	struct event called = EVENT;
-	struct ctx_after *a = ctx_after_func(
-	    *state, ctx_foreign(*state, ctx_background(), &job_type, job), event_raise, &called);
-
-	job_end(job, -ECANCELED, NULL);
-	event_wait(&called, 1);
-	assert_false(ctx_after_stop(a));
-	ctx_after_wait(a);
-}
-
-static void
-custom_context_after_func_unregister_cancel(void **state)
-{
-	struct job *job = new_job(*state);
-	const struct ctx *c = ctx_foreign(*state, ctx_background(), &job_type, job);
-	struct ctx *c1 = ctx_with_cancel(*state, c), *c2 = ctx_with_cancel(*state, c);
-
-	assert_int_equal(job->watches, 2);
-	ctx_cancel(c1);
-	talloc_free(c2); /* is as good */
-	assert_int_equal(job->watches, 0);
-}
-
-static void
-custom_context_after_func_unregister_timeout(void **state)
-{
-	struct job *job = new_job(*state);
-	const struct ctx *c = ctx_foreign(*state, ctx_background(), &job_type, job);
-	struct ctx *child = ctx_with_timeout(*state, c, LONG_MS);
-
-	assert_int_equal(job->watches, 1);
-	ctx_cancel(child);
-	assert_int_equal(job->watches, 0);
-
-	/* One that ended by its deadline goes on watching until it is freed. */
-	child = ctx_with_timeout(*state, c, 1);
-	wait_end(child);
-	assert_int_equal(job->watches, 1);
-	talloc_free(child);
-	assert_int_equal(job->watches, 0);
-}
-
-static void
-custom_context_after_func_unregister_after_func(void **state)
-{
-	struct job *job = new_job(*state);
-	struct event never = EVENT;
-	struct ctx_after *a = ctx_after_func(
-	    *state, ctx_foreign(*state, ctx_background(), &job_type, job), event_raise, &never);
-
-	assert_int_equal(job->watches, 1);
-	assert_true(ctx_after_stop(a));
-	assert_int_equal(job->watches, 0);
-	job_end(job, -ECANCELED, NULL);
-	assert_int_equal(event_count(&never), 0);
 }
 
 CTX_KEY(known, const char);
@@ -388,12 +200,6 @@ main(void)
 	    T(custom_context_goroutines),
 	    T(custom_context_propagation),
 	    T(custom_context_cause),
-	    T(custom_context_after_func_cancel),
-	    T(custom_context_after_func_timeout),
-	    T(custom_context_after_func_after_func),
-	    T(custom_context_after_func_unregister_cancel),
-	    T(custom_context_after_func_unregister_timeout),
-	    T(custom_context_after_func_unregister_after_func),
 	    T(custom_context_values_and_deadline),
 	    T(custom_context_ends_sleep_and_poll),
 	};

@@ -97,10 +97,12 @@ make(TALLOC_CTX *mem, int what)
 		return ctx_with_bag(mem, parent, NULL);
 	case 10:
 		return ctx_registry_new(mem, NULL);
+	case 11:
+		return ctx_with_bag_and_value(mem, parent, &some_key, NULL);
 	}
 	return NULL;
 }
-enum { MAKERS = 11 };
+enum { MAKERS = 12 };
 
 static void
 null_for_lack_of_memory(void **state)
@@ -141,7 +143,7 @@ static void
 put_and_set_for_lack_of_memory(void **state)
 {
 	struct ctx_registry *reg;
-	const struct ctx *c;
+	const struct ctx *c, *full;
 	int refused = 0, rc;
 
 	(void)state;
@@ -158,6 +160,12 @@ put_and_set_for_lack_of_memory(void **state)
 	fail_at = 0;
 	assert_int_equal(rc, 0);
 	assert_int_equal(refused, 2); /* the table, the key */
+	full = ctx_with_bag(NULL, c, NULL);
+	fail_at = 1;
+	assert_int_equal(ctx_put_all(full, ctx_bag_of(c)), -ENOMEM); /* talloc's for the table */
+	assert_false(ctx_exists(full, "key"));
+	assert_int_equal(ctx_put_all(full, ctx_bag_of(c)), 0);
+	talloc_free((void *)(uintptr_t)full);
 	refused = 0;
 	do {
 		fail_at = refused + 1;

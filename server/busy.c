@@ -16,10 +16,13 @@ too_slow(struct http_conn *c, enum counter counter)
 	conn_cut(c);
 }
 
+/* From its first bytes, if they were seen before the request line was complete. */
 static void
-check_head(struct http_conn *c, int64_t age)
+check_head(struct http_conn *c)
 {
-	if (age >= c->server->set.header_timeout_ms)
+	int64_t began = c->began_ms != 0 ? c->began_ms : c->since_ms;
+
+	if (c->server->now_ms - began >= c->server->set.header_timeout_ms)
 		too_slow(c, COUNTER_HEADER_TIMEOUT);
 }
 
@@ -60,7 +63,7 @@ check(struct http_conn *c)
 
 	switch (atomic_load(&c->current->phase)) {
 	case REQUEST_HEAD:
-		check_head(c, age);
+		check_head(c);
 		break;
 	case REQUEST_BODY:
 		check_body(c, age);

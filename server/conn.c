@@ -116,18 +116,34 @@ conn_busy(struct http_conn *c, struct http_request *req)
 	c->current = req;
 	c->since_ms = s->now_ms;
 	c->sent_since_ms = 0;
-	c->began = false;
 	c->requests++;
 	counter_add(s, COUNTER_REQUESTS);
 }
 
-/* How often an idle connection is looked at: a whole part of the time it may be idle. */
+/* How often an idle connection is looked at: a whole part of the time it may be idle, and at
+ * least four times in the time a head may take, for its beginning is seen at a look only. */
 static int64_t
 look_interval(const struct http_server *s)
 {
 	int64_t idle = s->set.idle_timeout_ms, header = s->set.header_timeout_ms;
 
-	return idle / ((idle + header - 1) / header);
+	return idle / ((4 * idle + header - 1) / header);
+}
+
+/* Part of a request is there, and has been for too long: it ends. */
+static bool
+head_is_late(struct http_conn *c)
+{
+	struct http_server *s = c->server;
+
+	if (c->began_ms == 0)
+		c->began_ms = s->now_ms;
+	if (s->now_ms - c->began_ms < s->set.header_timeout_ms)
+		return false;
+	counter_add(s, COUNTER_HEADER_TIMEOUT);
+	conn_say(c, HTTP_408_CLOSE);
+	conn_cut(c);
+	return true;
 }
 
 /* The list is sorted by the next look, because every look adds the same interval. */
@@ -162,6 +178,7 @@ conn_idle(struct http_conn *c)
 		counter_add(s, COUNTER_FINISHED);
 	c->current = NULL;
 	c->since_ms = s->now_ms;
+	c->began_ms = 0;
 	if (s->drain >= DRAIN_CLOSING && give_possible(s))
 		look_now(c);
 	else
@@ -258,11 +275,9 @@ look_while_draining(struct http_conn *c)
 	int64_t linger = s->set.idle_linger_ms;
 	bool partial = account_partial(c);
 
-	if (partial && s->now_ms - c->since_ms >= s->set.header_timeout_ms) {
-		counter_add(s, COUNTER_HEADER_TIMEOUT);
-		conn_say(c, HTTP_408_CLOSE);
-		conn_cut(c);
-	} else if (partial || account_unread(c) > 0 || account_silent_ms(c) < linger) {
+	if (partial && head_is_late(c))
+		return;
+	if (partial || account_unread(c) > 0 || account_silent_ms(c) < linger) {
 		look_later(c, linger > 0 ? linger : 1);
 	} else {
 		conn_cut(c);
@@ -277,14 +292,8 @@ look(struct http_conn *c)
 	int64_t idle = s->now_ms - c->since_ms;
 
 	if (account_partial(c)) {
-		if (!c->began) {
-			c->began = true; /* how long ago is not known: one more interval */
-		} else {
-			counter_add(s, COUNTER_HEADER_TIMEOUT);
-			conn_say(c, HTTP_408_CLOSE);
-			conn_cut(c);
+		if (head_is_late(c))
 			return;
-		}
 	} else if (idle >= s->set.idle_timeout_ms) {
 		counter_add(s, COUNTER_IDLE_TIMEOUT);
 		conn_cut(c);

@@ -363,7 +363,7 @@ struct http_conn {
 	int64_t used;                 /* bytes of complete requests (account.c) */
 	int64_t requests;             /* so many were begun */
 	bool uncertain;               /* used cannot be told exactly */
-	bool began;                   /* idle: part of a request was seen at the last look */
+	int64_t began_ms;             /* part of a request was seen then; 0: not yet */
 	bool counted;                 /* in the table of addresses */
 	struct http_conns *in;        /* the list it is in: idle, busy, offered or held */
 	int64_t opened_ms;            /* accepted here */

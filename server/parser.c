@@ -151,6 +151,7 @@ head_received(struct http_conn *c, struct http_request *req, const char *url, co
 	int status;
 
 	atomic_store(&req->phase, REQUEST_BODY);
+	c->since_ms = c->server->now_ms; /* the content has a time of its own */
 	if (copy_head(c, req, url, method, version, &why) != 0)
 		return refuse(c, req, 503, "out of memory");
 	if (why != NULL)

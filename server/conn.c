@@ -94,8 +94,10 @@ conn_closed(struct http_conn *c)
 {
 	struct http_server *s = c->server;
 
-	/* Not by its close: the predecessor that gave it may still have a duplicate. */
+	/* Neither is done by the close of one of two duplicates. */
 	epoll_ctl(s->epoll_fd, EPOLL_CTL_DEL, c->fd, NULL);
+	if (c->inherited && !c->linger)
+		shutdown(c->fd, SHUT_RDWR);
 	conn_forget(c);
 	/* By us, not by a client that left. */
 	if (s->drain == DRAIN_CLOSING && (c->linger || (c->cut && !c->peer_done)))

@@ -372,6 +372,7 @@ struct http_conn {
 	int give, take;               /* enum give_state, enum take_state */
 	bool owed;                    /* the next word of the handover, for want of room */
 	bool refused;                 /* by this successor */
+	bool inherited;               /* from a predecessor, which may still have a duplicate */
 	bool hup;                     /* in the hup list: the peer will send no more */
 	bool peer_done;               /* the peer has sent its FIN */
 	bool cut;                     /* we have shut it down; the parser will notice */

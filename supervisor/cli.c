@@ -9,8 +9,18 @@
 
 #define NO_SUCH_OPTION(c) ((c) == '?' || (c) == ':')
 
-enum { FOR_RUN = 1, FOR_CHECK = 2, FOR_STATUS = 4, FOR_RESTART = 8, FOR_STOP = 16, FOR_HELP = 32 };
-#define FOR_CLIENTS (FOR_STATUS | FOR_RESTART | FOR_STOP)
+enum {
+	FOR_RUN = 1,
+	FOR_CHECK = 2,
+	FOR_STATUS = 4,
+	FOR_RESTART = 8,
+	FOR_STOP = 16,
+	FOR_HELP = 32,
+	FOR_START = 64,
+	FOR_RESET = 128,
+	FOR_SCALE = 256
+};
+#define FOR_CLIENTS (FOR_STATUS | FOR_RESTART | FOR_STOP | FOR_START | FOR_RESET | FOR_SCALE)
 
 struct cli_command {
 	const char *name;
@@ -30,7 +40,11 @@ static const struct cli_command commands[] = {
     {"status", FOR_STATUS, 0, "[--json]", "show every instance", cli_status},
     {"restart", FOR_RESTART, 1, "[SERVICE]",
 	"replace the instances one by one; stop at the first that fails", cli_restart},
-    {"stop", FOR_STOP, 0, "", "end everything in good order", cli_stop},
+    {"start", FOR_START, 1, "SERVICE", "start what was stopped", cli_start},
+    {"stop", FOR_STOP, 1, "[SERVICE]", "end one service, or everything, in good order", cli_stop},
+    {"reset", FOR_RESET, 1, "[SERVICE]", "start what has failed; its crashes are forgotten",
+	cli_reset},
+    {"scale", FOR_SCALE, 1, "SERVICE=N", "change the number of instances", cli_scale},
     {"help", FOR_HELP, 1, "[config]", "this text; `help config`: every configuration key",
 	cli_help},
 };

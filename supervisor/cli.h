@@ -36,9 +36,19 @@ int cli_main(int argc, char **argv);
 int cli_run(TALLOC_CTX *mem, const struct cli *cli);
 int cli_check(TALLOC_CTX *mem, const struct cli *cli);
 
-/* --- cli_talk.c: commands that a running supervisor answers --- */
+/* --- cli_talk.c: talking to a running supervisor --- */
+
+/* Sends REQUEST (taken over) and prints progress until the result is there, which becomes
+ * *ANSWER; returns CLI_OK then, else another status after saying why. TIMEOUT_S 0: for ever. */
+int
+cli_ask(TALLOC_CTX *mem, const struct cli *cli, json_t *request, int timeout_s, json_t **answer);
+
+/* --- cli_order.c: commands that a running supervisor answers --- */
 int cli_status(TALLOC_CTX *mem, const struct cli *cli);
 int cli_restart(TALLOC_CTX *mem, const struct cli *cli);
+int cli_start(TALLOC_CTX *mem, const struct cli *cli);
+int cli_reset(TALLOC_CTX *mem, const struct cli *cli);
+int cli_scale(TALLOC_CTX *mem, const struct cli *cli);
 int cli_stop(TALLOC_CTX *mem, const struct cli *cli);
 
 /* --- cli_table.c: the table of `baton status` --- */

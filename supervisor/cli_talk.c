@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The commands that a running supervisor answers: find its control socket, ask, print. */
+/* Talking to a running supervisor: find its control socket, ask, read the answer. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,10 +12,6 @@
 #include "supervisor/config.h"
 #include "supervisor/control.h"
 #include "supervisor/protocol.h"
-#include "supervisor/supervisor.h"
-
-/* An answer that comes at once takes no longer, unless something is very wrong. */
-#define ANSWER_TIMEOUT_S 10
 
 /* Why no supervisor was reached, and every place that the rule names. */
 static void
@@ -145,8 +141,8 @@ read_answer(FILE *from)
 	return answer;
 }
 
-static int
-ask(TALLOC_CTX *mem, const struct cli *cli, json_t *request, int timeout_s, json_t **answer)
+int
+cli_ask(TALLOC_CTX *mem, const struct cli *cli, json_t *request, int timeout_s, json_t **answer)
 {
 	const struct timeval limit = {.tv_sec = timeout_s};
 	FILE *from;
@@ -170,106 +166,4 @@ ask(TALLOC_CTX *mem, const struct cli *cli, json_t *request, int timeout_s, json
 	else
 		close(fd);
 	return *answer == NULL ? CLI_NO_SUPERVISOR : CLI_OK;
-}
-
-static const char *
-string_of(const json_t *object, const char *key, const char *otherwise)
-{
-	const char *s = json_string_value(json_object_get(object, key));
-
-	return s == NULL ? otherwise : s;
-}
-
-/* 0, or CLI_FAILED after the reason was printed, with the failed instance's last words. */
-static int
-verdict(const char *what, const json_t *answer)
-{
-	const json_t *lines = json_object_get(answer, "stderr");
-
-	if (json_is_true(json_object_get(answer, "ok")))
-		return CLI_OK;
-	fprintf(
-	    stderr, "baton: %s failed: %s\n", what, string_of(answer, "error", "no reason given"));
-	if (json_array_size(lines) > 0)
-		fprintf(stderr, "its last lines on stderr:\n");
-	for (size_t i = 0; i < json_array_size(lines); i++)
-		fprintf(stderr, "  %s | %s\n", string_of(answer, "instance", "?"),
-		    json_string_value(json_array_get(lines, i)));
-	return CLI_FAILED;
-}
-
-int
-cli_status(TALLOC_CTX *mem, const struct cli *cli)
-{
-	json_t *answer;
-	int status =
-	    ask(mem, cli, json_pack("{s:s}", "command", "status"), ANSWER_TIMEOUT_S, &answer);
-
-	if (status != CLI_OK)
-		return status;
-	status = verdict("status", answer);
-	if (status == CLI_OK && cli->json) {
-		json_object_del(answer, "type");
-		json_object_del(answer, "ok");
-		json_dumpf(answer, stdout, JSON_INDENT(2));
-		printf("\n");
-	} else if (status == CLI_OK) {
-		cli_table(mem, answer, stdout);
-	}
-	json_decref(answer);
-	return status;
-}
-
-static const char *
-drained(TALLOC_CTX *mem, const json_t *d)
-{
-	const struct notify_drained counts = {
-	    .moved = json_integer_value(json_object_get(d, "moved")),
-	    .finished = json_integer_value(json_object_get(d, "finished")),
-	    .ended = json_integer_value(json_object_get(d, "ended")),
-	    .cut = json_integer_value(json_object_get(d, "cut"))};
-
-	return report_drained(mem, &counts);
-}
-
-int
-cli_restart(TALLOC_CTX *mem, const struct cli *cli)
-{
-	json_t *request = json_pack("{s:s}", "command", "restart");
-	json_t *answer;
-	int status;
-
-	if (cli->nargs == 1)
-		json_object_set_new(request, "service", json_string(cli->args[0]));
-	status = ask(mem, cli, request, 0, &answer);
-	if (status != CLI_OK)
-		return status;
-	status = verdict("restart", answer);
-	if (status == CLI_OK) {
-		json_int_t n = json_integer_value(json_object_get(answer, "restarted"));
-		json_int_t ms = json_integer_value(json_object_get(answer, "duration_ms"));
-
-		const json_t *d = json_object_get(answer, "connections");
-
-		printf("restarted %lld instance%s in %s%s%s\n", (long long)n, n == 1 ? "" : "s",
-		    report_duration(mem, ms), d == NULL ? "" : ": ",
-		    d == NULL ? "" : drained(mem, d));
-	}
-	json_decref(answer);
-	return status;
-}
-
-int
-cli_stop(TALLOC_CTX *mem, const struct cli *cli)
-{
-	json_t *answer;
-	int status = ask(mem, cli, json_pack("{s:s}", "command", "stop"), 0, &answer);
-
-	if (status != CLI_OK)
-		return status;
-	status = verdict("stop", answer);
-	if (status == CLI_OK)
-		printf("stopped\n");
-	json_decref(answer);
-	return status;
 }

@@ -150,18 +150,13 @@ unknown_key(
     struct config *c, enum key_section section, const char *where, const char *in, const char *name)
 {
 	const struct key *near = key_nearest(section, name);
-	char *list = talloc_strdup(c, "");
 
-	for (size_t i = 0; i < keys_count; i++) {
-		if (keys[i].section == section)
-			list = talloc_asprintf_append(list, " %s", keys[i].name);
-	}
 	if (near != NULL)
 		config_error(
 		    c, "%s: %s%s: unknown key; did you mean \"%s\"?", where, in, name, near->name);
 	else
-		config_error(c, "%s: %s%s: unknown key; expected one of:%s", where, in, name, list);
-	talloc_free(list);
+		config_error(c, "%s: %s%s: unknown key; `baton help config` lists them all", where,
+		    in, name);
 }
 
 int

@@ -36,6 +36,9 @@ struct service_config {
 	long backoff_first_ms;
 	long backoff_max_ms;
 	long quiet_time_ms;
+	long crashes_max;
+	long crashes_time_ms;
+	long refuse_after_ms;
 	int seen[KEYS_MAX]; /* the line on which each key of keys.h was set; 0: not set */
 };
 

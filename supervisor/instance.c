@@ -8,11 +8,48 @@ stillborn_ended(void *data)
 	instance_generation_ended(talloc_get_type_abort(data, struct generation));
 }
 
+static void
+down_for_long(void *data)
+{
+	struct instance *inst = talloc_get_type_abort(data, struct instance);
+
+	inst->refuse_timer = NULL;
+	listener_refuse(inst);
+}
+
+/* Who is down for long, or for good, must not look alive to those who connect. */
+static void
+judge_sockets(struct instance *inst)
+{
+	bool serves = (inst->life.alive & LIFE_OLD) != 0 || inst->life.ready_ms >= 0;
+
+	switch (inst->life.state) {
+	case LIFE_FAILED:
+	case LIFE_DOWN:
+		TALLOC_FREE(inst->refuse_timer);
+		if (!serves)
+			listener_refuse(inst);
+		break;
+	case LIFE_STOPPING:
+		TALLOC_FREE(inst->refuse_timer);
+		break;
+	default:
+		if (serves)
+			TALLOC_FREE(inst->refuse_timer);
+		else if (inst->refuse_timer == NULL && !inst->refusing)
+			inst->refuse_timer = timer_after(inst, inst->sup->timers,
+			    inst->service->config->refuse_after_ms, down_for_long, inst);
+	}
+}
+
 static struct generation *
 spawn(struct instance *inst)
 {
-	struct generation *g = generation_start(inst);
+	struct generation *g;
 
+	/* What it inherits must be listening: programs do not expect anything else. */
+	listener_resume(inst);
+	g = generation_start(inst);
 	if (g == NULL)
 		return NULL;
 	if (g->pid == 0)
@@ -141,7 +178,7 @@ void
 instance_event(struct instance *inst, enum life_event event)
 {
 	while (event != LIFE_EVENTS) {
-		bool was_down = inst->life.state == LIFE_DOWN;
+		enum life_state was = inst->life.state;
 		struct life_step s =
 		    life_step(inst->life, event, &inst->service->policy, timer_now_ms());
 
@@ -151,7 +188,8 @@ instance_event(struct instance *inst, enum life_event event)
 		event = carry_out(inst, &s);
 		if (event != LIFE_EVENTS)
 			supervisor_news(inst, NULL, NEWS_FAILED);
-		if (inst->life.state == LIFE_DOWN && !was_down)
+		judge_sockets(inst);
+		if (inst->life.state == LIFE_DOWN && was != LIFE_DOWN)
 			supervisor_news(inst, NULL, NEWS_DOWN);
 	}
 }
@@ -238,6 +276,8 @@ instance_generation_ended(struct generation *g)
 	}
 	instance_event(inst, event);
 	supervisor_news(inst, g, g->ready_ms < 0 && !asked ? NEWS_FAILED : NEWS_ENDED);
+	if (inst->life.state == LIFE_FAILED && (event == LIFE_EV_EXIT || event == LIFE_EV_OLD_EXIT))
+		supervisor_news(inst, g, NEWS_GAVE_UP);
 	talloc_free(g);
 }
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "supervisor/config.h"
+#include "supervisor/life.h"
 
 #define HOUR_MS   3600000L
 #define AT(field) offsetof(struct service_config, field)
@@ -39,6 +40,13 @@ const struct key keys[] = {
 	    "The wait before a restart after the second crash; the first crash restarts at once. "
 	    "Each further crash doubles it."),
 	NUMBER(backoff_max_ms, "ms", 1, HOUR_MS, "30000", "The longest wait before a restart."),
+	NUMBER(crashes_max, "", 0, LIFE_CRASHES_KEPT, "20",
+	    "After so many crashes within crashes_time_ms an instance has failed: it is not "
+	    "started again until `baton reset`. 0: never."),
+	NUMBER(crashes_time_ms, "ms", 1, 24 * HOUR_MS, "60000", "See crashes_max."),
+	NUMBER(refuse_after_ms, "ms", 0, 24 * HOUR_MS, "5000",
+	    "An instance that has not been ready for so long, and one that has failed or was "
+	    "stopped, refuses TCP connections instead of letting them wait."),
 	NUMBER(quiet_time_ms, "ms", 0, 24 * HOUR_MS, "10000",
 	    "An instance that was ready for so long counts as healthy: its next crash is its "
 	    "first."),

@@ -11,7 +11,7 @@
 #include <talloc.h>
 
 /* Room for flags per key; keys.c asserts that it suffices. */
-#define KEYS_MAX 16
+#define KEYS_MAX 64
 
 enum key_section { KEY_SUPERVISOR, KEY_SERVICE };
 

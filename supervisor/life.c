@@ -36,6 +36,14 @@ start(struct life_step *s, const struct moment *m)
 	arm(s, m->policy->start_timeout_ms);
 }
 
+/* Somebody asks for it: what was before does not count any more. */
+static void
+start_afresh(struct life_step *s, const struct moment *m)
+{
+	s->life.crashes = s->life.total = 0;
+	start(s, m);
+}
+
 static void
 ready(struct life_step *s, const struct moment *m)
 {
@@ -50,10 +58,26 @@ late(struct life_step *s, const struct moment *m)
 	enter(s, LIFE_LATE, LIFE_KILL_CURRENT);
 }
 
+/* So many crashes in so little time that the next start would be no better? */
+static bool
+too_often(const struct life *l, const struct moment *m)
+{
+	unsigned max = m->policy->crashes_max;
+
+	if (max == 0 || l->total < max)
+		return false;
+	return m->now_ms - l->crashed_ms[(l->total - max) % LIFE_CRASHES_KEPT] <=
+	       m->policy->crashes_time_ms;
+}
+
 /* The wait follows from the crashes before the one that has just been counted. */
 static void
 back_off(struct life_step *s, const struct moment *m)
 {
+	if (too_often(&s->life, m)) {
+		enter(s, LIFE_FAILED, LIFE_DISARM);
+		return;
+	}
 	enter(s, LIFE_BACKOFF, LIFE_DISARM);
 	arm(s, life_backoff_ms(s->life.crashes - 1, m->policy));
 }
@@ -65,6 +89,7 @@ count_crash(struct life_step *s, const struct moment *m)
 		s->life.crashes = 0;
 	s->life.alive &= ~(unsigned)LIFE_CURRENT;
 	s->life.crashes++;
+	s->life.crashed_ms[s->life.total++ % LIFE_CRASHES_KEPT] = m->now_ms;
 	s->life.ready_ms = -1;
 }
 
@@ -257,7 +282,7 @@ stop_old_exit(struct life_step *s, const struct moment *m)
 /* clang-format off */
 static cell_fn *const table[LIFE_STATES][LIFE_EVENTS] = {
 	[LIFE_DOWN] = {
-		[LIFE_EV_START] = start,
+		[LIFE_EV_START] = start_afresh,
 	},
 	[LIFE_STARTING] = {
 		[LIFE_EV_OLD_READY] = reinstate,
@@ -310,9 +335,18 @@ static cell_fn *const table[LIFE_STATES][LIFE_EVENTS] = {
 	},
 	[LIFE_BACKOFF] = {
 		[LIFE_EV_OLD_READY] = reinstate,
-		[LIFE_EV_START] = start,
+		[LIFE_EV_START] = start_afresh,
 		[LIFE_EV_TIMEOUT] = start,
 		[LIFE_EV_RESTART] = start,
+		[LIFE_EV_OLD_EXIT] = old_gone,
+		[LIFE_EV_OLD_TIMEOUT] = old_late,
+		[LIFE_EV_STOP] = stop,
+		[LIFE_EV_KILL] = end_now,
+	},
+	[LIFE_FAILED] = {
+		[LIFE_EV_START] = start_afresh,
+		[LIFE_EV_RESTART] = start_afresh,
+		[LIFE_EV_OLD_READY] = reinstate,
 		[LIFE_EV_OLD_EXIT] = old_gone,
 		[LIFE_EV_OLD_TIMEOUT] = old_late,
 		[LIFE_EV_STOP] = stop,
@@ -372,6 +406,7 @@ life_state_name(enum life_state state)
 	    [LIFE_ABORTING] = "aborting",
 	    [LIFE_RECALLING] = "recalling",
 	    [LIFE_BACKOFF] = "backoff",
+	    [LIFE_FAILED] = "failed",
 	    [LIFE_STOPPING] = "stopping",
 	};
 

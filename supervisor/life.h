@@ -25,6 +25,7 @@ enum life_state {
 	LIFE_ABORTING,  /* CURRENT serves, NEXT missed the deadline, was killed, has not ended */
 	LIFE_RECALLING, /* no CURRENT; OLD was asked to serve on */
 	LIFE_BACKOFF,   /* no CURRENT; it is started again when the time has come */
+	LIFE_FAILED,    /* crashed too often; nothing is started until somebody says so */
 	LIFE_STOPPING,  /* everything that lives was told to end */
 	LIFE_STATES
 };
@@ -76,13 +77,20 @@ struct life_policy {
 	int64_t backoff_first_ms; /* the wait after the second crash */
 	int64_t backoff_max_ms;   /* no wait is longer */
 	int64_t quiet_ms;         /* ready for so long: the next crash counts as the first */
+	unsigned crashes_max; /* so many crashes … (0: any number; at most LIFE_CRASHES_KEPT) */
+	int64_t crashes_time_ms; /* … within this time, and it has failed */
 };
+
+/* Times of crashes that are remembered. */
+#define LIFE_CRASHES_KEPT 64
 
 struct life {
 	enum life_state state;
 	unsigned alive;   /* LIFE_CURRENT | LIFE_NEXT | LIFE_OLD */
 	unsigned crashes; /* ends without a quiet time between them */
-	int64_t ready_ms; /* when CURRENT became ready; -1: it has not */
+	unsigned total;   /* all of its crashes since the start that somebody asked for */
+	int64_t crashed_ms[LIFE_CRASHES_KEPT]; /* when: a ring, the next one at total % KEPT */
+	int64_t ready_ms;                      /* when CURRENT became ready; -1: it has not */
 };
 
 struct life_step {

@@ -110,8 +110,8 @@ explain(TALLOC_CTX *mem, const struct instance *inst, const struct listen_config
 	return why;
 }
 
-static int
-open_instance(struct instance *inst, TALLOC_CTX *mem, char **why)
+int
+listener_open_instance(struct instance *inst, TALLOC_CTX *mem, char **why)
 {
 	const struct service_config *c = inst->service->config;
 
@@ -130,12 +130,56 @@ open_instance(struct instance *inst, TALLOC_CTX *mem, char **why)
 			address_set_port(&l->address, address_port(&l->address) + inst->index);
 		l->fd = l->address.any ? open_any(&l->address) : open_address(&l->address);
 		if (l->fd < 0) {
-			*why = explain(mem, inst, &c->listens[i], &l->address, l->fd);
-			return l->fd;
+			int error = l->fd;
+
+			*why = explain(mem, inst, &c->listens[i], &l->address, error);
+			TALLOC_FREE(inst->listeners);
+			return error;
 		}
 	}
 	inst->nlisteners = c->nlistens;
 	return 0;
+}
+
+/*
+ * shutdown(2) makes a listening TCP socket refuse, and keeps its port, unless the kernel has
+ * chosen that. SO_REUSEADDR has to go meanwhile: with it, another process could bind the port
+ * while nobody listens there. It comes back before listen(2), for accepted connections inherit
+ * it, and one of those in TIME_WAIT without it would be in the next baton's way.
+ */
+static void
+refuse_or_listen(struct instance *inst, bool refuse)
+{
+	const struct service_config *c = inst->service->config;
+	const int reuse = !refuse;
+
+	for (size_t i = 0; i < inst->nlisteners; i++) {
+		const struct listener *l = &inst->listeners[i];
+
+		if (address_port(&c->listens[i].base) == 0)
+			continue;
+		if (refuse)
+			shutdown(l->fd, SHUT_RD);
+		setsockopt(l->fd, SOL_SOCKET, SO_REUSEADDR, &reuse, sizeof(reuse));
+		if (!refuse && listen(l->fd, SOMAXCONN) < 0)
+			output_warn(inst->sup->out, "%s: cannot listen on %s again: %s", inst->name,
+			    l->name, strerror(errno));
+	}
+	inst->refusing = refuse;
+}
+
+void
+listener_refuse(struct instance *inst)
+{
+	if (!inst->refusing)
+		refuse_or_listen(inst, true);
+}
+
+void
+listener_resume(struct instance *inst)
+{
+	if (inst->refusing)
+		refuse_or_listen(inst, false);
 }
 
 int
@@ -145,7 +189,7 @@ listener_open_all(struct supervisor *sup, TALLOC_CTX *mem, char **why)
 
 	for (size_t i = 0; i < sup->nservices && error == 0; i++) {
 		for (unsigned n = 0; n < sup->services[i]->ninstances && error == 0; n++)
-			error = open_instance(sup->services[i]->instances[n], mem, why);
+			error = listener_open_instance(sup->services[i]->instances[n], mem, why);
 	}
 	for (size_t i = 0; i < sup->nservices && error < 0; i++) {
 		for (unsigned n = 0; n < sup->services[i]->ninstances; n++)

@@ -75,6 +75,7 @@ order_stop(struct supervisor *sup)
 	sup->next_service = sup->nservices;
 	notify_send(sup->manager, "STOPPING=1\nSTATUS=stopping\n");
 	roll_cancel(sup, "baton was told to stop");
+	op_cancel_all(sup, "baton was told to stop");
 	stop_next(sup);
 }
 
@@ -92,7 +93,8 @@ order_kill(struct supervisor *sup)
 void
 order_news(struct supervisor *sup, struct instance *inst, enum instance_news news)
 {
-	if (inst == awaited(sup) && (news == NEWS_READY || news == NEWS_FAILED)) {
+	if (inst == awaited(sup) &&
+	    (news == NEWS_READY || news == NEWS_FAILED || news == NEWS_DOWN)) {
 		if (++sup->next_instance == sup->services[sup->next_service]->ninstances) {
 			sup->next_instance = 0;
 			sup->next_service++;

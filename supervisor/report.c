@@ -68,6 +68,11 @@ what_follows(TALLOC_CTX *mem, const struct instance *inst)
 		if (wait == 0)
 			return "starting it again at once";
 		return talloc_asprintf(mem, "starting it again in %s", report_duration(mem, wait));
+	case LIFE_FAILED:
+		return talloc_asprintf(mem,
+		    "that makes %ld crashes within %s: it has failed; `baton reset %s` starts it again",
+		    inst->service->config->crashes_max,
+		    report_duration(mem, inst->service->config->crashes_time_ms), inst->name);
 	case LIFE_READY:
 		if (inst->current != NULL)
 			return talloc_asprintf(
@@ -80,7 +85,7 @@ what_follows(TALLOC_CTX *mem, const struct instance *inst)
 		return "its successor takes over";
 	case LIFE_STOPPING:
 	case LIFE_DOWN:
-		return "baton is stopping";
+		return "it was told to stop";
 	default:
 		return "another generation is on its way";
 	}

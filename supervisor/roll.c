@@ -13,7 +13,7 @@ struct roll {
 	struct supervisor *sup;
 	struct client *client; /* who asked; NULL when it went away */
 	struct instance **queue;
-	size_t count, at;
+	size_t count, at, restarted;
 	enum stage {
 		BEGIN, /* queue[at] is to be replaced as soon as it is ready with no old one left */
 		NEXT,  /* its successor was started */
@@ -87,12 +87,12 @@ failed(struct roll *r, struct instance *inst, const struct generation *g, const 
 {
 	char *left = what_is_left(r, inst);
 	char *error = talloc_asprintf(r, "%s: %s; %s; %zu of %zu instances restarted", inst->name,
-	    reason, left, r->at, r->count);
+	    reason, left, r->restarted, r->count);
 
 	output_warn(r->sup->out, "restart failed: %s", error);
 	finish(r, json_pack("{s:b s:s s:s s:s s:s s:i s:o}", "ok", 0, "error", error, "instance",
-		      inst->name, "reason", reason, "left", left, "restarted", (int)r->at, "stderr",
-		      tail_json(g)));
+		      inst->name, "reason", reason, "left", left, "restarted", (int)r->restarted,
+		      "stderr", tail_json(g)));
 }
 
 static void
@@ -100,7 +100,7 @@ begin(struct roll *r, struct instance *inst)
 {
 	bool steady = inst->life.state == LIFE_READY && inst->life.alive == LIFE_CURRENT;
 
-	if (!steady && inst->life.state != LIFE_BACKOFF) {
+	if (!steady && inst->life.state != LIFE_BACKOFF && inst->life.state != LIFE_FAILED) {
 		progress(r, talloc_asprintf(r, "%s: waiting, it is %s%s", inst->name,
 				life_state_name(inst->life.state),
 				inst->old != NULL ? " and its old generation drains" : ""));
@@ -117,6 +117,10 @@ advance(struct roll *r)
 	while (r->at < r->count) {
 		struct instance *inst = r->queue[r->at];
 
+		if (r->stage == BEGIN && inst->life.state == LIFE_DOWN) {
+			r->at++; /* it was stopped: it is not to run, so there is nothing to replace */
+			continue;
+		}
 		if (r->stage == BEGIN) {
 			begin(r, inst);
 			return;
@@ -124,9 +128,10 @@ advance(struct roll *r)
 		if (r->stage == NEXT || inst->old != NULL)
 			return;
 		r->at++;
+		r->restarted++;
 		r->stage = BEGIN;
 	}
-	finish(r, json_pack("{s:b s:i}", "ok", 1, "restarted", (int)r->count));
+	finish(r, json_pack("{s:b s:i}", "ok", 1, "restarted", (int)r->restarted));
 }
 
 static void
@@ -208,7 +213,9 @@ roll_news(struct supervisor *sup, struct instance *inst, const struct generation
 
 	if (r == NULL || inst != r->queue[r->at])
 		return;
-	if (r->stage == NEXT)
+	if (news == NEWS_DOWN && r->stage != BEGIN)
+		failed(r, inst, NULL, "it was told to stop");
+	else if (r->stage == NEXT)
 		news_of_next(r, inst, g, news);
 	else if (r->stage == OLD)
 		news_of_old(r, inst, g, news);
@@ -224,7 +231,7 @@ roll_close(struct roll *r)
 }
 
 static struct roll *
-roll_new(struct supervisor *sup, const char *service)
+roll_new(struct supervisor *sup, const char *name)
 {
 	struct roll *r = talloc_zero(sup, struct roll);
 
@@ -233,27 +240,8 @@ roll_new(struct supervisor *sup, const char *service)
 	r->stage = BEGIN;
 	r->instances = json_array();
 	talloc_set_destructor(r, roll_close);
-	for (size_t i = 0; i < sup->nservices; i++) {
-		struct service *s = sup->services[i];
-
-		if (service != NULL && strcmp(s->config->name, service) != 0)
-			continue;
-		r->queue = talloc_realloc(r, r->queue, struct instance *, r->count + s->ninstances);
-		for (unsigned n = 0; n < s->ninstances; n++)
-			r->queue[r->count++] = s->instances[n];
-	}
+	r->count = supervisor_select(sup, name, r, &r->queue);
 	return r;
-}
-
-static char *
-service_names(TALLOC_CTX *mem, const struct supervisor *sup)
-{
-	char *names = talloc_strdup(mem, "");
-
-	for (size_t i = 0; i < sup->nservices; i++)
-		names = talloc_asprintf_append(
-		    names, "%s%s", i == 0 ? "" : ", ", sup->services[i]->config->name);
-	return names;
 }
 
 int
@@ -266,6 +254,8 @@ roll_start(
 		*why = talloc_strdup(mem, "baton is stopping");
 		return -EBUSY;
 	}
+	if (op_busy(sup, mem, why))
+		return -EBUSY;
 	if (sup->roll != NULL) {
 		*why = talloc_asprintf(mem,
 		    "a restart is under way already (%s); `baton status` "
@@ -275,8 +265,7 @@ roll_start(
 	}
 	r = roll_new(sup, service);
 	if (r->count == 0) {
-		*why = talloc_asprintf(mem, "there is no service \"%s\"; there is: %s", service,
-		    service_names(mem, sup));
+		*why = supervisor_no_such(mem, sup, service);
 		talloc_free(r);
 		return -ENOENT;
 	}
@@ -294,7 +283,7 @@ roll_cancel(struct supervisor *sup, const char *why)
 	if (r == NULL)
 		return;
 	finish(r, json_pack("{s:b s:s# s:i}", "ok", 0, "error", why, (int)strlen(why), "restarted",
-		      (int)r->at));
+		      (int)r->restarted));
 }
 
 const char *

@@ -32,7 +32,9 @@ service_new(struct supervisor *sup, const struct service_config *config)
 	    .recall_ms = RECALL_MS,
 	    .backoff_first_ms = config->backoff_first_ms,
 	    .backoff_max_ms = config->backoff_max_ms,
-	    .quiet_ms = config->quiet_time_ms};
+	    .quiet_ms = config->quiet_time_ms,
+	    .crashes_max = (unsigned)config->crashes_max,
+	    .crashes_time_ms = config->crashes_time_ms};
 	s->instances = talloc_zero_array(s, struct instance *, (unsigned)config->instances);
 	for (unsigned i = 0; s->instances != NULL && i < config->instances; i++) {
 		s->instances[i] = instance_new(s, i);
@@ -123,6 +125,38 @@ supervisor_generation(struct supervisor *sup, pid_t pid)
 	return g;
 }
 
+size_t
+supervisor_select(
+    struct supervisor *sup, const char *name, TALLOC_CTX *mem, struct instance ***list)
+{
+	size_t n = 0;
+
+	*list = NULL;
+	for (size_t i = 0; i < sup->nservices; i++) {
+		struct service *s = sup->services[i];
+		bool all = name == NULL || strcmp(s->config->name, name) == 0;
+
+		for (unsigned k = 0; k < s->ninstances; k++) {
+			if (!all && strcmp(s->instances[k]->name, name) != 0)
+				continue;
+			*list = talloc_realloc(mem, *list, struct instance *, (unsigned)n + 1);
+			(*list)[n++] = s->instances[k];
+		}
+	}
+	return n;
+}
+
+char *
+supervisor_no_such(TALLOC_CTX *mem, const struct supervisor *sup, const char *name)
+{
+	char *why = talloc_asprintf(mem, "there is no service \"%s\"; there is: ", name);
+
+	for (size_t i = 0; i < sup->nservices; i++)
+		why = talloc_asprintf_append(
+		    why, "%s%s", i == 0 ? "" : ", ", sup->services[i]->config->name);
+	return why;
+}
+
 void
 supervisor_news(struct instance *inst, const struct generation *g, enum instance_news news)
 {
@@ -131,4 +165,5 @@ supervisor_news(struct instance *inst, const struct generation *g, enum instance
 	report_news(inst, g, news);
 	roll_news(sup, inst, g, news);
 	order_news(sup, inst, news);
+	op_news(sup, inst, g, news);
 }

@@ -37,6 +37,7 @@
 
 struct supervisor;
 struct instance;
+struct op;
 struct roll;
 struct control;
 struct client;
@@ -85,6 +86,8 @@ struct instance {
 	struct life life;
 	struct generation *current, *successor, *old; /* life.h's CURRENT, NEXT, OLD */
 	struct timer *timer, *old_timer;
+	struct timer *refuse_timer; /* runs while it is down and its sockets are open */
+	bool refusing;              /* its TCP sockets refuse connections */
 	struct listener *listeners;
 	size_t nlisteners;
 	unsigned last_number; /* of the youngest generation */
@@ -122,6 +125,7 @@ struct supervisor {
 	size_t nservices;
 	struct generation *generations; /* every process that has not been reaped */
 	struct control *control;
+	struct op *ops;       /* waiting for instances; NULL: none is */
 	struct roll *roll;    /* NULL: no restart is under way */
 	json_t *last_restart; /* the verdict on the one before; NULL: there was none */
 	enum supervisor_phase phase;
@@ -139,6 +143,7 @@ enum instance_news {
 	NEWS_BACK,    /* one that was told to end was called back, and serves again */
 	NEWS_FAILED,  /* it ended before it was ready, or could not be started */
 	NEWS_ENDED,   /* a generation that had been ready has ended */
+	NEWS_GAVE_UP, /* it crashed too often and is not started again */
 	NEWS_DOWN,    /* told to stop, and nothing is left */
 };
 
@@ -147,6 +152,28 @@ enum instance_news {
 /* Binds every socket of every service. On failure everything bound so far is closed again,
  * and *WHY is one line naming address, service, and remedy. Returns 0 or a negative errno. */
 int listener_open_all(struct supervisor *sup, TALLOC_CTX *mem, char **why);
+
+/* Binds the sockets of one more instance, as listener_open_all does. */
+int listener_open_instance(struct instance *inst, TALLOC_CTX *mem, char **why);
+/* Makes its TCP sockets refuse connections (those that wait are reset), or take them again. */
+void listener_refuse(struct instance *inst);
+void listener_resume(struct instance *inst);
+
+/* --- op.c: orders about single services, and waiting for what comes of them ------------ */
+
+/* Each tells CLIENT how it went, at once or later; the client may go away at any time. NAME is
+ * a service or an instance. */
+void op_start(struct supervisor *sup, const char *name, struct client *client);
+void op_stop(struct supervisor *sup, const char *name, struct client *client);
+/* Starts what has failed, and what waits for its next start; the crashes are forgotten. */
+void op_reset(struct supervisor *sup, const char *name, struct client *client);
+void op_scale(struct supervisor *sup, const char *service, long instances, struct client *client);
+void op_news(struct supervisor *sup, struct instance *inst, const struct generation *g,
+    enum instance_news news);
+/* Whether one is under way that a restart would get into the way of; then *WHY is set. */
+bool op_busy(const struct supervisor *sup, TALLOC_CTX *mem, char **why);
+/* The supervisor stops: whoever waits is told. */
+void op_cancel_all(struct supervisor *sup, const char *why);
 
 /* --- environment.c ------------------------------------------------------------------- */
 
@@ -239,7 +266,13 @@ struct supervisor *supervisor_new(TALLOC_CTX *mem, struct config *config, const 
 int supervisor_run(struct supervisor *sup);
 /* Finds the instance's process among generations by pid, NULL if it is none of ours. */
 struct generation *supervisor_generation(struct supervisor *sup, pid_t pid);
-/* Spreads the word: report, order, roll. */
+/* The instances of the service NAME, or the one instance of that name, or all for NULL, as an
+ * array in MEM. Returns how many there are. */
+size_t supervisor_select(
+    struct supervisor *sup, const char *name, TALLOC_CTX *mem, struct instance ***list);
+/* "there is no service …", with those that there are. */
+char *supervisor_no_such(TALLOC_CTX *mem, const struct supervisor *sup, const char *name);
+/* Spreads the word: report, roll, order, op. */
 void supervisor_news(struct instance *inst, const struct generation *g, enum instance_news news);
 
 #endif

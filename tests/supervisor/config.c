@@ -65,10 +65,9 @@ static const struct {
     {"[service a]\ncommand = x\nlisen = 127.0.0.1:80\n",
 	"f:3: [service a] lisen: unknown key; did you mean \"listen\"?\n"},
     {"[service a]\ncommand = x\ncolour = red\n",
-	"f:3: [service a] colour: unknown key; expected one of: command instances listen "
-	"start_timeout_ms drain_timeout_ms backoff_first_ms backoff_max_ms quiet_time_ms\n"},
+	"f:3: [service a] colour: unknown key; `baton help config` lists them all\n"},
     {"[supervisor]\ncommand = x\n" GOOD_TAIL,
-	"f:2: [supervisor] command: unknown key; expected one of: control\n"},
+	"f:2: [supervisor] command: unknown key; `baton help config` lists them all\n"},
     {"[supervisor]\ncontol = x\n" GOOD_TAIL,
 	"f:2: [supervisor] contol: unknown key; did you mean \"control\"?\n"},
     {"[supervisor]\ncontrol =\n" GOOD_TAIL,
@@ -144,8 +143,7 @@ static const struct {
 	"f:2: [service a] instances: expected a number from 1 to 256, found \"x\"\n"
 	"f:3: [service a] listen: expected IPV4:PORT, [IPV6]:PORT or :PORT, found \"y\": the port is "
 	"missing\n"
-	"f:4: [service a] foo: unknown key; expected one of: command instances listen "
-	"start_timeout_ms drain_timeout_ms backoff_first_ms backoff_max_ms quiet_time_ms\n"
+	"f:4: [service a] foo: unknown key; `baton help config` lists them all\n"
 	"f:1: [service a] command: missing; expected a program and its arguments\n"},
 };
 

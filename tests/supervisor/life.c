@@ -16,7 +16,9 @@ static const struct life_policy policy = {.start_timeout_ms = 3000,
     .recall_ms = 700,
     .backoff_first_ms = 100,
     .backoff_max_ms = 30000,
-    .quiet_ms = 10000};
+    .quiet_ms = 10000,
+    .crashes_max = 3,
+    .crashes_time_ms = 1000};
 
 /* What lives in a state when it is reached in the usual way. */
 static struct life
@@ -27,6 +29,7 @@ typical(enum life_state state)
 	switch (state) {
 	case LIFE_DOWN:
 	case LIFE_BACKOFF:
+	case LIFE_FAILED:
 	case LIFE_STATES:
 		break;
 	case LIFE_READY:
@@ -132,6 +135,14 @@ static const struct outcome expected[LIFE_STATES][LIFE_EVENTS] = {
 		[LIFE_EV_START] = NONE, [LIFE_EV_READY] = NONE, [LIFE_EV_NEXT_READY] = NONE,
 		[LIFE_EV_EXIT] = NONE, [LIFE_EV_NEXT_EXIT] = NONE, [LIFE_EV_RESTART] = NONE,
 		[LIFE_EV_STOP] = STOP, [LIFE_EV_KILL] = KILL,
+	},
+	[LIFE_FAILED] = {
+		[LIFE_EV_OLD_READY] = NONE,
+		[LIFE_EV_START] = START, [LIFE_EV_READY] = NONE, [LIFE_EV_NEXT_READY] = NONE,
+		[LIFE_EV_EXIT] = NONE, [LIFE_EV_NEXT_EXIT] = NONE,
+		[LIFE_EV_OLD_EXIT] = {LIFE_FAILED, LIFE_DISARM_OLD}, [LIFE_EV_TIMEOUT] = NONE,
+		[LIFE_EV_OLD_TIMEOUT] = {LIFE_FAILED, LIFE_KILL_OLD}, [LIFE_EV_RESTART] = START,
+		[LIFE_EV_STOP] = {LIFE_DOWN, LIFE_DISARM}, [LIFE_EV_KILL] = {LIFE_DOWN, LIFE_DISARM},
 	},
 	[LIFE_STOPPING] = {
 		[LIFE_EV_OLD_READY] = NONE,
@@ -329,6 +340,43 @@ crashes_wait_longer_until_a_quiet_time(void **state)
 }
 
 static void
+too_many_crashes_in_too_little_time_are_a_failure(void **state)
+{
+	static const struct scene scenes[] = {
+	    {LIFE_EV_START, 0, LIFE_STARTING, LIFE_CURRENT, 3000},
+	    {LIFE_EV_EXIT, 0, LIFE_BACKOFF, 0, 0},
+	    {LIFE_EV_TIMEOUT, 0, LIFE_STARTING, LIFE_CURRENT, 3000},
+	    {LIFE_EV_EXIT, 600, LIFE_BACKOFF, 0, 100},
+	    {LIFE_EV_TIMEOUT, 700, LIFE_STARTING, LIFE_CURRENT, 3000},
+	    /* The third, but the first is too long ago. */
+	    {LIFE_EV_EXIT, 1001, LIFE_BACKOFF, 0, 200},
+	    {LIFE_EV_TIMEOUT, 1201, LIFE_STARTING, LIFE_CURRENT, 3000},
+	    {LIFE_EV_EXIT, 1600, LIFE_FAILED, 0, 0},
+	    {LIFE_EV_TIMEOUT, 9999, LIFE_FAILED, 0, 0},
+	    /* Somebody asks for it: three more are allowed. */
+	    {LIFE_EV_START, 1601, LIFE_STARTING, LIFE_CURRENT, 3000},
+	    {LIFE_EV_EXIT, 1602, LIFE_BACKOFF, 0, 0},
+	    {LIFE_EV_TIMEOUT, 1602, LIFE_STARTING, LIFE_CURRENT, 3000},
+	    {LIFE_EV_EXIT, 1603, LIFE_BACKOFF, 0, 100},
+	    {LIFE_EV_TIMEOUT, 1703, LIFE_STARTING, LIFE_CURRENT, 3000},
+	    {LIFE_EV_EXIT, 1704, LIFE_FAILED, 0, 0},
+	    {LIFE_EV_STOP, 1705, LIFE_DOWN, 0, 0},
+	};
+	struct life_policy patient = policy;
+	struct life l = life_new();
+
+	(void)state;
+	PLAY(scenes);
+	patient.crashes_max = 0;
+	for (int i = 0; i < 3 * LIFE_CRASHES_KEPT; i++) {
+		l = life_step(l, LIFE_EV_START, &patient, 0).life;
+		l.total = (unsigned)i;
+		l = life_step(l, LIFE_EV_EXIT, &patient, 0).life;
+		assert_int_equal(l.state, LIFE_BACKOFF);
+	}
+}
+
+static void
 stopping_waits_for_everything_that_lives(void **state)
 {
 	static const struct scene scenes[] = {
@@ -370,6 +418,7 @@ main(void)
 	    cmocka_unit_test(a_replacement_from_start_to_end),
 	    cmocka_unit_test(the_old_one_is_called_back_when_its_successor_fails),
 	    cmocka_unit_test(crashes_wait_longer_until_a_quiet_time),
+	    cmocka_unit_test(too_many_crashes_in_too_little_time_are_a_failure),
 	    cmocka_unit_test(stopping_waits_for_everything_that_lives),
 	    cmocka_unit_test(backoff_doubles_up_to_its_limit),
 	};

@@ -151,8 +151,8 @@ drain_step(struct http_server *s, int64_t now)
 	}
 	/* A handler whose client has left is in flight as well, until the deadline; and what a
 	 * predecessor is about to give goes on to the successor. */
-	if (s->drain >= DRAIN_CLOSING && s->conns_n + s->held_n == 0 &&
-	    TAILQ_EMPTY(&s->lingers) && (s->away_n == 0 || s->drain == DRAIN_CUT))
+	if (s->drain >= DRAIN_CLOSING && s->conns_n + s->held_n == 0 && TAILQ_EMPTY(&s->lingers) &&
+	    (s->away_n == 0 || s->drain == DRAIN_CUT))
 		s->drain = DRAIN_OVER;
 	if (s->drain == DRAIN_OVER) {
 		give_end(s);

@@ -36,7 +36,10 @@
 #include <baton/ctx.h>
 
 #ifdef __cplusplus
+#include <initializer_list>
 extern "C" {
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wshadow" /* http_next is a struct and a function */
 #endif
 #pragma GCC visibility push(default)
 
@@ -202,9 +205,14 @@ struct http_link {
 };
 
 /* The last two arguments of the functions below: the links, and how many. */
-#define HTTP_LINKS(...)                          \
-	(const struct http_link[]){__VA_ARGS__}, \
-	    sizeof((const struct http_link[]){__VA_ARGS__}) / sizeof(struct http_link)
+#ifdef __cplusplus
+#define HTTP_LINKS_     std::initializer_list<struct http_link>
+#define HTTP_LINKS(...) HTTP_LINKS_{__VA_ARGS__}.begin(), HTTP_LINKS_{__VA_ARGS__}.size()
+#else
+#define HTTP_LINKS_ (const struct http_link[])
+#define HTTP_LINKS(...) \
+	HTTP_LINKS_{__VA_ARGS__}, sizeof(HTTP_LINKS_{__VA_ARGS__}) / sizeof(struct http_link)
+#endif
 
 /* A chain of these links; n may be 0. stack.New, alice.New. */
 struct http_chain *http_chain_new(TALLOC_CTX *mem, const struct http_link *links, size_t n);
@@ -423,6 +431,7 @@ int http_test_serve(struct http_server *s, const struct ctx *ctx, struct http_re
 
 #pragma GCC visibility pop
 #ifdef __cplusplus
+#pragma GCC diagnostic pop
 }
 #endif
 #endif

@@ -33,10 +33,11 @@ server(const char *name, const char *value)
 static char *
 repeat(const char *what, int times)
 {
-	char *text = talloc_strdup(harness_mem(), "");
+	size_t len = strlen(what);
+	char *text = talloc_zero_size(harness_mem(), len * (size_t)times + 1);
 
 	for (int i = 0; i < times; i++)
-		text = talloc_strdup_append_buffer(text, what);
+		memcpy(text + (size_t)i * len, what, len);
 	return text;
 }
 

@@ -104,7 +104,7 @@ ask(void *arg)
 			send_one(n->c[i], number[i], (number[i] / CLIENTS + i) % 4);
 		}
 		for (int i = 0; i < CLIENTS; i++) {
-			const struct answer *a = client_read_any(n->c[i], "POST");
+			const struct answer *a = (client_read_any)(n->c[i], "POST");
 			bool good = a->state == ANSWER_COMPLETE && a->status == 200 && !a->close &&
 				    atoi(a->body) == number[i];
 

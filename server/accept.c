@@ -172,8 +172,8 @@ accept_again(struct http_server *s)
 }
 
 /*
- * Takes in who has already connected, for nobody else may ever do so, and closes our
- * descriptors; where a supervisor or a successor has its own, the queue lives on.
+ * Takes in who has already connected, for nobody else may ever do so. Where somebody can still
+ * call the drain off, our descriptors stay open; the queue has others' anyway.
  */
 void
 accept_stop(struct http_server *s)
@@ -184,6 +184,8 @@ accept_stop(struct http_server *s)
 	unpoll(s);
 	TAILQ_FOREACH(l, &s->listeners, entry) {
 		accept_from(s, l, (int)s->set.backlog);
+		if (s->give_fd >= 0)
+			continue;
 		close(l->fd);
 		l->fd = -1;
 	}

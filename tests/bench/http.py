@@ -12,7 +12,7 @@ BUILD = sys.argv[1] if len(sys.argv) > 1 else os.environ.get('BATON_BUILD', 'bui
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROUNDS = int(os.environ.get('BENCH_ROUNDS', 7))
 SECONDS = int(os.environ.get('BENCH_SECONDS', 2))
-CONNECTIONS, BURNERS, BURNER_ROUNDS, BURNER_SECONDS = 64, 4, 3, 3
+CONNECTIONS, BURNERS, BURNER_ROUNDS, BURNER_SECONDS = 64, 4, 5, 3
 CPUS = sorted(os.sched_getaffinity(0))
 TICK_US = 1e6 / os.sysconf('SC_CLK_TCK')
 
@@ -135,10 +135,12 @@ def beside_burners(commands):
                 s.end()
     print(f'{BURNERS} handlers burn CPU on the same core: other requests in {BURNER_SECONDS} s, '
           f'medians of {BURNER_ROUNDS} rounds by turns')
-    print(f'{"":16}{"requests":>16}{"ratio":>8}{"p99 ms":>16}')
+    print(f'{"":16}{"requests":>16}{"ratio":>8}{"p99 ms":>9}{"(least, most)":>18}')
     for name in names:
         ratio = statistics.median(requests[name]) / statistics.median(requests[names[-1]])
-        print(f'{name:16}{statistics.median(requests[name]):16.0f}{ratio:8.2f}{statistics.median(p99[name]):16.1f}')
+        spread = f'({min(p99[name]):.1f}, {max(p99[name]):.1f})'
+        print(f'{name:16}{statistics.median(requests[name]):16.0f}{ratio:8.2f}'
+              f'{statistics.median(p99[name]):9.1f}{spread:>18}')
 
 
 if __name__ == '__main__':

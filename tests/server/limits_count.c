@@ -65,6 +65,7 @@ too_many_fields_get_431(void **state)
 	c = client_open(port);
 	a = client_request(c, "POST", "/echo", repeat("X: y\r\n", 10), repeat("0123456789", 50000));
 	assert_int_equal(a->status, 431);
+	client_close(c); /* who stays is lingered for */
 	serving_stop(s);
 }
 
@@ -112,6 +113,7 @@ content_that_is_too_large_is_counted(void **state)
 	assert_int_equal(
 	    client_request(c, "POST", "/echo", NULL, repeat("0123456789", 100001))->status, 413);
 	assert_int_equal(http_server_counter(s, "body_max_bytes"), 1);
+	client_close(c); /* who stays is lingered for */
 	serving_stop(s);
 }
 
@@ -144,6 +146,7 @@ a_connection_ends_after_its_requests(void **state)
 	assert_int_equal(client_wait_end(c), CLIENT_EOF);
 	assert_int_equal(http_server_counter(s, "requests_per_connection_max"), 2);
 	assert_int_equal(http_server_counter(s, "requests"), 6);
+	client_close(c); /* who stays is lingered for */
 	serving_stop(s);
 }
 

@@ -16,6 +16,8 @@
 /* Newcomers of one turn: those who are already here wait no longer than that. */
 #define ACCEPT_AT_ONCE  64
 #define ACCEPT_RETRY_MS 250
+/* Between two lines of log: each connection that ends leads to an attempt. */
+#define COMPLAIN_MS     1000
 
 void
 accept_poll(struct http_server *s)
@@ -29,6 +31,8 @@ accept_poll(struct http_server *s)
 
 		if (!l->polled && l->fd >= 0)
 			l->polled = epoll_ctl(s->epoll_fd, EPOLL_CTL_ADD, l->fd, &ev) == 0;
+		if (!l->polled && l->fd >= 0) /* no memory for it: another time */
+			s->accept_retry_ms = s->now_ms + ACCEPT_RETRY_MS;
 	}
 }
 
@@ -114,6 +118,16 @@ accept_one(struct http_server *s, struct listener *l)
 }
 
 static void
+complain(struct http_server *s, const struct listener *l, int err)
+{
+	if (s->accept_complained_ms != 0 && s->now_ms - s->accept_complained_ms < COMPLAIN_MS)
+		return;
+	s->accept_complained_ms = s->now_ms;
+	log_line(LOG_WARNING, "cannot accept on %s: %s; trying again in %d ms", l->name,
+	    strerror(-err), ACCEPT_RETRY_MS);
+}
+
+static void
 accept_from(struct http_server *s, struct listener *l, int most)
 {
 	for (int i = 0; i < most; i++) {
@@ -130,8 +144,7 @@ accept_from(struct http_server *s, struct listener *l, int most)
 		if (err == -EAGAIN)
 			return;
 		if (err == -EMFILE || err == -ENFILE || err == -ENOMEM || err == -ENOBUFS) {
-			log_line(LOG_WARNING, "cannot accept on %s: %s; trying again in %d ms",
-			    l->name, strerror(-err), ACCEPT_RETRY_MS);
+			complain(s, l, err);
 			pause_accepting(s);
 			return;
 		}

@@ -693,9 +693,10 @@ struct http_server {
 	_Atomic uint64_t counters[COUNTERS];
 	struct lingerings lingers;
 	size_t conns_n;
-	struct http_conn *accepting; /* between accept and the parser's notice of it */
-	int64_t accept_retry_ms;     /* listeners are not polled until then; 0: they are */
-	bool accepting_on;           /* newcomers are wanted */
+	struct http_conn *accepting;  /* between accept and the parser's notice of it */
+	int64_t accept_retry_ms;      /* listeners are not polled until then; 0: they are */
+	int64_t accept_complained_ms; /* when it was last logged that accepting fails */
+	bool accepting_on;            /* newcomers are wanted */
 	enum drain_state drain;
 	int64_t drain_next_ms; /* lame duck or drain deadline, or end of the cut */
 	int failed;            /* why it stopped without draining; 0 */

@@ -287,7 +287,9 @@ serving_survives_any_failure(void **state)
 	    "POST /name/rest?q=1 HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n123456789",
 	    ("POST /name/ HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
 	     "3\r\nabc\r\n0\r\n\r\n"),
-	    "GET / HTTP/1.1\r\nHost: a\r\n\r\n", "BREW  HTTP/1.1\r\n\r\n"};
+	    "WAIT /name/rest?q=1 HTTP/1.1\r\nHost: a\r\n\r\n", "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+	    "BREW  HTTP/1.1\r\n\r\n"};
+	const struct http_route_options blocking = {.flags = HTTP_BLOCKING, .timeout_ms = 60000};
 	struct http_server *s = serving_new();
 	int answered = 0, closed = 0, refused = 0;
 	uint16_t port;
@@ -296,6 +298,7 @@ serving_survives_any_failure(void **state)
 	spared = true; /* the client's */
 	log_open();
 	set_up(s);
+	http_server_handle_with(s, "WAIT /{name}/{rest...}", handler, NULL, &blocking);
 	port = serving_start(s);
 	for (size_t i = 0; i < COUNT(requests); i++) {
 		bool more = true;

@@ -54,15 +54,20 @@ expect_all(struct client **c, int n, int first, int step, const struct generatio
 {
 	char *who = talloc_asprintf(harness_mem(), "pid %d ", (int)proc_pid(g->proc));
 
-	for (int i = first; i < n; i += step)
-		if (strncmp(client_read(c[i], "GET")->body, who, strlen(who)) != 0)
-			harness_fail("connection %d is not at %s", i, who);
+	for (int i = first; i < n; i += step) {
+		const struct answer *a = client_read(c[i], "GET");
+
+		if (a->status != 200 || strncmp(a->body, who, strlen(who)) != 0)
+			harness_fail(
+			    "connection %d is not at %s: %d %s", i, who, a->status, a->body);
+	}
 }
 
 static void
 thousands_move_at_once(void **state)
 {
-	static const char *const env[] = {"BATON_HTTP_CONNECTIONS_MAX=100000", NULL};
+	static const char *const env[] = {
+	    "BATON_HTTP_CONNECTIONS_MAX=100000", "BATON_HTTP_QUEUE_MAX=1000000", NULL};
 	int n = number("HANDOVER_CONNECTIONS", 2000), rounds = number("HANDOVER_ROUNDS", 5);
 	struct relay r = relay_new(RELAY_IPV4);
 	struct generation *g, *next;

@@ -117,6 +117,12 @@ account_between_requests(struct http_conn *c)
 		   info.tcpi_state == TCP_ESTABLISHED_STATE);
 }
 
+bool
+account_untouched(const struct http_conn *c)
+{
+	return taken(c) == c->used;
+}
+
 void
 account_doubt(struct http_conn *c)
 {

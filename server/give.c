@@ -107,7 +107,7 @@ let_go(struct http_conn *c)
 static void
 recall(struct http_conn *c)
 {
-	bool untouched = account_between_requests(c);
+	bool untouched = account_untouched(c);
 
 	c->server->given_n--;
 	conn_recall(c);
@@ -179,15 +179,12 @@ tell_all(struct http_conns *list, enum give_event event)
 	}
 }
 
-/* What was given comes back only if the supervisor says so, for an end of the channel may also
- * mean that the successor has given it to a successor of its own. */
+/* Another one may have more room. */
 static void
-taker_gone(struct http_server *s)
+forget_refusals(struct http_server *s)
 {
 	struct http_conn *c;
 
-	tell_all(&s->offered, GIVE_ON_TAKER_GONE);
-	tell_all(&s->given, GIVE_ON_TAKER_GONE);
 	TAILQ_FOREACH(c, &s->conns, all_entry)
 		c->refused = false;
 }
@@ -235,12 +232,17 @@ on_message(struct http_server *s, const struct handover_message *m)
 		on_answer(s, m->id, GIVE_ON_REFUSE);
 		break;
 	case BATON_HANDOVER_TAKER_GONE:
-		taker_gone(s);
+		/* Only now does come back what was given: an end of the channel may also mean
+		 * that the successor has given it to a successor of its own. */
+		tell_all(&s->offered, GIVE_ON_TAKER_GONE);
+		tell_all(&s->given, GIVE_ON_TAKER_GONE);
+		forget_refusals(s);
 		/* Another one says HELLO before we are told to stop, or comes while we drain. */
 		s->successor = s->drain == DRAIN_NO ? SUCCESSOR_NONE : SUCCESSOR_AWAITED;
 		break;
 	case BATON_HANDOVER_CALLED_OFF:
-		taker_gone(s);
+		tell_all(&s->offered, GIVE_ON_DEADLINE); /* should somebody hold it */
+		forget_refusals(s);
 		s->successor = SUCCESSOR_NONE;
 		drain_called_off(s);
 		break;

@@ -420,6 +420,8 @@ int account_unread(const struct http_conn *c);
 bool account_partial(struct http_conn *c);
 /* Is it open, and has every byte taken from it been used by a complete request? */
 bool account_between_requests(struct http_conn *c);
+/* Of one that was given: has nobody read from it since? */
+bool account_untouched(const struct http_conn *c);
 /* Where the residue is unknown, whoever is not between requests may never seem to be: it is
  * ended politely. */
 void account_doubt(struct http_conn *c);

@@ -23,6 +23,7 @@ struct lingering {
 static int
 linger_destroy(struct lingering *l)
 {
+	shutdown(l->fd, SHUT_RDWR); /* it may not be the last duplicate */
 	close(l->fd);
 	return 0;
 }

@@ -412,7 +412,7 @@ static atomic_uint kept_n;
 void
 parser_stop(struct http_server *s)
 {
-	if (s->mhd != NULL && !TAILQ_EMPTY(&s->given))
+	if (s->mhd != NULL && !(TAILQ_EMPTY(&s->given) && TAILQ_EMPTY(&s->offered)))
 		kept[atomic_fetch_add(&kept_n, 1) % 16] = s->mhd;
 	else if (s->mhd != NULL)
 		MHD_stop_daemon(s->mhd);

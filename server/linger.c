@@ -32,6 +32,8 @@ static void
 linger_end(struct http_server *s, struct lingering *l)
 {
 	TAILQ_REMOVE(&s->lingers, l, entry);
+	/* Not by its close: a predecessor may still have a duplicate. */
+	epoll_ctl(s->epoll_fd, EPOLL_CTL_DEL, l->fd, NULL);
 	talloc_free(l);
 }
 

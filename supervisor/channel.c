@@ -138,12 +138,31 @@ drop_unread(int fd)
 		;
 }
 
+/* The type of the next message, not taken; 0 when there is none that is well formed. */
+static int
+peek(int fd)
+{
+	struct baton_handover_head head;
+
+	if (fd < 0 ||
+	    recv(fd, &head, sizeof(head), MSG_PEEK | MSG_DONTWAIT) != (ssize_t)sizeof(head))
+		return 0;
+	return head.type;
+}
+
 int
 channel_taker_gone(struct channel *c)
 {
-	drop_unread(c->give);
+	int type, error;
+
+	/* Answers only. A HELLO that the giver has not seen yet must stay: the giver may be told
+	 * to end at this very moment, and closes its doors if nobody seems to follow. Behind a
+	 * HELLO there are no answers, for nothing has been offered. */
+	while ((type = peek(c->give)) == BATON_HANDOVER_HAVE || type == BATON_HANDOVER_REFUSE)
+		drop_one(c->give);
+	error = say(c->take, BATON_HANDOVER_TAKER_GONE);
 	drop_unread(c->take);
-	return say(c->take, BATON_HANDOVER_TAKER_GONE);
+	return error;
 }
 
 void

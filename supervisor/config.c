@@ -2,15 +2,13 @@
 /* Values into the configuration, and what is checked when all of them are known. */
 #include "supervisor/config.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <stdarg.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/un.h>
+#include <sys/stat.h>
 
 #include "supervisor/program.h"
-#include "supervisor/words.h"
+#include "supervisor/supervisor.h"
 
 #define SERVICE_NAME_MAX 32
 
@@ -40,8 +38,8 @@ config_error(struct config *c, const char *format, ...)
 }
 
 /* Names go into LISTEN_FDNAMES (no colon), "hello.0" (no dot), and file names. */
-static bool
-good_name(const char *name)
+bool
+config_good_name(const char *name)
 {
 	size_t len = strlen(name);
 
@@ -59,12 +57,13 @@ config_service(struct config *c, const char *name, int line, bool create)
 		if (strcmp(c->services[i]->name, name) == 0)
 			return c->services[i];
 	}
-	if (!create || !good_name(name))
+	if (!create || !config_good_name(name))
 		return NULL;
 	c->services = talloc_realloc(c, c->services, struct service_config *, c->nservices + 1);
 	s = talloc_zero(c->services, struct service_config);
 	s->name = talloc_strdup(s, name);
 	s->line = line;
+	s->umask = -1;
 	c->services[c->nservices++] = s;
 	return s;
 }
@@ -78,71 +77,6 @@ section_text(TALLOC_CTX *mem, const struct config *c, const struct service_confi
 	if (s == NULL)
 		return "[supervisor] ";
 	return talloc_asprintf(mem, "[service %s] ", s->name);
-}
-
-static int
-set_number(const struct key *k, void *object, const char *value)
-{
-	char *end;
-	long n;
-
-	errno = 0;
-	n = strtol(value, &end, 10);
-	if (errno != 0 || end == value || *end != '\0' || value[0] == ' ' || n < k->min ||
-	    n > k->max)
-		return -EINVAL;
-	*(long *)((char *)object + k->offset) = n;
-	return 0;
-}
-
-static int
-set_path(const struct key *k, void *object, const char *value)
-{
-	if (value[0] == '\0' || strlen(value) >= sizeof(((struct sockaddr_un *)0)->sun_path))
-		return -EINVAL;
-	*(char **)((char *)object + k->offset) = talloc_strdup(object, value);
-	return 0;
-}
-
-static int
-set_listen(struct service_config *s, const char *where, const char *key, const char *value,
-    const char **why)
-{
-	const char *dot = strchr(key, '.');
-	const char *name;
-	struct listen_config *l;
-	struct address base;
-
-	assert(s != NULL); /* keys.c: `listen` is a key of services only */
-	name = dot == NULL ? s->name : dot + 1;
-	if (!good_name(name)) {
-		*why = "a socket's name is 1 to 32 letters, digits, '-' and '_'";
-		return -EINVAL;
-	}
-	if (address_parse(value, &base, why) < 0)
-		return -EINVAL;
-	s->listens = talloc_realloc(s, s->listens, struct listen_config, s->nlistens + 1);
-	l = &s->listens[s->nlistens++];
-	*l = (struct listen_config){
-	    .base = base, .name = talloc_strdup(s, name), .where = talloc_strdup(s, where)};
-	return 0;
-}
-
-static int
-set_value(struct service_config *s, void *object, const struct key *k, const char *where,
-    const char *name, const char *value, const char **why)
-{
-	switch (k->kind) {
-	case KEY_NUMBER:
-		return set_number(k, object, value);
-	case KEY_PATH:
-		return set_path(k, object, value);
-	case KEY_COMMAND:
-		return words_split(s, value, (char ***)((char *)object + k->offset), why);
-	case KEY_LISTEN:
-		return set_listen(s, where, name, value, why);
-	}
-	return -EINVAL;
 }
 
 static void
@@ -177,7 +111,7 @@ config_set(struct config *c, struct service_config *s, const char *where, int li
 		    seen[key_index(k)]);
 	} else {
 		seen[key_index(k)] = line;
-		error = set_value(s, s == NULL ? (void *)c : s, k, where, name, value, &why);
+		error = config_value_set(s == NULL ? (void *)c : s, k, where, name, value, &why);
 		if (error < 0)
 			config_error(c, "%s: %s%s: expected %s, found \"%s\"%s%s", where, in, name,
 			    key_expected(tmp, k), value, why == NULL ? "" : ": ",
@@ -207,7 +141,7 @@ finish_service(struct config *c, struct service_config *s)
 			config_error(c, "%s: %s%s: missing; expected %s", place(tmp, c, s->line),
 			    section_text(tmp, c, s), k->name, key_expected(tmp, k));
 		else if (k->text_default != NULL)
-			set_number(k, s, k->text_default);
+			config_value_set(s, k, "", k->name, k->text_default, NULL);
 	}
 	for (size_t i = 0; i < s->nlistens; i++) {
 		const struct listen_config *l = &s->listens[i];
@@ -279,23 +213,46 @@ config_finish(struct config *c)
 		    c->file == NULL ? "baton run" : c->file);
 }
 
+static int
+line_of(const struct service_config *s, const char *key)
+{
+	int line = s->seen[key_index(key_find(KEY_SERVICE, key))];
+
+	return line != 0 ? line : s->line;
+}
+
+/* What can be seen from outside before it is started, as the start would see it. */
+static void
+check_start(struct config *c, const struct service_config *s, TALLOC_CTX *tmp)
+{
+	const char *section = section_text(tmp, c, s), *why;
+	struct identity id;
+	struct stat st;
+	char *path;
+
+	if (s->command != NULL && program_find(tmp, s->command[0], &path, &why) < 0)
+		config_error(c,
+		    "%s: %scommand: expected a program that can be executed, found "
+		    "\"%s\": %s",
+		    place(tmp, c, line_of(s, "command")), section, s->command[0], why);
+	if (identity_find(tmp, s->user, s->group, &id, &why) < 0)
+		config_error(c, "%s: %s%s: %s",
+		    place(tmp, c, line_of(s, s->user != NULL ? "user" : "group")), section,
+		    s->user != NULL ? "user" : "group", why);
+	if (s->directory != NULL && (stat(s->directory, &st) < 0 || !S_ISDIR(st.st_mode)))
+		config_error(c, "%s: %sdirectory: expected a directory, found \"%s\"",
+		    place(tmp, c, line_of(s, "directory")), section, s->directory);
+	if (s->env_file != NULL && environment_check_file(tmp, s->env_file, &why) < 0)
+		config_error(
+		    c, "%s: %senv_file: %s", place(tmp, c, line_of(s, "env_file")), section, why);
+}
+
 void
 config_check_programs(struct config *c)
 {
 	TALLOC_CTX *tmp = talloc_new(NULL);
 
-	for (size_t i = 0; i < c->nservices; i++) {
-		const struct service_config *s = c->services[i];
-		const char *why;
-		char *path;
-
-		if (s->command == NULL || program_find(tmp, s->command[0], &path, &why) == 0)
-			continue;
-		config_error(c,
-		    "%s: %scommand: expected a program that can be executed, found "
-		    "\"%s\": %s",
-		    place(tmp, c, s->seen[key_index(key_find(KEY_SERVICE, "command"))]),
-		    section_text(tmp, c, s), s->command[0], why);
-	}
+	for (size_t i = 0; i < c->nservices; i++)
+		check_start(c, c->services[i], tmp);
 	talloc_free(tmp);
 }

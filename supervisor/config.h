@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/resource.h>
 #include <talloc.h>
 
 #include "supervisor/address.h"
@@ -24,6 +25,11 @@ struct listen_config {
 	char *where; /* "FILE:LINE" or "--listen", for errors when binding */
 };
 
+struct limit_config {
+	int resource; /* RLIMIT_… */
+	struct rlimit value;
+};
+
 struct service_config {
 	char *name;
 	int line;       /* of its section header */
@@ -39,6 +45,16 @@ struct service_config {
 	long crashes_max;
 	long crashes_time_ms;
 	long refuse_after_ms;
+	char *user, *group; /* NULL: baton's own */
+	char *directory;    /* NULL: baton's own */
+	long umask;         /* -1: baton's own */
+	long nice;          /* added to baton's own */
+	long no_new_privs;  /* yes or no */
+	long env_inherit;   /* … */
+	char *env_file;     /* NULL: none */
+	char **env;         /* "NAME=value", a talloc array */
+	struct limit_config *limits;
+	size_t nlimits;
 	int seen[KEYS_MAX]; /* the line on which each key of keys.h was set; 0: not set */
 };
 
@@ -75,13 +91,22 @@ struct service_config *config_service(struct config *c, const char *name, int li
 int config_set(struct config *c, struct service_config *service, const char *where, int line,
     const char *name, const char *value);
 
+/* The same for a value of a key that is known; OBJECT is the struct that K's offset is in, NAME
+ * may have a label. Returns 0, or -EINVAL, with *WHY set if there is more to say than what
+ * was expected. (config_value.c) */
+int config_value_set(void *object, const struct key *k, const char *where, const char *name,
+    const char *value, const char **why);
+
+/* 1 to 32 letters, digits, '-' and '_'. */
+bool config_good_name(const char *name);
+
 /* Adds an error line. */
 void config_error(struct config *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Defaults, then what can be seen only in the whole: missing keys, ports that overlap. */
 void config_finish(struct config *c);
 
-/* Adds an error for each program that is missing or may not be executed. */
+/* Adds an error for each program, user, directory or file that a start would miss. */
 void config_check_programs(struct config *c);
 
 #endif

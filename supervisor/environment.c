@@ -1,30 +1,161 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The environment of an instance: baton's own, without what was meant for baton or for
- * another process, and with what this generation is to know.
+ * another process; then what the configuration sets; then what this generation is to know.
+ * What comes later replaces what came before.
  */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "supervisor/protocol.h"
 #include "supervisor/supervisor.h"
 
-/* Never inherited: they speak of baton's own sockets, watchdog, or generation. */
+/* Never inherited, and never set by the configuration: they speak of baton's own sockets,
+ * watchdog, or generation. */
 static const char *const never[] = {BATON_ENV_LISTEN_FDS, BATON_ENV_LISTEN_PID,
     BATON_ENV_LISTEN_FDNAMES, BATON_ENV_NOTIFY_SOCKET, BATON_ENV_SERVICE, BATON_ENV_INSTANCE,
     BATON_ENV_GENERATION, "WATCHDOG_USEC", "WATCHDOG_PID", "MAINPID", "MANAGERPID",
     BATON_ENV_HANDOVER};
 
+struct list {
+	char **entries; /* NULL-terminated */
+	unsigned count;
+};
+
+/* Whether both are of the same variable. */
 static bool
-inherited(const char *entry)
+same_name(const char *a, const char *b)
+{
+	size_t len = strcspn(a, "=");
+
+	return strncmp(a, b, len) == 0 && b[len] == '=';
+}
+
+/* ENTRY is "NAME=value"; NULL (no memory for it) makes the whole list NULL. */
+static void
+put(struct list *l, char *entry)
+{
+	char **grown;
+
+	if (l->entries == NULL)
+		return;
+	for (unsigned i = 0; entry != NULL && i < l->count; i++) {
+		if (same_name(entry, l->entries[i])) {
+			l->entries[i] = entry;
+			return;
+		}
+	}
+	grown = entry == NULL ? NULL : talloc_realloc(NULL, l->entries, char *, l->count + 2);
+	if (grown == NULL) {
+		TALLOC_FREE(l->entries);
+		return;
+	}
+	l->entries = grown;
+	l->entries[l->count++] = entry;
+	l->entries[l->count] = NULL;
+}
+
+bool
+environment_is_batons(const char *name)
 {
 	for (size_t i = 0; i < sizeof(never) / sizeof(never[0]); i++) {
-		size_t len = strlen(never[i]);
-
-		if (strncmp(entry, never[i], len) == 0 && entry[len] == '=')
-			return false;
+		if (strcmp(never[i], name) == 0)
+			return true;
 	}
-	return true;
+	return false;
+}
+
+static void
+put_inherited(struct list *l, const struct service_config *c)
+{
+	for (char **e = environ; *e != NULL; e++) {
+		char name[64];
+		size_t len = strcspn(*e, "=");
+
+		snprintf(name, sizeof(name), "%.*s", (int)(len < 63 ? len : 63), *e);
+		if ((*e)[len] != '=' || environment_is_batons(name))
+			continue;
+		if (c->env_inherit || strcmp(name, "PATH") == 0)
+			put(l, *e);
+	}
+}
+
+/* Takes quotes away that enclose all of it, and white space around it. */
+static char *
+plain_value(char *value)
+{
+	size_t len;
+
+	value += strspn(value, " \t");
+	len = strlen(value);
+	while (len > 0 && strchr(" \t\r\n", value[len - 1]) != NULL)
+		value[--len] = '\0';
+	if (len >= 2 && (value[0] == '"' || value[0] == '\'') && value[len - 1] == value[0]) {
+		value[len - 1] = '\0';
+		value++;
+	}
+	return value;
+}
+
+static bool
+is_name(const char *name, size_t len)
+{
+	return len > 0 && (name[0] < '0' || name[0] > '9') &&
+	       strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") ==
+		   len;
+}
+
+static int
+read_lines(TALLOC_CTX *mem, FILE *f, const char *file, struct list *l, const char **why)
+{
+	char *line = NULL;
+	size_t size = 0;
+	int error = 0;
+
+	for (int n = 1; error == 0 && getline(&line, &size, f) > 0; n++) {
+		char *start = line + strspn(line, " \t\r\n");
+		size_t len = strcspn(start, "=");
+
+		if (*start == '\0' || *start == '#')
+			continue;
+		if (start[len] != '=' || !is_name(start, len)) {
+			*why = talloc_asprintf(mem, "%s:%d: expected NAME=value", file, n);
+			error = -EINVAL;
+		} else {
+			start[len] = '\0';
+			put(l, talloc_asprintf(mem, "%s=%s", start, plain_value(start + len + 1)));
+		}
+	}
+	free(line);
+	return error;
+}
+
+static int
+put_file(struct list *l, const char *file, TALLOC_CTX *mem, const char **why)
+{
+	FILE *f = fopen(file, "re");
+	int error;
+
+	if (f == NULL) {
+		*why = talloc_asprintf(mem, "env_file %s: %s", file, strerror(errno));
+		return -errno;
+	}
+	error = read_lines(mem, f, file, l, why);
+	fclose(f);
+	return error;
+}
+
+int
+environment_check_file(TALLOC_CTX *mem, const char *file, const char **why)
+{
+	struct list l = {.entries = talloc_zero_array(mem, char *, 1)};
+	int error = put_file(&l, file, mem, why);
+
+	talloc_free(l.entries);
+	return error;
 }
 
 static char *
@@ -38,40 +169,62 @@ socket_names(TALLOC_CTX *mem, const struct instance *inst)
 	return names;
 }
 
-char **
-environment_build(TALLOC_CTX *mem, const struct generation *g, char **pid_at)
+static void
+put_identity(struct list *l, const struct identity *id, TALLOC_CTX *mem)
+{
+	if (!id->other || id->name == NULL)
+		return;
+	put(l, talloc_asprintf(mem, "USER=%s", id->name));
+	put(l, talloc_asprintf(mem, "LOGNAME=%s", id->name));
+	put(l, talloc_asprintf(mem, "HOME=%s", id->home));
+	put(l, talloc_asprintf(mem, "SHELL=%s", id->shell));
+}
+
+static void
+put_protocol(struct list *l, const struct generation *g, TALLOC_CTX *mem, char **pid_at)
 {
 	const struct instance *inst = g->instance;
-	size_t n = 0, most = 9;
-	char **env;
+	char *pid;
 
-	while (environ[n] != NULL)
-		n++;
-	env = talloc_zero_array(mem, char *, n + most);
-	if (env == NULL)
-		return NULL;
-	n = 0;
-	for (char **e = environ; *e != NULL; e++) {
-		if (inherited(*e))
-			env[n++] = *e;
-	}
-	env[n++] = talloc_asprintf(env, BATON_ENV_SERVICE "=%s", inst->service->config->name);
-	env[n++] = talloc_asprintf(env, BATON_ENV_INSTANCE "=%u", inst->index);
-	env[n++] = talloc_asprintf(env, BATON_ENV_GENERATION "=%u", g->number);
-	env[n++] = talloc_asprintf(env, BATON_ENV_NOTIFY_SOCKET "=%s", notify_path(g->notify));
-	/* The ends come after the sockets; generation.c puts them there in this order. */
-	env[n++] = talloc_asprintf(env, BATON_ENV_HANDOVER "=%zu,%d",
-	    BATON_LISTEN_FDS_START + inst->nlisteners,
-	    g->takes == NULL ? -1 : BATON_LISTEN_FDS_START + (int)inst->nlisteners + 1);
+	put(l, talloc_asprintf(mem, BATON_ENV_SERVICE "=%s", inst->service->config->name));
+	put(l, talloc_asprintf(mem, BATON_ENV_INSTANCE "=%u", inst->index));
+	put(l, talloc_asprintf(mem, BATON_ENV_GENERATION "=%u", g->number));
+	put(l, talloc_asprintf(mem, BATON_ENV_NOTIFY_SOCKET "=%s", notify_path(g->notify)));
+	/* The ends come after the sockets; start.c puts them there in this order. */
+	put(l, talloc_asprintf(mem, BATON_ENV_HANDOVER "=%zu,%d",
+		   BATON_LISTEN_FDS_START + inst->nlisteners,
+		   g->takes == NULL ? -1 : BATON_LISTEN_FDS_START + (int)inst->nlisteners + 1));
 	*pid_at = NULL;
-	if (inst->nlisteners > 0) {
-		env[n++] = talloc_asprintf(env, BATON_ENV_LISTEN_FDS "=%zu", inst->nlisteners);
-		env[n++] = socket_names(env, inst);
-		env[n] =
-		    talloc_asprintf(env, BATON_ENV_LISTEN_PID "=%0*d", ENVIRONMENT_PID_DIGITS, 0);
-		if (env[n] != NULL)
-			*pid_at = env[n] + sizeof(BATON_ENV_LISTEN_PID);
-		n++;
-	}
-	return env;
+	if (inst->nlisteners == 0)
+		return;
+	put(l, talloc_asprintf(mem, BATON_ENV_LISTEN_FDS "=%zu", inst->nlisteners));
+	put(l, socket_names(mem, inst));
+	pid = talloc_asprintf(mem, BATON_ENV_LISTEN_PID "=%0*d", ENVIRONMENT_PID_DIGITS, 0);
+	put(l, pid);
+	if (pid != NULL)
+		*pid_at = pid + sizeof(BATON_ENV_LISTEN_PID);
+}
+
+int
+environment_build(TALLOC_CTX *mem, const struct generation *g, const struct identity *id,
+    char ***out, char **pid_at, const char **why)
+{
+	const struct service_config *c = g->instance->service->config;
+	struct list l = {.entries = talloc_zero_array(NULL, char *, 1)};
+	int error = 0;
+
+	put_inherited(&l, c);
+	put_identity(&l, id, mem);
+	if (c->env_file != NULL)
+		error = put_file(&l, c->env_file, mem, why);
+	for (size_t i = 0; i < talloc_array_length(c->env); i++)
+		put(&l, c->env[i]);
+	put_protocol(&l, g, mem, pid_at);
+	if (error == 0 && l.entries == NULL)
+		error = -ENOMEM;
+	if (error < 0)
+		talloc_free(l.entries);
+	else
+		*out = talloc_steal(mem, l.entries);
+	return error;
 }

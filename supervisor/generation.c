@@ -11,7 +11,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "supervisor/program.h"
 #include "supervisor/spawn.h"
 #include "supervisor/supervisor.h"
 
@@ -127,6 +126,12 @@ notified(const struct notify_message *m, void *data)
 	}
 }
 
+struct notify *
+generation_listen(struct generation *g, uid_t uid)
+{
+	return notify_new(g, g->instance->sup->ev, uid, notified, g);
+}
+
 static char *
 exit_in_words(TALLOC_CTX *mem, const siginfo_t *si)
 {
@@ -188,9 +193,10 @@ generation_close(struct generation *g)
 }
 
 /* A pipe whose reading end belongs to the event; returns the writing end, or -errno. */
-static int
-open_pipe(struct generation *g, struct tevent_fd **fde)
+int
+generation_open_output(struct generation *g, bool err)
 {
+	struct tevent_fd **fde = err ? &g->err_event : &g->out_event;
 	int fds[2];
 
 	if (pipe2(fds, O_CLOEXEC) < 0)
@@ -205,50 +211,6 @@ open_pipe(struct generation *g, struct tevent_fd **fde)
 	tevent_fd_set_auto_close(*fde);
 	tevent_fd_set_tag(*fde, (uint64_t)fds[0]);
 	return fds[1];
-}
-
-static int
-fork_and_exec(struct generation *g, TALLOC_CTX *tmp, const char *path, int out, int err)
-{
-	struct instance *inst = g->instance;
-	struct spawn s = {.path = path,
-	    .argv = inst->service->config->command,
-	    .nfds = inst->nlisteners + (g->takes == NULL ? 1 : 2),
-	    .out = out,
-	    .err = err};
-
-	s.envp = environment_build(tmp, g, &s.pid_at);
-	s.fds = talloc_array(tmp, int, (unsigned)s.nfds);
-	if (s.envp == NULL || s.fds == NULL)
-		return -ENOMEM;
-	for (size_t i = 0; i < inst->nlisteners; i++)
-		s.fds[i] = inst->listeners[i].fd;
-	s.fds[inst->nlisteners] = channel_give_fd(g->gives);
-	if (g->takes != NULL)
-		s.fds[inst->nlisteners + 1] = channel_take_fd(g->takes);
-	return spawn_process(&s, &g->pid, &g->pidfd, &g->exec_fd);
-}
-
-/* From whom it takes: the one that drains, the one that it is to replace, or what the dead
- * have left. */
-static int
-open_channels(struct generation *g)
-{
-	struct instance *inst = g->instance;
-	const struct generation *giver = inst->old != NULL ? inst->old : inst->current;
-
-	g->gives = channel_new();
-	if (g->gives == NULL)
-		return -errno;
-	if (giver != NULL && giver->gives != NULL) {
-		g->takes = channel_hold(giver->gives);
-		if (generation_lives(giver))
-			channel_renew(g->takes);
-	} else {
-		g->takes = inst->left;
-		inst->left = NULL;
-	}
-	return 0;
 }
 
 static void
@@ -266,36 +228,6 @@ void
 generation_giver_gone(struct generation *g)
 {
 	timer_after(g, g->instance->sup->timers, FORGET_GIVER_MS, forget_giver, g);
-}
-
-static int
-start_process(struct generation *g, TALLOC_CTX *tmp, const char **why)
-{
-	struct supervisor *sup = g->instance->sup;
-	int out = -1, err = -1, error;
-	char *path;
-
-	error = program_find(tmp, g->instance->service->config->command[0], &path, why);
-	if (error < 0)
-		return error;
-	error = open_channels(g);
-	if (error < 0)
-		return error;
-	g->notify = notify_new(g, sup->ev, geteuid(), notified, g);
-	if (g->notify == NULL)
-		return -errno;
-	out = open_pipe(g, &g->out_event);
-	err = out < 0 ? out : open_pipe(g, &g->err_event);
-	error = err < 0 ? err : fork_and_exec(g, tmp, path, out, err);
-	if (out >= 0)
-		close(out);
-	if (err >= 0)
-		close(err);
-	if (error < 0)
-		return error;
-	notify_expect(g->notify, g->pid);
-	g->pid_event = tevent_add_fd(sup->ev, g, g->pidfd, TEVENT_FD_READ, process_ended, g);
-	return 0;
 }
 
 struct generation *
@@ -328,7 +260,10 @@ generation_start(struct instance *inst)
 		return NULL;
 	}
 	error = start_process(g, tmp, &why);
-	if (error < 0)
+	if (error == 0)
+		g->pid_event =
+		    tevent_add_fd(inst->sup->ev, g, g->pidfd, TEVENT_FD_READ, process_ended, g);
+	else
 		g->failure = talloc_asprintf(g, "cannot start %s: %s",
 		    inst->service->config->command[0], why != NULL ? why : strerror(-error));
 	talloc_free(tmp);

@@ -19,6 +19,19 @@
 		.text = (text_)                                                                \
 	}
 
+#define OTHER(field, kind_, default_, text_)                                         \
+	{                                                                            \
+		.section = KEY_SERVICE, .name = #field, .kind = (kind_), .unit = "", \
+		.text_default = (default_), .offset = AT(field), .text = (text_)     \
+	}
+
+/* A key that is written with a label, "NAME.LABEL", and may stand once for each. */
+#define LABELLED(name_, kind_, text_)                                                 \
+	{                                                                             \
+		.section = KEY_SERVICE, .name = (name_), .kind = (kind_), .unit = "", \
+		.repeats = true, .text = (text_)                                      \
+	}
+
 /* clang-format off */
 const struct key keys[] = {
 	{.section = KEY_SUPERVISOR, .name = "control", .kind = KEY_PATH, .unit = "",
@@ -50,6 +63,26 @@ const struct key keys[] = {
 	NUMBER(quiet_time_ms, "ms", 0, 24 * HOUR_MS, "10000",
 	    "An instance that was ready for so long counts as healthy: its next crash is its "
 	    "first."),
+	OTHER(user, KEY_TEXT, NULL,
+	    "As which user it runs, by name or number; baton itself must be root. Its sockets are "
+	    "bound before."),
+	OTHER(group, KEY_TEXT, NULL, "Its group; if not set, the user's."),
+	OTHER(directory, KEY_TEXT, NULL, "Its working directory; if not set, baton's."),
+	{.section = KEY_SERVICE, .name = "umask", .kind = KEY_OCTAL, .unit = "", .min = 0,
+	    .max = 0777, .offset = AT(umask),
+	    .text = "Its file mode creation mask, in octal; if not set, baton's."},
+	NUMBER(nice, "", -20, 19, "0", "Added to baton's own nice value."),
+	OTHER(no_new_privs, KEY_YES_NO, "no",
+	    "Whether set-user-ID programs and file capabilities mean nothing to it."),
+	LABELLED("limit", KEY_LIMIT,
+	    "limit.NAME: a resource limit (as, core, cpu, data, fsize, memlock, nofile, nproc, "
+	    "stack), in the units of setrlimit(2)."),
+	OTHER(env_inherit, KEY_YES_NO, "yes",
+	    "Whether it gets baton's own environment, or of that PATH only."),
+	OTHER(env_file, KEY_TEXT, NULL, "A file of lines NAME=value, read at every start."),
+	LABELLED("env", KEY_ENV, "env.NAME: a variable of its environment."),
+	LABELLED("http", KEY_HTTP,
+	    "http.NAME: a setting of baton's server library (BATON_HTTP_NAME in its environment)."),
 };
 /* clang-format on */
 const size_t keys_count = sizeof(keys) / sizeof(keys[0]);
@@ -83,6 +116,17 @@ key_expected(TALLOC_CTX *mem, const struct key *k)
 	case KEY_NUMBER:
 		return talloc_asprintf(mem, "a number%s from %ld to %ld",
 		    strcmp(k->unit, "ms") == 0 ? " of milliseconds" : "", k->min, k->max);
+	case KEY_OCTAL:
+		return talloc_asprintf(mem, "an octal number from %lo to %lo", k->min, k->max);
+	case KEY_YES_NO:
+		return talloc_strdup(mem, "yes or no");
+	case KEY_TEXT:
+		return talloc_strdup(mem, "1 to 4095 bytes of text");
+	case KEY_ENV:
+	case KEY_HTTP:
+		return talloc_asprintf(mem, "%s.NAME with a value", k->name);
+	case KEY_LIMIT:
+		return talloc_strdup(mem, "N or SOFT:HARD, numbers or \"unlimited\"");
 	case KEY_PATH:
 		return talloc_strdup(mem, "a path of at most 107 bytes");
 	case KEY_COMMAND:

@@ -8,11 +8,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/pidfd.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -21,7 +24,15 @@
 /* What a child says before it ends without having run its program. */
 struct failure {
 	int error;
-	enum { AT_DESCRIPTORS, AT_EXEC } at;
+	enum failure_at {
+		AT_DESCRIPTORS,
+		AT_LIMITS,
+		AT_NICE,
+		AT_IDENTITY,
+		AT_DIRECTORY,
+		AT_PRIVILEGES,
+		AT_EXEC
+	} at;
 };
 
 static struct rlimit limit_as_given;
@@ -94,6 +105,67 @@ place_descriptors(const struct spawn *s, int *exec_fd)
 	return 0;
 }
 
+static int
+set_limits(const struct service_config *c)
+{
+	if (limit_raised)
+		setrlimit(RLIMIT_NOFILE, &limit_as_given);
+	for (size_t i = 0; i < c->nlimits; i++) {
+		if (setrlimit((__rlimit_resource_t)c->limits[i].resource, &c->limits[i].value) < 0)
+			return -errno;
+	}
+	return 0;
+}
+
+static int
+set_nice(const struct service_config *c)
+{
+	return c->nice != 0 && setpriority(PRIO_PROCESS, 0, (int)c->nice) < 0 ? -errno : 0;
+}
+
+/* Groups first: whoever is no longer root may not change them. */
+static int
+set_identity(const struct identity *id)
+{
+	if (!id->other)
+		return 0;
+	if (setgroups(id->ngroups, id->groups) < 0 || setresgid(id->gid, id->gid, id->gid) < 0 ||
+	    setresuid(id->uid, id->uid, id->uid) < 0)
+		return -errno;
+	return 0;
+}
+
+/* What the configuration asks for. Limits and priority while there is the right to raise
+ * them; the directory as the user who is to work in it. Returns 0 or -errno, with *AT set. */
+static int
+become(const struct spawn *s, enum failure_at *at)
+{
+	const struct service_config *c = s->config;
+	int error;
+
+	if (c->umask >= 0)
+		umask((mode_t)c->umask);
+	*at = AT_LIMITS;
+	error = set_limits(c);
+	if (error == 0) {
+		*at = AT_NICE;
+		error = set_nice(c);
+	}
+	if (error == 0) {
+		*at = AT_IDENTITY;
+		error = set_identity(s->identity);
+	}
+	if (error == 0 && c->directory != NULL) {
+		*at = AT_DIRECTORY;
+		error = chdir(c->directory) < 0 ? -errno : 0;
+	}
+	if (error == 0 && c->no_new_privs) {
+		*at = AT_PRIVILEGES;
+		error = prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ? -errno : 0;
+	}
+	return error;
+}
+
 static void
 child(const struct spawn *s, int exec_fd)
 {
@@ -101,12 +173,12 @@ child(const struct spawn *s, int exec_fd)
 
 	setsid();
 	f.error = -place_descriptors(s, &exec_fd);
+	if (f.error == 0)
+		f.error = -become(s, &f.at);
 	if (f.error == 0) {
 		if (s->pid_at != NULL)
 			write_pid(s->pid_at);
 		reset_signals();
-		if (limit_raised)
-			setrlimit(RLIMIT_NOFILE, &limit_as_given);
 		f.at = AT_EXEC;
 		execve(s->path, s->argv, s->envp);
 		f.error = errno;
@@ -151,13 +223,20 @@ spawn_process(const struct spawn *s, pid_t *pid, int *pidfd, int *exec_fd)
 char *
 spawn_failure(TALLOC_CTX *mem, int exec_fd, const char *path)
 {
+	static const char *const steps[] = {
+	    [AT_DESCRIPTORS] = "pass its descriptors on",
+	    [AT_LIMITS] = "set its limits",
+	    [AT_NICE] = "set its nice value",
+	    [AT_IDENTITY] = "become its user",
+	    [AT_DIRECTORY] = "change to its directory",
+	    [AT_PRIVILEGES] = "give up new privileges",
+	};
 	struct failure f;
 
 	if (read(exec_fd, &f, sizeof(f)) != (ssize_t)sizeof(f))
 		return NULL;
-	if (f.at == AT_DESCRIPTORS)
-		return talloc_asprintf(
-		    mem, "cannot pass its descriptors on: %s", strerror(f.error));
+	if (f.at != AT_EXEC)
+		return talloc_asprintf(mem, "cannot %s: %s", steps[f.at], strerror(f.error));
 	if (f.error == ENOENT)
 		return talloc_asprintf(mem,
 		    "cannot execute %s: No such file or directory (the file, "

@@ -7,13 +7,18 @@
 #include <sys/types.h>
 #include <talloc.h>
 
+#include "supervisor/config.h"
+#include "supervisor/identity.h"
+
 struct spawn {
 	const char *path; /* for execve */
 	char **argv, **envp;
 	char *pid_at; /* ten digits in envp that become the child's pid; may be NULL */
 	int *fds;     /* the child's descriptors 3, 4, …; the child writes over its copy */
 	size_t nfds;
-	int out, err; /* the child's stdout and stderr */
+	int out, err;                        /* the child's stdout and stderr */
+	const struct identity *identity;     /* as whom */
+	const struct service_config *config; /* umask, limits, directory and the like */
 };
 
 /*

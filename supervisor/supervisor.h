@@ -23,6 +23,7 @@
 
 #include "supervisor/channel.h"
 #include "supervisor/config.h"
+#include "supervisor/identity.h"
 #include "supervisor/life.h"
 #include "supervisor/lines.h"
 #include "supervisor/notify.h"
@@ -180,13 +181,28 @@ void op_cancel_all(struct supervisor *sup, const char *why);
 /* The environment for a new generation, built anew from baton's own. *PID_AT points at the
  * digits of LISTEN_PID (ENVIRONMENT_PID_DIGITS zeroes), which the child overwrites. */
 #define ENVIRONMENT_PID_DIGITS 10
-char **environment_build(TALLOC_CTX *mem, const struct generation *g, char **pid_at);
+int environment_build(TALLOC_CTX *mem, const struct generation *g, const struct identity *id,
+    char ***out, char **pid_at, const char **why);
+/* Whether baton sets NAME itself, so that no configuration may. */
+bool environment_is_batons(const char *name);
+/* Reads an env_file for its errors. */
+int environment_check_file(TALLOC_CTX *mem, const char *file, const char **why);
+
+/* --- start.c --------------------------------------------------------------------------- */
+
+/* Starts G's process, for which only the numbers are set. MEM is for what may be freed
+ * afterwards. Returns 0, or a negative errno, with *WHY set if there is more to say. */
+int start_process(struct generation *g, TALLOC_CTX *mem, const char **why);
 
 /* --- generation.c: one process and its descriptors ----------------------------------- */
 
 /* Starts one. NULL only for lack of memory; if it could not be started, failure is set and
  * pid is 0. The instance hears of its end by instance_generation_ended. */
 struct generation *generation_start(struct instance *inst);
+/* A pipe that is read into lines; returns the writing end, the caller's, or -errno. */
+int generation_open_output(struct generation *g, bool err);
+/* Its NOTIFY_SOCKET, for messages of UID. */
+struct notify *generation_listen(struct generation *g, uid_t uid);
 /* SIGTERM to the process; what it started is its own business. */
 void generation_term(struct generation *g);
 /* After SIGTERM: it is to serve on. It answers by READY=1, if it knows how. */

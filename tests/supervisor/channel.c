@@ -98,7 +98,7 @@ a_dead_takers_answers_are_never_heard(void **state)
 	(void)state;
 	send_message(channel_give_fd(c), BATON_HANDOVER_OFFER, 0);
 	send_message(channel_give_fd(c), BATON_HANDOVER_OFFER, 0);
-	send_message(channel_take_fd(c), BATON_HANDOVER_HELLO, -1);
+	send_message(channel_take_fd(c), BATON_HANDOVER_REFUSE, -1);
 	send_message(channel_take_fd(c), BATON_HANDOVER_HAVE, -1);
 	before = open_descriptors();
 	assert_int_equal(channel_taker_gone(c), 0);
@@ -113,6 +113,20 @@ a_dead_takers_answers_are_never_heard(void **state)
 	channel_renew(c);
 	assert_false(channel_has_unread(c));
 	assert_int_equal(open_descriptors(), before);
+	channel_drop(&c);
+}
+
+/* The giver may be told to end before it has read it: without it, it would close its doors. */
+static void
+a_dead_takers_hello_stays(void **state)
+{
+	struct channel *c = channel_new();
+
+	(void)state;
+	send_message(channel_take_fd(c), BATON_HANDOVER_HELLO, -1);
+	assert_int_equal(channel_taker_gone(c), 0);
+	assert_int_equal(next_message(channel_give_fd(c)), BATON_HANDOVER_HELLO);
+	assert_int_equal(next_message(channel_give_fd(c)), BATON_HANDOVER_TAKER_GONE);
 	channel_drop(&c);
 }
 
@@ -164,6 +178,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(the_last_holder_closes_it),
 	    cmocka_unit_test(a_dead_takers_answers_are_never_heard),
+	    cmocka_unit_test(a_dead_takers_hello_stays),
 	    cmocka_unit_test(a_dead_givers_offers_stay_to_be_read),
 	    cmocka_unit_test(a_full_channel_takes_the_news),
 	};

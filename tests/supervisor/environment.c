@@ -6,8 +6,11 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "supervisor/supervisor.h"
 
@@ -69,7 +72,9 @@ it_is_built_anew_for_each_generation(void **state)
 	struct supervisor *sup = supervisor_of("front");
 	struct generation *g = generation_of(sup, 2);
 	TALLOC_CTX *mem = talloc_new(sup);
+	const struct identity nobody = {.other = false};
 	char **env, *pid_at;
+	const char *why;
 
 	(void)state;
 	/* What was meant for baton itself, or comes from a baton around this one. */
@@ -83,7 +88,7 @@ it_is_built_anew_for_each_generation(void **state)
 	setenv("BATON_SERVICE", "wrong", 1);
 	setenv("BATON_HANDOVER", "8,9", 1);
 	setenv("BATON_HTTP_BODY_MAX_BYTES", "5", 1);
-	env = environment_build(mem, g, &pid_at);
+	assert_int_equal(environment_build(mem, g, &nobody, &env, &pid_at, &why), 0);
 	assert_string_equal(value(env, "LISTEN_FDS"), "2");
 	assert_string_equal(value(env, "LISTEN_FDNAMES"), "web:admin");
 	assert_string_equal(value(env, "LISTEN_PID"), "0000000000");
@@ -101,23 +106,74 @@ it_is_built_anew_for_each_generation(void **state)
 }
 
 static void
+what_is_configured_replaces_what_was_there(void **state)
+{
+	struct supervisor *sup = supervisor_of("front");
+	struct generation *g = generation_of(sup, 0);
+	struct service_config *c = sup->config->services[0];
+	TALLOC_CTX *mem = talloc_new(sup);
+	const struct identity www = {
+	    .other = true, .name = "www", .home = "/srv/www", .shell = "/bin/false"};
+	const char *file = "/tmp/baton-test-environment", *why = NULL;
+	char **env, *pid_at;
+	FILE *f = fopen(file, "we");
+
+	(void)state;
+	fputs("# comment\n\nA=1\n B = \"two words\"\nHOME=/from/file\nC=\n", f);
+	fclose(f);
+	setenv("A", "0", 1);
+	setenv("OTHER", "x", 1);
+	config_set(sup->config, c, "t", 2, "env_file", file);
+	config_set(sup->config, c, "t", 3, "env.C", "a=b");
+	config_set(sup->config, c, "t", 4, "http.body_max_bytes", "7");
+	assert_int_equal(sup->config->nerrors, 0);
+	assert_int_equal(environment_build(mem, g, &www, &env, &pid_at, &why), -EINVAL);
+	assert_string_equal(why, "/tmp/baton-test-environment:4: expected NAME=value");
+	f = fopen(file, "we");
+	fputs("# comment\n\nA=1\nB= \"two words\"\nHOME=/from/file\nC=\n", f);
+	fclose(f);
+	assert_int_equal(environment_build(mem, g, &www, &env, &pid_at, &why), 0);
+	unlink(file);
+	assert_string_equal(value(env, "A"), "1");
+	assert_string_equal(value(env, "B"), "two words");
+	assert_string_equal(value(env, "C"), "a=b");
+	assert_string_equal(value(env, "HOME"), "/from/file");
+	assert_string_equal(value(env, "USER"), "www");
+	assert_string_equal(value(env, "OTHER"), "x");
+	assert_string_equal(value(env, "BATON_HTTP_BODY_MAX_BYTES"), "7");
+	c->env_inherit = 0;
+	c->env_file = NULL;
+	assert_int_equal(environment_build(mem, g, &www, &env, &pid_at, &why), 0);
+	assert_null(value(env, "OTHER"));
+	assert_string_equal(value(env, "PATH"), getenv("PATH"));
+	assert_string_equal(value(env, "HOME"), "/srv/www");
+	/* It cannot be read: the start fails, and says which file. */
+	c->env_file = "/nowhere/at/all";
+	assert_int_equal(environment_build(mem, g, &www, &env, &pid_at, &why), -ENOENT);
+	assert_string_equal(why, "env_file /nowhere/at/all: No such file or directory");
+	talloc_free(sup);
+}
+
+static void
 without_sockets_none_are_spoken_of(void **state)
 {
 	struct supervisor *sup = supervisor_of("front");
 	struct generation *g = generation_of(sup, 0);
 	TALLOC_CTX *mem = talloc_new(sup);
+	const struct identity nobody = {.other = false};
 	char *pid_at = mem, **env;
+	const char *why;
 
 	(void)state;
 	setenv("LISTEN_FDS", "77", 1);
-	env = environment_build(mem, g, &pid_at);
+	assert_int_equal(environment_build(mem, g, &nobody, &env, &pid_at, &why), 0);
 	assert_null(pid_at);
 	assert_null(value(env, "LISTEN_FDS"));
 	assert_null(value(env, "LISTEN_PID"));
 	assert_null(value(env, "LISTEN_FDNAMES"));
 	assert_string_equal(value(env, "BATON_HANDOVER"), "3,-1");
 	g->takes = channel_new();
-	env = environment_build(mem, g, &pid_at);
+	assert_int_equal(environment_build(mem, g, &nobody, &env, &pid_at, &why), 0);
 	assert_string_equal(value(env, "BATON_HANDOVER"), "3,4");
 	channel_drop(&g->takes);
 	talloc_free(sup);
@@ -128,6 +184,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(it_is_built_anew_for_each_generation),
+	    cmocka_unit_test(what_is_configured_replaces_what_was_there),
 	    cmocka_unit_test(without_sockets_none_are_spoken_of),
 	};
 

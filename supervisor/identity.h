@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/* As whom a service runs: its user and group, by the names in the configuration. */
+#ifndef SUPERVISOR_IDENTITY_H
+#define SUPERVISOR_IDENTITY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+#include <talloc.h>
+
+struct identity {
+	bool other; /* than baton's own: the fields below count */
+	uid_t uid;
+	gid_t gid;
+	gid_t *groups; /* supplementary ones */
+	size_t ngroups;
+	const char *name, *home, *shell; /* NULL when the user has no entry */
+};
+
+/*
+ * Looks USER and GROUP up (names or numbers; NULL: not set), anew at each start. Without GROUP
+ * it is the user's own. Returns 0, or a negative errno with *WHY set, which also happens when
+ * baton may not become that user.
+ */
+int identity_find(
+    TALLOC_CTX *mem, const char *user, const char *group, struct identity *out, const char **why);
+
+#endif

@@ -182,6 +182,8 @@ cli_run(TALLOC_CTX *mem, const struct cli *cli)
 	}
 	if (error == 0)
 		error = listener_open_all(sup, mem, &why);
+	for (size_t i = 0; error == 0 && i < sup->nservices; i++)
+		error = logfile_open_service(sup->services[i], mem, &why);
 	if (error < 0) {
 		fprintf(stderr, "baton: %s\n", why != NULL ? why : strerror(-error));
 		talloc_free(sup);

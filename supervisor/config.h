@@ -46,6 +46,7 @@ struct service_config {
 	long crashes_time_ms;
 	long refuse_after_ms;
 	char *user, *group; /* NULL: baton's own */
+	char *out, *err;    /* "lines", "inherit", or a path with a slash */
 	char *directory;    /* NULL: baton's own */
 	long umask;         /* -1: baton's own */
 	long nice;          /* added to baton's own */

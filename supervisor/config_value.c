@@ -202,6 +202,11 @@ config_value_set(void *object, const struct key *k, const char *where, const cha
 		    object, (char **)field, value, sizeof(((struct sockaddr_un *)0)->sun_path) - 1);
 	case KEY_TEXT:
 		return set_text(object, (char **)field, value, 4095);
+	case KEY_OUTPUT:
+		if (strcmp(value, "lines") != 0 && strcmp(value, "inherit") != 0 &&
+		    strchr(value, '/') == NULL)
+			return -EINVAL;
+		return set_text(object, (char **)field, value, 4095);
 	case KEY_COMMAND:
 		return words_split(object, value, (char ***)field, why);
 	case KEY_LISTEN:

@@ -27,7 +27,10 @@ out_line(const char *line, size_t len, bool cut, void *data)
 	struct generation *g = data;
 
 	(void)cut;
-	output_line(g->instance->sup->out, OUTPUT_OUT, g->instance->prefix, line, len);
+	if (g->instance->service->out != NULL)
+		logfile_line(g->instance->service->out, line, len);
+	else
+		output_line(g->instance->sup->out, OUTPUT_OUT, g->instance->prefix, line, len);
 }
 
 static void
@@ -37,7 +40,10 @@ err_line(const char *line, size_t len, bool cut, void *data)
 
 	(void)cut;
 	tail_add(g->tail, line, len);
-	output_line(g->instance->sup->out, OUTPUT_ERR, g->instance->prefix, line, len);
+	if (g->instance->service->err != NULL)
+		logfile_line(g->instance->service->err, line, len);
+	else
+		output_line(g->instance->sup->out, OUTPUT_ERR, g->instance->prefix, line, len);
 }
 
 /* Reads once. Returns the number of bytes; 0 at the end, negative when there is nothing now. */

@@ -67,6 +67,14 @@ const struct key keys[] = {
 	    "As which user it runs, by name or number; baton itself must be root. Its sockets are "
 	    "bound before."),
 	OTHER(group, KEY_TEXT, NULL, "Its group; if not set, the user's."),
+	{.section = KEY_SERVICE, .name = "stdout", .kind = KEY_OUTPUT, .unit = "",
+	    .text_default = "lines", .offset = AT(out),
+	    .text = "Where its standard output goes: as lines with its name before them to baton's "
+	    "own, to baton's own as it is (inherit), or to a file (a path with a slash), which "
+	    "SIGUSR1 opens anew."},
+	{.section = KEY_SERVICE, .name = "stderr", .kind = KEY_OUTPUT, .unit = "",
+	    .text_default = "lines", .offset = AT(err),
+	    .text = "The same for its standard error."},
 	OTHER(directory, KEY_TEXT, NULL, "Its working directory; if not set, baton's."),
 	{.section = KEY_SERVICE, .name = "umask", .kind = KEY_OCTAL, .unit = "", .min = 0,
 	    .max = 0777, .offset = AT(umask),
@@ -118,6 +126,8 @@ key_expected(TALLOC_CTX *mem, const struct key *k)
 		    strcmp(k->unit, "ms") == 0 ? " of milliseconds" : "", k->min, k->max);
 	case KEY_OCTAL:
 		return talloc_asprintf(mem, "an octal number from %lo to %lo", k->min, k->max);
+	case KEY_OUTPUT:
+		return talloc_strdup(mem, "lines, inherit, or a path with a slash");
 	case KEY_YES_NO:
 		return talloc_strdup(mem, "yes or no");
 	case KEY_TEXT:

@@ -318,8 +318,8 @@ op_scale(struct supervisor *sup, const char *name, long instances, struct client
 	}
 	op = op_new(sup, client, to > had ? GOAL_READY : GOAL_DOWN);
 	op->count = to > had ? to - had : had - to;
-	op->list =
-	    talloc_memdup(op, s->instances + (to > had ? had : to), op->count * sizeof(*op->list));
+	op->list = talloc_memdup(
+	    op, s->instances + (to > had ? had : to), op->count * sizeof(struct instance *));
 	if (to < had) {
 		op->shrinks = s;
 		op->keep = to;

@@ -82,8 +82,7 @@ take_signal(struct signals *s, int sig)
 		    "has changed (`baton restart` replaces the instances)");
 		break;
 	case SIGUSR1:
-		output_warn(
-		    sup->out, "SIGUSR1: there are no log files to reopen; nothing has changed");
+		logfile_reopen_all(sup);
 		break;
 	case SIGUSR2:
 		output_warn(sup->out,

@@ -4,6 +4,7 @@
  * that a deployment, a new user, or another environment file counts from the next start on.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -69,15 +70,28 @@ list_descriptors(struct spawn *s, const struct generation *g, TALLOC_CTX *mem)
 	return 0;
 }
 
+/* A pipe to baton, or baton's own descriptor: the writing end, the caller's, or -errno. */
+static int
+open_output(struct generation *g, bool err)
+{
+	const struct service_config *c = g->instance->service->config;
+	int fd;
+
+	if (strcmp(err ? c->err : c->out, "inherit") != 0)
+		return generation_open_output(g, err);
+	fd = fcntl(err ? 2 : 1, F_DUPFD_CLOEXEC, 3);
+	return fd < 0 ? -errno : fd;
+}
+
 static int
 spawn_with(struct generation *g, struct spawn *s)
 {
 	int error;
 
-	s->out = generation_open_output(g, false);
+	s->out = open_output(g, false);
 	if (s->out < 0)
 		return s->out;
-	s->err = generation_open_output(g, true);
+	s->err = open_output(g, true);
 	error = s->err < 0 ? s->err : spawn_process(s, &g->pid, &g->pidfd, &g->exec_fd);
 	close(s->out);
 	if (s->err >= 0)

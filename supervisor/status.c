@@ -123,7 +123,7 @@ status_json(const struct supervisor *sup)
 	    BATON_VERSION, "pid", (int)getpid(), "state", phase_name(sup->phase), "uptime_ms",
 	    (json_int_t)(timer_now_ms() - sup->started_ms), "control",
 	    control_socket_path(sup->control), "lines_dropped",
-	    (json_int_t)output_dropped(sup->out), "restart",
+	    (json_int_t)(output_dropped(sup->out) + logfile_dropped(sup)), "restart",
 	    roll != NULL ? json_string(roll) : json_null(), "last_restart", sup->last_restart,
 	    "services", services);
 }

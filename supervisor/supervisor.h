@@ -38,6 +38,7 @@
 
 struct supervisor;
 struct instance;
+struct logfile;
 struct op;
 struct roll;
 struct control;
@@ -101,6 +102,7 @@ struct instance {
 
 struct service {
 	struct supervisor *sup;
+	struct logfile *out, *err; /* where lines go; NULL: not to a file */
 	const struct service_config *config;
 	struct life_policy policy;
 	struct instance **instances;
@@ -126,9 +128,10 @@ struct supervisor {
 	size_t nservices;
 	struct generation *generations; /* every process that has not been reaped */
 	struct control *control;
-	struct op *ops;       /* waiting for instances; NULL: none is */
-	struct roll *roll;    /* NULL: no restart is under way */
-	json_t *last_restart; /* the verdict on the one before; NULL: there was none */
+	struct logfile *logfiles; /* all that are open */
+	struct op *ops;           /* waiting for instances; NULL: none is */
+	struct roll *roll;        /* NULL: no restart is under way */
+	json_t *last_restart;     /* the verdict on the one before; NULL: there was none */
 	enum supervisor_phase phase;
 	size_t next_service; /* which one is started (or, plus one, stopped) now */
 	unsigned next_instance;
@@ -159,6 +162,17 @@ int listener_open_instance(struct instance *inst, TALLOC_CTX *mem, char **why);
 /* Makes its TCP sockets refuse connections (those that wait are reset), or take them again. */
 void listener_refuse(struct instance *inst);
 void listener_resume(struct instance *inst);
+
+/* --- logfile.c ------------------------------------------------------------------------- */
+
+/* The one of that path, opened if it is new; NULL with *ERROR set if it cannot be. */
+struct logfile *logfile_get(struct supervisor *sup, const char *path, int *error);
+/* Opens those that the service's section names. Returns 0, or -errno with *WHY set. */
+int logfile_open_service(struct service *s, TALLOC_CTX *mem, char **why);
+void logfile_line(struct logfile *l, const char *text, size_t len);
+/* For SIGUSR1: whoever rotates logs has moved them away. */
+void logfile_reopen_all(struct supervisor *sup);
+uint64_t logfile_dropped(const struct supervisor *sup);
 
 /* --- op.c: orders about single services, and waiting for what comes of them ------------ */
 

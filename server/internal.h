@@ -593,6 +593,23 @@ void work_dump(const struct http_server *s);
 /* Answers for handlers whose deadline has passed; returns when to look again. */
 int64_t work_expire(struct http_server *s);
 
+/* The leader answers in the handler's place: 503. */
+void work_refuse(struct http_request *req, const char *why);
+void work_note_deadline(struct http_server *s, const struct http_request *req);
+
+/* ---- line.c: who waits for a thread ------------------------------------------------------------------ */
+
+/* Joins its line, or is refused. */
+void line_join(struct http_server *s, struct http_request *req);
+/* Takes the first out of a line; NULL: there is none. */
+struct http_request *line_next(struct http_server *s, struct load *load);
+/* One at a time: all are ready, those who have waited before those who have just come. */
+void line_make_ready(struct http_server *s);
+/* Refuses those whose deadline has passed. */
+void line_expire_all(struct http_server *s);
+/* Forgets them all. */
+void line_drop_all(struct http_server *s);
+
 /* ---- crew.c, monitor.c: the threads --------------------------------------------------------------------- */
 
 struct crew;

@@ -3,7 +3,7 @@
  * Which thread runs a request. The leader runs it itself, which costs no thread switch, unless
  * its route is known to block: then a worker does. A route counts as blocking from its first
  * takeover until it has shown otherwise. No route may hold more than three quarters of the
- * threads; what is beyond waits, and beyond queue_max is refused with 503.
+ * threads; what is beyond waits in line (line.c).
  */
 #include <errno.h>
 #include <syslog.h>
@@ -77,8 +77,8 @@ may_run(const struct http_server *s, const struct load *load)
 	return s->away_n <= size || load->blocking_fixed || load->quick_here >= QUICK_RUNS;
 }
 
-static void
-note_deadline(struct http_server *s, const struct http_request *req)
+void
+work_note_deadline(struct http_server *s, const struct http_request *req)
 {
 	if (req->deadline_ms != 0 && req->deadline_ms < s->deadline_look_ms)
 		s->deadline_look_ms = req->deadline_ms;
@@ -88,7 +88,7 @@ static void
 note_away(struct http_server *s, struct http_request *req)
 {
 	TAILQ_INSERT_TAIL(&s->away, req, away);
-	note_deadline(s, req);
+	work_note_deadline(s, req);
 	s->away_n++;
 	req->load->away++;
 }
@@ -111,8 +111,8 @@ send_away(struct http_server *s, struct http_request *req)
 }
 
 /* The leader answers in the handler's place. */
-static void
-refuse(struct http_request *req, const char *why)
+void
+work_refuse(struct http_request *req, const char *why)
 {
 	dispatch_error(req, 503, why);
 	http_response_header(&req->res, "Retry-After", "1");
@@ -132,85 +132,19 @@ static void
 refuse_route(struct http_server *s, struct http_request *req)
 {
 	counter_add(s, COUNTER_ROUTE_MAX);
-	refuse(req, "this route has as many requests as it takes");
-}
-
-/* Where it waits: for its route's turn, or, one at a time, in a single line. */
-static struct load *
-line_of(struct http_server *s, struct http_request *req)
-{
-	return is_serial(s) ? s->unrouted : req->load;
-}
-
-static void
-stand_in_line(struct http_server *s, struct load *load, struct http_request *req)
-{
-	STAILQ_INSERT_TAIL(&load->waiting, req, queued);
-	load->waiting_n++;
-	s->waiting_n++;
-	if (!load->listed)
-		TAILQ_INSERT_TAIL(&s->waiting, load, entry);
-	load->listed = true;
-}
-
-static void
-wait_for_turn(struct http_server *s, struct http_request *req)
-{
-	if (s->waiting_n >= (unsigned)s->set.queue_max) {
-		counter_add(s, COUNTER_QUEUE_MAX);
-		refuse(req, "too many requests are waiting");
-		return;
-	}
-	stand_in_line(s, line_of(s, req), req);
-	note_deadline(s, req);
-}
-
-/* One has been taken out of it. */
-static void
-leave_line(struct http_server *s, struct load *load)
-{
-	s->waiting_n--;
-	if (--load->waiting_n > 0)
-		return;
-	TAILQ_REMOVE(&s->waiting, load, entry);
-	load->listed = false;
-}
-
-static struct http_request *
-next_waiting(struct http_server *s, struct load *load)
-{
-	struct http_request *req = STAILQ_FIRST(&load->waiting);
-
-	if (req == NULL)
-		return NULL;
-	STAILQ_REMOVE_HEAD(&load->waiting, queued);
-	leave_line(s, load);
-	return req;
+	work_refuse(req, "this route has as many requests as it takes");
 }
 
 /* The next whose client still waits for the answer. */
 static void
 send_next(struct http_server *s, struct load *load)
 {
-	struct http_request *req = next_waiting(s, load);
+	struct http_request *req = line_next(s, load);
 
 	if (req->conn == NULL)
 		request_unref(req);
 	else
 		send_away(s, req);
-}
-
-/* One at a time: the leader runs them, those who have waited before those who have just come. */
-static void
-ready_waiting(struct http_server *s)
-{
-	struct http_requests line = STAILQ_HEAD_INITIALIZER(line);
-	struct http_request *req;
-
-	while ((req = next_waiting(s, s->unrouted)) != NULL)
-		STAILQ_INSERT_TAIL(&line, req, queued);
-	STAILQ_CONCAT(&line, &s->ready);
-	STAILQ_CONCAT(&s->ready, &line);
 }
 
 /* Threads have become free: one request of each route in turn. */
@@ -221,7 +155,7 @@ send_waiting(struct http_server *s)
 	bool sent = !is_serial(s);
 
 	if (is_serial(s) && s->away_n == 0)
-		ready_waiting(s);
+		line_make_ready(s);
 	while (sent) {
 		sent = false;
 		for (load = TAILQ_FIRST(&s->waiting); load != NULL; load = next) {
@@ -352,7 +286,7 @@ work_run(struct http_server *s)
 		else if (is_full(req->load))
 			refuse_route(s, req);
 		else if (!may_run(s, req->load))
-			wait_for_turn(s, req);
+			line_join(s, req);
 		else if (req->load->blocking)
 			send_away(s, req);
 		else
@@ -390,31 +324,9 @@ abandon(struct http_server *s, struct http_request *req)
 	parser_resume(req);
 }
 
-/* They have not even begun. */
-static void
-expire_line(struct http_server *s, struct load *load)
-{
-	struct http_requests line = STAILQ_HEAD_INITIALIZER(line);
-	struct http_request *req;
-
-	STAILQ_CONCAT(&line, &load->waiting);
-	while ((req = STAILQ_FIRST(&line)) != NULL) {
-		STAILQ_REMOVE_HEAD(&line, queued);
-		if (req->deadline_ms == 0 || req->deadline_ms > s->now_ms) {
-			STAILQ_INSERT_TAIL(&load->waiting, req, queued);
-			note_deadline(s, req);
-			continue;
-		}
-		counter_add(s, COUNTER_ABANDONED);
-		leave_line(s, load);
-		refuse(req, "it waited too long for its turn");
-	}
-}
-
 int64_t
 work_expire(struct http_server *s)
 {
-	struct load *load, *next;
 	struct http_request *req;
 
 	if (s->now_ms < s->deadline_look_ms)
@@ -423,12 +335,9 @@ work_expire(struct http_server *s)
 	TAILQ_FOREACH(req, &s->away, away) {
 		if (req->deadline_ms != 0 && req->deadline_ms <= s->now_ms)
 			abandon(s, req);
-		note_deadline(s, req);
+		work_note_deadline(s, req);
 	}
-	for (load = TAILQ_FIRST(&s->waiting); load != NULL; load = next) {
-		next = TAILQ_NEXT(load, entry);
-		expire_line(s, load);
-	}
+	line_expire_all(s);
 	return s->deadline_look_ms;
 }
 
@@ -456,10 +365,8 @@ void
 work_drop(struct http_server *s)
 {
 	struct http_request *req;
-	struct load *load;
 
-	while ((load = TAILQ_FIRST(&s->waiting)) != NULL)
-		request_unref(next_waiting(s, load));
+	line_drop_all(s);
 	while ((req = STAILQ_FIRST(&s->ready)) != NULL) {
 		STAILQ_REMOVE_HEAD(&s->ready, queued);
 		request_unref(req);

@@ -46,7 +46,7 @@ enter_role(struct crew *c, const char *name, bool nice)
 	(void)snprintf(text, sizeof(text), "baton/%s", name);
 	pthread_setname_np(pthread_self(), text);
 	if (nice)
-		setpriority(PRIO_PROCESS, (id_t)gettid(), (int)c->server->set.worker_nice);
+		setpriority(PRIO_PROCESS, (id_t)gettid(), c->worker_nice);
 }
 
 /* ---- Making threads -------------------------------------------------------------------------- */
@@ -301,7 +301,7 @@ lead(struct crew *c)
 		notify_send(c->server->notify, "READY=1\nSTATUS=serving");
 	} else {
 		/* It computes or blocks; either way it is a worker from now on. */
-		setpriority(PRIO_PROCESS, (id_t)before, (int)c->server->set.worker_nice);
+		setpriority(PRIO_PROCESS, (id_t)before, c->worker_nice);
 		work_taken_over(c->server);
 	}
 	if (loop_run(c->server))
@@ -382,6 +382,10 @@ crew_new(struct http_server *s)
 		return NULL;
 	c->server = s;
 	c->threads_max = (int)s->set.threads_max;
+	/* Never before the loop, whatever the program itself was started with. */
+	c->worker_nice = getpriority(PRIO_PROCESS, 0);
+	if (c->worker_nice < (int)s->set.worker_nice)
+		c->worker_nice = (int)s->set.worker_nice;
 	for (c->ring_size = 4; c->ring_size < (size_t)c->threads_max;)
 		c->ring_size *= 2;
 	c->ring = talloc_zero_array(c, _Atomic(struct http_request *), (unsigned)c->ring_size);

@@ -11,6 +11,7 @@ struct crew {
 	struct http_server *server;
 	pthread_attr_t attr; /* of every thread: detached, stack_bytes */
 	int threads_max;
+	int worker_nice;
 	atomic_int threads;            /* that exist, the monitor not counted */
 	atomic_int made;               /* ever */
 	sem_t gone;                    /* posted by each as it ends */

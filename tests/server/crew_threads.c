@@ -187,6 +187,46 @@ long_handlers_give_way_and_the_loop_does_not(void **state)
 	serving_stop(s);
 }
 
+/* A program that is nice itself has handlers that are no less so. */
+static void
+handlers_of_a_nice_program_are_as_nice(void **state)
+{
+	static const struct http_route_options blocking = {.flags = HTTP_BLOCKING};
+	struct http_server *s = server(NULL);
+	int before = getpriority(PRIO_PROCESS, 0);
+	uint16_t port;
+
+	(void)state;
+	log_open();
+	http_server_handle(s, "/nice", tell_nice, NULL);
+	http_server_handle_with(s, "/worker", tell_nice, NULL, &blocking);
+	http_server_set(s, "worker_nice", "5");
+	assert_int_equal(setpriority(PRIO_PROCESS, 0, 17), 0);
+	port = serving_start(s);
+	assert_int_equal(atoi(client_fetch(port, "/nice")), 17);
+	assert_int_equal(atoi(client_fetch(port, "/worker")), 17);
+	serving_stop(s);
+	(void)setpriority(PRIO_PROCESS, 0, before); /* as far as it may */
+}
+
+/* The monitor would look again in ten seconds. */
+static void
+the_end_does_not_wait_for_the_monitor(void **state)
+{
+	struct http_server *s = server(NULL);
+	int64_t begin;
+	uint16_t port;
+
+	(void)state;
+	log_open();
+	http_server_set(s, "takeover_after_us", "10000000");
+	port = serving_start(s);
+	client_fetch(port, "/name");
+	begin = harness_now_ms();
+	serving_stop(s);
+	assert_true(harness_now_ms() - begin < 9000);
+}
+
 /* ---- No threads ------------------------------------------------------------------------------ */
 
 static void
@@ -247,11 +287,12 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    e2e_test(hooks_run_once_in_each_thread),
-	    e2e_test(stacks_are_as_large_as_asked_for),
+	    e2e_test(hooks_run_once_in_each_thread), e2e_test(stacks_are_as_large_as_asked_for),
 	    e2e_test(long_handlers_give_way_and_the_loop_does_not),
+	    e2e_test(the_end_does_not_wait_for_the_monitor),
 	    e2e_test(a_server_without_a_thread_does_not_start),
 	    e2e_test(without_new_threads_requests_wait_and_nothing_spins),
+	    e2e_test(handlers_of_a_nice_program_are_as_nice), /* the last: it may stay so */
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

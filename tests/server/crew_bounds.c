@@ -120,6 +120,7 @@ without_a_free_thread_the_loop_goes_on(void **state)
 	log_open();
 	http_server_handle_with(s, "/block2", hold_block, h, &blocking);
 	http_server_handle(s, "/cold2", hold_block, h);
+	http_server_set(s, "takeover_after_us", "20000"); /* a busy machine is not taken for it */
 	port = serving_start(s);
 	quick = client_open(port);
 	for (int i = 0; i < 200; i++) /* it is well known */

@@ -259,6 +259,8 @@ look_while_giving(struct http_conn *c)
 		return s->now_ms + 1;
 	case GIVE_NOT_IDLE:
 		account_doubt(c);
+		if (account_partial(c) && head_is_late(c))
+			break;
 		look_later(c, s->set.idle_linger_ms > 0 ? s->set.idle_linger_ms : 1);
 		break;
 	}

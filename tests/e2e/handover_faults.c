@@ -220,6 +220,32 @@ what_is_cut_is_counted(void **state)
 	relay_kill(next);
 }
 
+/* A head that is never finished keeps nobody waiting until the deadline. */
+static void
+a_head_that_does_not_end_ends(void **state)
+{
+	static const char *const env[] = {"BATON_HTTP_HEADER_TIMEOUT_MS=300",
+	    "BATON_HTTP_IDLE_LINGER_MS=50", "BATON_HTTP_DRAIN_TIMEOUT_MS=600000", NULL};
+	struct relay r = relay_new(RELAY_IPV4);
+	struct generation *g, *next;
+	struct client *c[N], *half;
+
+	(void)state;
+	r.env = env;
+	g = relay_next(&r, NULL);
+	half = relay_client(&r);
+	open_all(&r, c, N);
+	client_send(half, "GET / HT");
+	relay_pid(c[0]);
+	next = relay_next(&r, g);
+	relay_stop(g);
+	assert_int_equal(client_read(half, "GET")->status, 408);
+	assert_int_equal(relay_count(g, "MOVED"), N);
+	assert_int_equal(relay_count(g, "ENDED"), 1);
+	relay_end(g);
+	relay_kill(next);
+}
+
 /* Who connects at any moment of it is served by one or the other. */
 static void
 a_handover_under_load_fails_nobody(void **state)
@@ -255,6 +281,7 @@ main(void)
 	    e2e_test(a_taker_that_stands_still_is_waited_for),
 	    e2e_test(takeovers_do_not_keep_the_others),
 	    e2e_test(what_is_cut_is_counted),
+	    e2e_test(a_head_that_does_not_end_ends),
 	    e2e_test(a_handover_under_load_fails_nobody),
 	};
 

@@ -280,3 +280,20 @@ relay_memory_kb(const struct generation *g)
 		fclose(f);
 	return kb;
 }
+
+long
+relay_cpu_ms(const struct generation *g)
+{
+	unsigned long user = 0, system = 0;
+	char path[64], line[1024] = "";
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)proc_pid(g->proc));
+	f = fopen(path, "re");
+	if (f != NULL && fgets(line, sizeof(line), f) != NULL)
+		sscanf(strrchr(line, ')'), ") %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu",
+		    &user, &system);
+	if (f != NULL)
+		fclose(f);
+	return (long)(user + system) * 1000 / sysconf(_SC_CLK_TCK);
+}

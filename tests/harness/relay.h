@@ -73,8 +73,9 @@ struct client *relay_client(const struct relay *r);
 pid_t relay_pid(struct client *c);
 #define relay_pid(...) HARNESS_HERE(relay_pid(__VA_ARGS__))
 
-/* How many descriptors a process has open, and how many kB are resident. */
+/* How many descriptors a process has open, how many kB are resident, and what it has used. */
 int relay_fds(const struct generation *g);
 long relay_memory_kb(const struct generation *g);
+long relay_cpu_ms(const struct generation *g);
 
 #endif

@@ -100,7 +100,7 @@ conn_closed(struct http_conn *c)
 		shutdown(c->fd, SHUT_RDWR);
 	conn_forget(c);
 	/* By us, not by a client that left. */
-	if (s->drain == DRAIN_CLOSING && (c->linger || (c->cut && !c->peer_done)))
+	if (s->drain == DRAIN_CLOSING && (c->linger || (c->cut && !c->left)))
 		counter_add(s, COUNTER_ENDED);
 	if (c->linger && !c->peer_done)
 		linger_start(s, c->fd);
@@ -235,9 +235,10 @@ conn_settle_hups(struct http_server *s)
 			continue;
 		TAILQ_REMOVE(&s->hups, c, hup_entry);
 		c->hup = false;
-		if (waits)
+		if (waits) {
+			c->left = c->left || !c->cut; /* our own cut is told as an end, too */
 			conn_cut(c);
-		else if (req->ctx != NULL)
+		} else if (req->ctx != NULL)
 			ctx_cancel_cause(req->ctx, &http_client_gone);
 	}
 }

@@ -371,6 +371,7 @@ struct http_conn {
 	uint64_t offer_id;            /* in a handover */
 	int give, take;               /* enum give_state, enum take_state */
 	bool owed;                    /* the next word of the handover, for want of room */
+	bool left;                    /* the peer has ended it, not we */
 	bool refused;                 /* by this successor */
 	bool inherited;               /* from a predecessor, which may still have a duplicate */
 	bool hup;                     /* in the hup list: the peer will send no more */

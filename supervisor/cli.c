@@ -18,9 +18,11 @@ enum {
 	FOR_HELP = 32,
 	FOR_START = 64,
 	FOR_RESET = 128,
-	FOR_SCALE = 256
+	FOR_SCALE = 256,
+	FOR_RELOAD = 512
 };
-#define FOR_CLIENTS (FOR_STATUS | FOR_RESTART | FOR_STOP | FOR_START | FOR_RESET | FOR_SCALE)
+#define FOR_CLIENTS \
+	(FOR_STATUS | FOR_RESTART | FOR_STOP | FOR_START | FOR_RESET | FOR_SCALE | FOR_RELOAD)
 
 struct cli_command {
 	const char *name;
@@ -44,6 +46,8 @@ static const struct cli_command commands[] = {
     {"stop", FOR_STOP, 1, "[SERVICE]", "end one service, or everything, in good order", cli_stop},
     {"reset", FOR_RESET, 1, "[SERVICE]", "start what has failed; its crashes are forgotten",
 	cli_reset},
+    {"reload", FOR_RELOAD, 0, "", "read the configuration anew, and apply the difference",
+	cli_reload},
     {"scale", FOR_SCALE, 1, "SERVICE=N", "change the number of instances", cli_scale},
     {"help", FOR_HELP, 1, "[config]", "this text; `help config`: every configuration key",
 	cli_help},

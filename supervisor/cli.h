@@ -48,6 +48,7 @@ int cli_status(TALLOC_CTX *mem, const struct cli *cli);
 int cli_restart(TALLOC_CTX *mem, const struct cli *cli);
 int cli_start(TALLOC_CTX *mem, const struct cli *cli);
 int cli_reset(TALLOC_CTX *mem, const struct cli *cli);
+int cli_reload(TALLOC_CTX *mem, const struct cli *cli);
 int cli_scale(TALLOC_CTX *mem, const struct cli *cli);
 int cli_stop(TALLOC_CTX *mem, const struct cli *cli);
 

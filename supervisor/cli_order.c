@@ -158,6 +158,19 @@ cli_reset(TALLOC_CTX *mem, const struct cli *cli)
 	return status;
 }
 
+int
+cli_reload(TALLOC_CTX *mem, const struct cli *cli)
+{
+	json_t *answer;
+	int status = order(mem, cli, "reload", json_object(), &answer);
+
+	if (status != CLI_OK)
+		return status;
+	json_decref(answer);
+	printf("reloaded\n");
+	return CLI_OK;
+}
+
 /* "web=4" */
 int
 cli_scale(TALLOC_CTX *mem, const struct cli *cli)

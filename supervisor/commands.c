@@ -72,12 +72,20 @@ serve_scale(struct supervisor *sup, struct client *c, const struct request *r)
 	op_scale(sup, r->service, r->instances, c);
 }
 
+static void
+serve_reload(struct supervisor *sup, struct client *c, const struct request *r)
+{
+	(void)r;
+	reload(sup, c);
+}
+
 static const struct command commands[] = {
     {"status", 0, serve_status},
     {"restart", SERVICE, serve_restart},
     {"start", MUST_SERVICE, serve_start},
     {"stop", SERVICE, serve_stop},
     {"reset", SERVICE, serve_reset},
+    {"reload", 0, serve_reload},
     {"scale", MUST_SERVICE | INSTANCES, serve_scale},
 };
 

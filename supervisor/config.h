@@ -101,6 +101,16 @@ int config_value_set(void *object, const struct key *k, const char *where, const
 /* 1 to 32 letters, digits, '-' and '_'. */
 bool config_good_name(const char *name);
 
+enum config_change {
+	CONFIG_SAME,
+	CONFIG_LIVE,          /* it counts at once, for processes that run too */
+	CONFIG_NEEDS_PROCESS, /* only a new process will know */
+};
+
+/* What it takes to come from one to the other; both are finished. (config_change.c) */
+enum config_change
+config_service_change(const struct service_config *a, const struct service_config *b);
+
 /* Adds an error line. */
 void config_error(struct config *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

@@ -12,11 +12,11 @@
 #define AT(field) offsetof(struct service_config, field)
 
 /* A number of [service NAME], whose field has the key's name. */
-#define NUMBER(field, unit_, min_, max_, default_, text_)                                      \
-	{                                                                                      \
-		.section = KEY_SERVICE, .name = #field, .kind = KEY_NUMBER, .unit = (unit_),   \
-		.min = (min_), .max = (max_), .text_default = (default_), .offset = AT(field), \
-		.text = (text_)                                                                \
+#define NUMBER(field, unit_, min_, max_, default_, text_)                                    \
+	{                                                                                    \
+		.section = KEY_SERVICE, .name = #field, .kind = KEY_NUMBER, .unit = (unit_), \
+		.min = (min_), .max = (max_), .text_default = (default_), .live = true,      \
+		.offset = AT(field), .text = (text_)                                         \
 	}
 
 #define OTHER(field, kind_, default_, text_)                                         \
@@ -79,7 +79,9 @@ const struct key keys[] = {
 	{.section = KEY_SERVICE, .name = "umask", .kind = KEY_OCTAL, .unit = "", .min = 0,
 	    .max = 0777, .offset = AT(umask),
 	    .text = "Its file mode creation mask, in octal; if not set, baton's."},
-	NUMBER(nice, "", -20, 19, "0", "Added to baton's own nice value."),
+	{.section = KEY_SERVICE, .name = "nice", .kind = KEY_NUMBER, .unit = "", .min = -20,
+	    .max = 19, .text_default = "0", .offset = AT(nice),
+	    .text = "Added to baton's own nice value."},
 	OTHER(no_new_privs, KEY_YES_NO, "no",
 	    "Whether set-user-ID programs and file capabilities mean nothing to it."),
 	LABELLED("limit", KEY_LIMIT,

@@ -37,6 +37,7 @@ struct key {
 	long min, max;            /* KEY_NUMBER */
 	const char *text_default; /* as one would write it; NULL: none, so see `required` */
 	bool required;
+	bool live;    /* a change of it needs no new process */
 	bool repeats; /* may stand several times, also as "name.LABEL" */
 	size_t offset;
 	const char *text; /* one sentence for people */

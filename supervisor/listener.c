@@ -4,6 +4,7 @@
  * ends, so that a connection made while no instance runs waits in the queue.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -110,33 +111,73 @@ explain(TALLOC_CTX *mem, const struct instance *inst, const struct listen_config
 	return why;
 }
 
+/* The one of BEFORE that listens on A already, or where the kernel chose for that name. */
+static const struct listener *
+listens_already(
+    const struct instance *before, const struct listen_config *c, const struct address *a)
+{
+	for (size_t i = 0; before != NULL && i < before->nlisteners; i++) {
+		const struct listener *l = &before->listeners[i];
+
+		if (address_port(a) == 0 ? l->chosen && strcmp(l->name, c->name) == 0
+					 : address_equal(&l->address, a))
+			return l;
+	}
+	return NULL;
+}
+
+static int
+open_listener(struct listener *l, const struct listen_config *c, unsigned index,
+    const struct instance *before)
+{
+	const struct listener *had;
+
+	l->name = c->name;
+	l->address = c->base;
+	l->chosen = address_port(&l->address) == 0;
+	if (!l->chosen)
+		address_set_port(&l->address, address_port(&l->address) + index);
+	had = listens_already(before, c, &l->address);
+	if (had != NULL) {
+		l->address = had->address;
+		l->fd = fcntl(had->fd, F_DUPFD_CLOEXEC, 3);
+		return l->fd < 0 ? -errno : 0;
+	}
+	l->fd = l->address.any ? open_any(&l->address) : open_address(&l->address);
+	return l->fd < 0 ? l->fd : 0;
+}
+
+struct listener *
+listener_open(TALLOC_CTX *mem, const struct instance *inst, const struct service_config *c,
+    const struct instance *before, TALLOC_CTX *why_mem, char **why)
+{
+	struct listener *list = talloc_zero_array(mem, struct listener, (unsigned)c->nlistens);
+
+	if (list == NULL)
+		return NULL;
+	for (size_t i = 0; i < c->nlistens; i++)
+		list[i].fd = -1;
+	talloc_set_destructor(list, listener_close);
+	for (size_t i = 0; i < c->nlistens; i++) {
+		int error = open_listener(&list[i], &c->listens[i], inst->index, before);
+
+		if (error == 0)
+			continue;
+		*why = explain(why_mem, inst, &c->listens[i], &list[i].address, error);
+		talloc_free(list);
+		return NULL;
+	}
+	return list;
+}
+
 int
 listener_open_instance(struct instance *inst, TALLOC_CTX *mem, char **why)
 {
 	const struct service_config *c = inst->service->config;
 
-	inst->listeners = talloc_zero_array(inst, struct listener, c->nlistens);
+	inst->listeners = listener_open(inst, inst, c, NULL, mem, why);
 	if (inst->listeners == NULL)
-		return -ENOMEM;
-	for (size_t i = 0; i < c->nlistens; i++)
-		inst->listeners[i].fd = -1;
-	talloc_set_destructor(inst->listeners, listener_close);
-	for (size_t i = 0; i < c->nlistens; i++) {
-		struct listener *l = &inst->listeners[i];
-
-		l->name = c->listens[i].name;
-		l->address = c->listens[i].base;
-		if (address_port(&l->address) != 0)
-			address_set_port(&l->address, address_port(&l->address) + inst->index);
-		l->fd = l->address.any ? open_any(&l->address) : open_address(&l->address);
-		if (l->fd < 0) {
-			int error = l->fd;
-
-			*why = explain(mem, inst, &c->listens[i], &l->address, error);
-			TALLOC_FREE(inst->listeners);
-			return error;
-		}
-	}
+		return -EADDRINUSE;
 	inst->nlisteners = c->nlistens;
 	return 0;
 }
@@ -150,13 +191,12 @@ listener_open_instance(struct instance *inst, TALLOC_CTX *mem, char **why)
 static void
 refuse_or_listen(struct instance *inst, bool refuse)
 {
-	const struct service_config *c = inst->service->config;
 	const int reuse = !refuse;
 
 	for (size_t i = 0; i < inst->nlisteners; i++) {
 		const struct listener *l = &inst->listeners[i];
 
-		if (address_port(&c->listens[i].base) == 0)
+		if (l->chosen)
 			continue;
 		if (refuse)
 			shutdown(l->fd, SHUT_RD);

@@ -168,6 +168,16 @@ open_for(
 }
 
 int
+logfile_open_named(
+    struct supervisor *sup, const struct service_config *c, TALLOC_CTX *mem, char **why)
+{
+	struct logfile *ignored;
+	int error = open_for(sup, c->out, &ignored, mem, why);
+
+	return error < 0 ? error : open_for(sup, c->err, &ignored, mem, why);
+}
+
+int
 logfile_open_service(struct service *s, TALLOC_CTX *mem, char **why)
 {
 	int error = open_for(s->sup, s->config->out, &s->out, mem, why);

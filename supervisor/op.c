@@ -17,10 +17,10 @@ struct op {
 	struct instance **list;
 	size_t count, at;        /* at: the one that is starting now */
 	struct service *shrinks; /* its instances from `keep` on are removed at the end */
-	unsigned keep;
-	char *failures; /* those that did not become ready, NULL: none */
-	bool done;      /* it ends at the loop's next turn */
-	bool advancing; /* it is being moved on already: news come from within */
+	unsigned keep;           /* 0: and the service with them */
+	char *failures;          /* those that did not become ready, NULL: none */
+	bool done;               /* it ends at the loop's next turn */
+	bool advancing;          /* it is being moved on already: news come from within */
 };
 
 static struct op *
@@ -32,7 +32,8 @@ op_new(struct supervisor *sup, struct client *client, enum op_goal goal)
 	op->goal = goal;
 	op->next = sup->ops;
 	sup->ops = op;
-	client_later(client, &op->client);
+	if (client != NULL)
+		client_later(client, &op->client);
 	return op;
 }
 
@@ -70,6 +71,17 @@ shrink(struct op *op)
 		return;
 	while (s->ninstances > op->keep)
 		talloc_free(s->instances[--s->ninstances]);
+	if (op->keep > 0)
+		return;
+	for (size_t i = 0; i < op->sup->nservices; i++) {
+		if (op->sup->services[i] != s)
+			continue;
+		op->sup->nservices--;
+		memmove(&op->sup->services[i], &op->sup->services[i + 1],
+		    (op->sup->nservices - i) * sizeof(struct service *));
+		break;
+	}
+	talloc_free(s);
 }
 
 static void
@@ -301,11 +313,42 @@ may_scale(struct supervisor *sup, const char *name, long instances, struct clien
 }
 
 void
+op_start_list(struct supervisor *sup, struct instance **list, size_t count, struct client *client)
+{
+	struct op *op = op_new(sup, client, GOAL_READY);
+
+	op->list = talloc_memdup(op, list, count * sizeof(struct instance *));
+	op->count = count;
+	advance(op);
+}
+
+static void
+shrink_to(struct op *op, struct service *s, unsigned keep)
+{
+	op->count = s->ninstances - keep;
+	op->list = talloc_memdup(op, s->instances + keep, op->count * sizeof(struct instance *));
+	op->shrinks = s;
+	op->keep = keep;
+	stop_all(op);
+}
+
+void
+op_shrink(struct supervisor *sup, struct service *s, unsigned keep)
+{
+	shrink_to(op_new(sup, NULL, GOAL_DOWN), s, keep);
+}
+
+void
+op_remove(struct supervisor *sup, struct service *s)
+{
+	shrink_to(op_new(sup, NULL, GOAL_DOWN), s, 0);
+}
+
+void
 op_scale(struct supervisor *sup, const char *name, long instances, struct client *client)
 {
 	struct service *s = service_named(sup, name);
 	unsigned to = (unsigned)instances, had;
-	struct op *op;
 	char *why = NULL;
 
 	if (!may_scale(sup, name, instances, client))
@@ -316,17 +359,10 @@ op_scale(struct supervisor *sup, const char *name, long instances, struct client
 		talloc_free(why);
 		return;
 	}
-	op = op_new(sup, client, to > had ? GOAL_READY : GOAL_DOWN);
-	op->count = to > had ? to - had : had - to;
-	op->list = talloc_memdup(
-	    op, s->instances + (to > had ? had : to), op->count * sizeof(struct instance *));
-	if (to < had) {
-		op->shrinks = s;
-		op->keep = to;
-		stop_all(op);
-	} else {
-		advance(op);
-	}
+	if (to > had)
+		op_start_list(sup, s->instances + had, to - had, client);
+	else
+		shrink_to(op_new(sup, client, GOAL_DOWN), s, to);
 }
 
 bool

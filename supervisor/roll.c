@@ -276,6 +276,19 @@ roll_start(
 }
 
 void
+roll_start_list(struct supervisor *sup, struct instance **list, size_t count, struct client *client)
+{
+	struct roll *r = roll_new(sup, "");
+
+	r->queue = talloc_memdup(r, list, count * sizeof(struct instance *));
+	r->count = count;
+	sup->roll = r;
+	if (client != NULL)
+		client_later(client, &r->client);
+	advance(r);
+}
+
+void
 roll_cancel(struct supervisor *sup, const char *why)
 {
 	struct roll *r = sup->roll;

@@ -77,9 +77,7 @@ take_signal(struct signals *s, int sig)
 		reap_orphans(sup);
 		break;
 	case SIGHUP:
-		output_warn(sup->out,
-		    "SIGHUP: reloading the configuration is not available; nothing "
-		    "has changed (`baton restart` replaces the instances)");
+		reload(sup, NULL);
 		break;
 	case SIGUSR1:
 		logfile_reopen_all(sup);

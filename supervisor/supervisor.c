@@ -18,14 +18,9 @@
  * beside it. One that knows how does so at once; connections wait in the queue meanwhile. */
 #define RECALL_MS 1000
 
-static struct service *
-service_new(struct supervisor *sup, const struct service_config *config)
+void
+supervisor_service_configure(struct service *s, const struct service_config *config)
 {
-	struct service *s = talloc_zero(sup, struct service);
-
-	if (s == NULL)
-		return NULL;
-	s->sup = sup;
 	s->config = config;
 	s->policy = (struct life_policy){.start_timeout_ms = config->start_timeout_ms,
 	    .drain_timeout_ms = config->drain_timeout_ms,
@@ -35,6 +30,17 @@ service_new(struct supervisor *sup, const struct service_config *config)
 	    .quiet_ms = config->quiet_time_ms,
 	    .crashes_max = (unsigned)config->crashes_max,
 	    .crashes_time_ms = config->crashes_time_ms};
+}
+
+struct service *
+supervisor_service_new(struct supervisor *sup, const struct service_config *config)
+{
+	struct service *s = talloc_zero(sup, struct service);
+
+	if (s == NULL)
+		return NULL;
+	s->sup = sup;
+	supervisor_service_configure(s, config);
 	s->instances = talloc_zero_array(s, struct instance *, (unsigned)config->instances);
 	for (unsigned i = 0; s->instances != NULL && i < config->instances; i++) {
 		s->instances[i] = instance_new(s, i);
@@ -74,7 +80,7 @@ supervisor_new(TALLOC_CTX *mem, struct config *config, const char *argv0)
 		return NULL;
 	}
 	for (size_t i = 0; i < config->nservices; i++) {
-		sup->services[i] = service_new(sup, config->services[i]);
+		sup->services[i] = supervisor_service_new(sup, config->services[i]);
 		if (sup->services[i] == NULL) {
 			talloc_free(sup);
 			return NULL;

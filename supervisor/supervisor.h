@@ -49,6 +49,7 @@ struct listener {
 	int fd;
 	const char *name;       /* for LISTEN_FDNAMES */
 	struct address address; /* as bound: a port of 0 has become the kernel's choice */
+	bool chosen;            /* … and so it was */
 };
 
 /* One process. A child of its instance. */
@@ -121,9 +122,10 @@ struct supervisor {
 	struct timers *timers;
 	struct output *out;
 	struct config *config;
-	const char *argv0;        /* as baton was called, for lines that say what to type */
-	const char *how_to_reach; /* " -c FILE" or " --control PATH" for such lines, or "" */
-	const char *manager;      /* baton's own NOTIFY_SOCKET, or NULL */
+	struct config *config_before; /* what is being stopped may still use it */
+	const char *argv0;            /* as baton was called, for lines that say what to type */
+	const char *how_to_reach;     /* " -c FILE" or " --control PATH" for such lines, or "" */
+	const char *manager;          /* baton's own NOTIFY_SOCKET, or NULL */
 	struct service **services;
 	size_t nservices;
 	struct generation *generations; /* every process that has not been reaped */
@@ -159,6 +161,10 @@ int listener_open_all(struct supervisor *sup, TALLOC_CTX *mem, char **why);
 
 /* Binds the sockets of one more instance, as listener_open_all does. */
 int listener_open_instance(struct instance *inst, TALLOC_CTX *mem, char **why);
+/* Its sockets as C wants them, in MEM: those that BEFORE (or NULL) has are shared, others are
+ * bound. NULL with *WHY set (in WHY_MEM) if that fails. */
+struct listener *listener_open(TALLOC_CTX *mem, const struct instance *inst,
+    const struct service_config *c, const struct instance *before, TALLOC_CTX *why_mem, char **why);
 /* Makes its TCP sockets refuse connections (those that wait are reset), or take them again. */
 void listener_refuse(struct instance *inst);
 void listener_resume(struct instance *inst);
@@ -169,6 +175,9 @@ void listener_resume(struct instance *inst);
 struct logfile *logfile_get(struct supervisor *sup, const char *path, int *error);
 /* Opens those that the service's section names. Returns 0, or -errno with *WHY set. */
 int logfile_open_service(struct service *s, TALLOC_CTX *mem, char **why);
+/* Opens those of a section before it counts. */
+int logfile_open_named(
+    struct supervisor *sup, const struct service_config *c, TALLOC_CTX *mem, char **why);
 void logfile_line(struct logfile *l, const char *text, size_t len);
 /* For SIGUSR1: whoever rotates logs has moved them away. */
 void logfile_reopen_all(struct supervisor *sup);
@@ -183,6 +192,12 @@ void op_stop(struct supervisor *sup, const char *name, struct client *client);
 /* Starts what has failed, and what waits for its next start; the crashes are forgotten. */
 void op_reset(struct supervisor *sup, const char *name, struct client *client);
 void op_scale(struct supervisor *sup, const char *service, long instances, struct client *client);
+/* For reload.c: instances that were made for it, with sockets and all; CLIENT may be NULL. */
+void
+op_start_list(struct supervisor *sup, struct instance **list, size_t count, struct client *client);
+/* Stops the instances from KEEP on, or all, and removes them, or the service, with nobody waiting. */
+void op_shrink(struct supervisor *sup, struct service *s, unsigned keep);
+void op_remove(struct supervisor *sup, struct service *s);
 void op_news(struct supervisor *sup, struct instance *inst, const struct generation *g,
     enum instance_news news);
 /* Whether one is under way that a restart would get into the way of; then *WHY is set. */
@@ -276,6 +291,9 @@ json_t *status_drained(const struct notify_drained *d);
  * may go away at any time. Returns 0, or -EBUSY / -ENOENT with *WHY set (child of MEM). */
 int roll_start(struct supervisor *sup, const char *service, struct client *client, TALLOC_CTX *mem,
     char **why);
+/* The same about these instances, when nothing stands against it; CLIENT may be NULL. */
+void roll_start_list(
+    struct supervisor *sup, struct instance **list, size_t count, struct client *client);
 /* A no-op when no roll is under way, or it is not about this instance now. */
 void roll_news(struct supervisor *sup, struct instance *inst, const struct generation *g,
     enum instance_news news);
@@ -283,6 +301,12 @@ void roll_news(struct supervisor *sup, struct instance *inst, const struct gener
 void roll_cancel(struct supervisor *sup, const char *why);
 /* "hello.0" and what is waited for, or NULL: for status. */
 const char *roll_where(const struct supervisor *sup);
+
+/* --- reload.c --------------------------------------------------------------------------- */
+
+/* Reads the configuration anew and applies the difference, or changes nothing and says why, to
+ * CLIENT (NULL: nobody waits) and on baton's stderr. */
+void reload(struct supervisor *sup, struct client *client);
 
 /* --- signals.c ------------------------------------------------------------------------- */
 
@@ -292,6 +316,10 @@ int signals_start(struct supervisor *sup);
 /* --- supervisor.c ----------------------------------------------------------------------- */
 
 struct supervisor *supervisor_new(TALLOC_CTX *mem, struct config *config, const char *argv0);
+/* A service with its instances, not in the list of services yet. NULL: no memory. */
+struct service *supervisor_service_new(struct supervisor *sup, const struct service_config *config);
+/* From now on CONFIG counts, which outlives it. */
+void supervisor_service_configure(struct service *s, const struct service_config *config);
 /* Runs until all is ended. Returns the exit status for main. */
 int supervisor_run(struct supervisor *sup);
 /* Finds the instance's process among generations by pid, NULL if it is none of ours. */

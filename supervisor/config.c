@@ -127,6 +127,13 @@ place(TALLOC_CTX *mem, const struct config *c, int line)
 	return c->file == NULL ? "baton run" : talloc_asprintf(mem, "%s:%d", c->file, line);
 }
 
+/* How many ports each of its `listen` lines takes. */
+static long
+ports_of(const struct service_config *s)
+{
+	return s->shared ? 1 : s->instances;
+}
+
 static void
 finish_service(struct config *c, struct service_config *s)
 {
@@ -147,7 +154,7 @@ finish_service(struct config *c, struct service_config *s)
 		const struct listen_config *l = &s->listens[i];
 		unsigned port = address_port(&l->base);
 
-		if (port != 0 && port + s->instances - 1 > 65535)
+		if (port != 0 && port + ports_of(s) - 1 > 65535)
 			config_error(c,
 			    "%s: %slisten: expected a port with room for %ld instances, "
 			    "found %u: the last instance would need port %ld",
@@ -185,7 +192,7 @@ check_overlap(struct config *c, size_t service, size_t listen)
 		for (size_t k = 0; k < end; k++) {
 			char *text;
 
-			if (!overlap(&o->listens[k], o->instances, l, s->instances))
+			if (!overlap(&o->listens[k], ports_of(o), l, ports_of(s)))
 				continue;
 			text = address_text(c, &l->base);
 			config_error(c,

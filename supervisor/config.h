@@ -37,6 +37,8 @@ struct service_config {
 	struct listen_config *listens;
 	size_t nlistens;
 	long instances;
+	long shared;  /* all instances have the same sockets */
+	long backlog; /* for listen(2) */
 	long start_timeout_ms;
 	long drain_timeout_ms;
 	long backoff_first_ms;

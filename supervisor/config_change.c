@@ -75,6 +75,7 @@ same(const struct key *k, const struct service_config *a, const struct service_c
 	case KEY_NUMBER:
 	case KEY_OCTAL:
 	case KEY_YES_NO:
+	case KEY_PORTS:
 		return *(const long *)x == *(const long *)y;
 	case KEY_PATH:
 	case KEY_TEXT:

@@ -42,12 +42,13 @@ set_number(long *to, const struct key *k, const char *value)
 	return 0;
 }
 
+/* 0 for the first word, 1 for the second. */
 static int
-set_yes_no(long *to, const char *value)
+set_one_of(long *to, const char *zero, const char *one, const char *value)
 {
-	if (strcmp(value, "yes") != 0 && strcmp(value, "no") != 0)
+	if (strcmp(value, zero) != 0 && strcmp(value, one) != 0)
 		return -EINVAL;
-	*to = value[0] == 'y';
+	*to = strcmp(value, one) == 0;
 	return 0;
 }
 
@@ -196,12 +197,14 @@ config_value_set(void *object, const struct key *k, const char *where, const cha
 	case KEY_OCTAL:
 		return set_number((long *)field, k, value);
 	case KEY_YES_NO:
-		return set_yes_no((long *)field, value);
+		return set_one_of((long *)field, "no", "yes", value);
 	case KEY_PATH:
 		return set_text(
 		    object, (char **)field, value, sizeof(((struct sockaddr_un *)0)->sun_path) - 1);
 	case KEY_TEXT:
 		return set_text(object, (char **)field, value, 4095);
+	case KEY_PORTS:
+		return set_one_of((long *)field, "each", "shared", value);
 	case KEY_OUTPUT:
 		if (strcmp(value, "lines") != 0 && strcmp(value, "inherit") != 0 &&
 		    strchr(value, '/') == NULL)

@@ -45,6 +45,14 @@ const struct key keys[] = {
 	    .repeats = true, .offset = AT(listens),
 	    .text = "An address to listen on; instance n gets the port + n. May stand several "
 	    "times; listen.NAME names the socket (LISTEN_FDNAMES), else it has the service's name."},
+	{.section = KEY_SERVICE, .name = "ports", .kind = KEY_PORTS, .unit = "",
+	    .text_default = "each", .offset = AT(shared),
+	    .text = "Whether each instance has sockets of its own, on the port + n, or all of them "
+	    "have the same ones (shared)."},
+	{.section = KEY_SERVICE, .name = "backlog", .kind = KEY_NUMBER, .unit = "", .min = 1,
+	    .max = 65535, .text_default = "4096", .offset = AT(backlog),
+	    .text = "How many connections may wait in each socket's queue; the kernel's own limit is "
+	    "net.core.somaxconn."},
 	NUMBER(start_timeout_ms, "ms", 1, HOUR_MS, "30000",
 	    "From start to READY=1; an instance that is later is killed."),
 	NUMBER(drain_timeout_ms, "ms", 1, 24 * HOUR_MS, "30000",
@@ -128,6 +136,8 @@ key_expected(TALLOC_CTX *mem, const struct key *k)
 		    strcmp(k->unit, "ms") == 0 ? " of milliseconds" : "", k->min, k->max);
 	case KEY_OCTAL:
 		return talloc_asprintf(mem, "an octal number from %lo to %lo", k->min, k->max);
+	case KEY_PORTS:
+		return talloc_strdup(mem, "each or shared");
 	case KEY_OUTPUT:
 		return talloc_strdup(mem, "lines, inherit, or a path with a slash");
 	case KEY_YES_NO:

@@ -21,6 +21,7 @@ enum key_kind {
 	KEY_YES_NO,  /* long at offset */
 	KEY_TEXT,    /* char * at offset */
 	KEY_PATH,    /* char * at offset */
+	KEY_PORTS,   /* long at offset: 1 for shared */
 	KEY_OUTPUT,  /* char * at offset */
 	KEY_COMMAND, /* char ** at offset */
 	KEY_LISTEN,  /* a new element of service_config.listens */

@@ -12,7 +12,7 @@
 #include "supervisor/supervisor.h"
 
 static int
-bind_and_listen(int fd, const struct address *a)
+bind_and_listen(int fd, const struct address *a, int backlog)
 {
 	const int on = 1;
 
@@ -26,14 +26,14 @@ bind_and_listen(int fd, const struct address *a)
 		if (setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &v6only, sizeof(v6only)) < 0)
 			return -errno;
 	}
-	if (bind(fd, &a->sa, a->len) < 0 || listen(fd, SOMAXCONN) < 0)
+	if (bind(fd, &a->sa, a->len) < 0 || listen(fd, backlog) < 0)
 		return -errno;
 	return 0;
 }
 
 /* Opens A; what was bound in the end (the port!) is written back to it. */
 static int
-open_address(struct address *a)
+open_address(struct address *a, int backlog)
 {
 	struct address got = *a;
 	int fd = socket(a->sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -41,7 +41,7 @@ open_address(struct address *a)
 
 	if (fd < 0)
 		return -errno;
-	error = bind_and_listen(fd, a);
+	error = bind_and_listen(fd, a, backlog);
 	if (error == 0 && getsockname(fd, &got.sa, &got.len) < 0)
 		error = -errno;
 	if (error < 0) {
@@ -54,14 +54,14 @@ open_address(struct address *a)
 
 /* ":8080" on a machine without IPv6, or with IPv6 switched off, means IPv4's wildcard. */
 static int
-open_any(struct address *a)
+open_any(struct address *a, int backlog)
 {
 	struct address v4 = {.in = {.sin_family = AF_INET}, .len = sizeof(a->in), .any = true};
-	int fd = open_address(a);
+	int fd = open_address(a, backlog);
 
 	if (fd == -EAFNOSUPPORT || fd == -EADDRNOTAVAIL) {
 		address_set_port(&v4, address_port(a));
-		fd = open_address(&v4);
+		fd = open_address(&v4, backlog);
 		if (fd >= 0)
 			*a = v4;
 	}
@@ -114,10 +114,10 @@ explain(TALLOC_CTX *mem, const struct instance *inst, const struct listen_config
 /* The one of BEFORE that listens on A already, or where the kernel chose for that name. */
 static const struct listener *
 listens_already(
-    const struct instance *before, const struct listen_config *c, const struct address *a)
+    const struct listener *before, const struct listen_config *c, const struct address *a)
 {
-	for (size_t i = 0; before != NULL && i < before->nlisteners; i++) {
-		const struct listener *l = &before->listeners[i];
+	for (size_t i = 0; i < talloc_array_length(before); i++) {
+		const struct listener *l = &before[i];
 
 		if (address_port(a) == 0 ? l->chosen && strcmp(l->name, c->name) == 0
 					 : address_equal(&l->address, a))
@@ -127,8 +127,8 @@ listens_already(
 }
 
 static int
-open_listener(struct listener *l, const struct listen_config *c, unsigned index,
-    const struct instance *before)
+open_listener(struct listener *l, const struct listen_config *c, unsigned offset, int backlog,
+    const struct listener *before)
 {
 	const struct listener *had;
 
@@ -136,20 +136,21 @@ open_listener(struct listener *l, const struct listen_config *c, unsigned index,
 	l->address = c->base;
 	l->chosen = address_port(&l->address) == 0;
 	if (!l->chosen)
-		address_set_port(&l->address, address_port(&l->address) + index);
+		address_set_port(&l->address, address_port(&l->address) + offset);
 	had = listens_already(before, c, &l->address);
 	if (had != NULL) {
 		l->address = had->address;
 		l->fd = fcntl(had->fd, F_DUPFD_CLOEXEC, 3);
 		return l->fd < 0 ? -errno : 0;
 	}
-	l->fd = l->address.any ? open_any(&l->address) : open_address(&l->address);
+	l->fd =
+	    l->address.any ? open_any(&l->address, backlog) : open_address(&l->address, backlog);
 	return l->fd < 0 ? l->fd : 0;
 }
 
 struct listener *
 listener_open(TALLOC_CTX *mem, const struct instance *inst, const struct service_config *c,
-    const struct instance *before, TALLOC_CTX *why_mem, char **why)
+    const struct listener *before, TALLOC_CTX *why_mem, char **why)
 {
 	struct listener *list = talloc_zero_array(mem, struct listener, (unsigned)c->nlistens);
 
@@ -159,7 +160,8 @@ listener_open(TALLOC_CTX *mem, const struct instance *inst, const struct service
 		list[i].fd = -1;
 	talloc_set_destructor(list, listener_close);
 	for (size_t i = 0; i < c->nlistens; i++) {
-		int error = open_listener(&list[i], &c->listens[i], inst->index, before);
+		int error = open_listener(
+		    &list[i], &c->listens[i], c->shared ? 0 : inst->index, (int)c->backlog, before);
 
 		if (error == 0)
 			continue;
@@ -174,8 +176,10 @@ int
 listener_open_instance(struct instance *inst, TALLOC_CTX *mem, char **why)
 {
 	const struct service_config *c = inst->service->config;
+	const struct instance *first = inst->service->instances[0];
 
-	inst->listeners = listener_open(inst, inst, c, NULL, mem, why);
+	inst->listeners = listener_open(
+	    inst, inst, c, c->shared && inst != first ? first->listeners : NULL, mem, why);
 	if (inst->listeners == NULL)
 		return -EADDRINUSE;
 	inst->nlisteners = c->nlistens;
@@ -201,25 +205,44 @@ refuse_or_listen(struct instance *inst, bool refuse)
 		if (refuse)
 			shutdown(l->fd, SHUT_RD);
 		setsockopt(l->fd, SOL_SOCKET, SO_REUSEADDR, &reuse, sizeof(reuse));
-		if (!refuse && listen(l->fd, SOMAXCONN) < 0)
+		if (!refuse && listen(l->fd, (int)inst->service->config->backlog) < 0)
 			output_warn(inst->sup->out, "%s: cannot listen on %s again: %s", inst->name,
 			    l->name, strerror(errno));
 	}
 	inst->refusing = refuse;
 }
 
+/* Whose mark says whether the sockets refuse: that of the first one, if all have the same. */
+static struct instance *
+owner(struct instance *inst)
+{
+	return inst->service->config->shared ? inst->service->instances[0] : inst;
+}
+
+static bool
+another_lives(const struct instance *inst)
+{
+	const struct service *s = inst->service;
+
+	for (unsigned i = 0; s->config->shared && i < s->ninstances; i++) {
+		if (s->instances[i] != inst && s->instances[i]->life.alive != 0)
+			return true;
+	}
+	return false;
+}
+
 void
 listener_refuse(struct instance *inst)
 {
-	if (!inst->refusing)
-		refuse_or_listen(inst, true);
+	if (!owner(inst)->refusing && !another_lives(inst))
+		refuse_or_listen(owner(inst), true);
 }
 
 void
 listener_resume(struct instance *inst)
 {
-	if (inst->refusing)
-		refuse_or_listen(inst, false);
+	if (owner(inst)->refusing)
+		refuse_or_listen(owner(inst), false);
 }
 
 int

@@ -69,8 +69,9 @@ prepare_running(struct plan *p, struct part *part, TALLOC_CTX *mem, char **why)
 	part->nstay = n < s->ninstances ? n : s->ninstances;
 	part->listeners = talloc_zero_array(p, struct listener *, part->nstay);
 	for (unsigned i = 0; i < part->nstay; i++) {
-		part->listeners[i] =
-		    listener_open(p, s->instances[i], part->config, s->instances[i], mem, why);
+		part->listeners[i] = listener_open(p, s->instances[i], part->config,
+		    part->config->shared && i > 0 ? part->listeners[0] : s->instances[i]->listeners,
+		    mem, why);
 		if (part->listeners[i] == NULL)
 			return -EADDRINUSE;
 	}
@@ -79,7 +80,8 @@ prepare_running(struct plan *p, struct part *part, TALLOC_CTX *mem, char **why)
 		struct instance *inst = instance_new(s, part->nstay + part->nadded);
 
 		part->added[part->nadded] = talloc_steal(p, inst);
-		inst->listeners = listener_open(inst, inst, part->config, NULL, mem, why);
+		inst->listeners = listener_open(inst, inst, part->config,
+		    part->config->shared ? part->listeners[0] : NULL, mem, why);
 		if (inst->listeners == NULL)
 			return -EADDRINUSE;
 		inst->nlisteners = part->config->nlistens;

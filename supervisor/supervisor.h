@@ -164,7 +164,7 @@ int listener_open_instance(struct instance *inst, TALLOC_CTX *mem, char **why);
 /* Its sockets as C wants them, in MEM: those that BEFORE (or NULL) has are shared, others are
  * bound. NULL with *WHY set (in WHY_MEM) if that fails. */
 struct listener *listener_open(TALLOC_CTX *mem, const struct instance *inst,
-    const struct service_config *c, const struct instance *before, TALLOC_CTX *why_mem, char **why);
+    const struct service_config *c, const struct listener *before, TALLOC_CTX *why_mem, char **why);
 /* Makes its TCP sockets refuse connections (those that wait are reset), or take them again. */
 void listener_refuse(struct instance *inst);
 void listener_resume(struct instance *inst);

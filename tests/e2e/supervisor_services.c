@@ -204,6 +204,40 @@ a_port_that_is_taken_stops_the_scaling(void **state)
 	stage_stop(s);
 }
 
+/* As long as one of them is there, nobody is refused, and nobody waits for the dead. */
+static void
+shared_sockets_are_served_by_whoever_is_there(void **state)
+{
+	struct stage *s = stage_new("ports = shared\nbackoff_first_ms = 600000\n"
+				    "backoff_max_ms = 600000\nrefuse_after_ms = 0\nbacklog = 64\n");
+	struct who one, other;
+	struct proc *p;
+
+	(void)state;
+	stage_run(s);
+	proc_expect(s->baton, PROC_OUT, "^Ctrl-C ");
+	assert_int_equal(client_try((uint16_t)(s->port + 1)), ECONNREFUSED);
+	one = stage_ask(s->port);
+	stage_mode(s, "exit 1");
+	kill(one.pid, SIGKILL);
+	proc_expect(s->baton, PROC_ERR, "starting it again in 10 min");
+	for (int i = 0; i < 20; i++) {
+		other = stage_ask(s->port);
+		assert_int_not_equal(other.instance, one.instance);
+	}
+	kill(other.pid, SIGKILL);
+	wait_until("all are down", client_try(s->port) == ECONNREFUSED);
+	stage_mode(s, "good");
+	proc_finish(stage_cli(s, "reset"), 0);
+	assert_int_equal(stage_ask(s->port).generation, 3);
+	proc_finish(stage_cli(s, "restart"), 0);
+	p = stage_cli(s, "scale", "w=3");
+	proc_finish(p, 0);
+	proc_finish(stage_cli(s, "scale", "w=1"), 0);
+	assert_int_equal(stage_ask(s->port).instance, 0);
+	stage_stop(s);
+}
+
 int
 main(void)
 {
@@ -214,6 +248,7 @@ main(void)
 	    e2e_test(a_service_is_stopped_and_started),
 	    e2e_test(a_stop_wins_over_a_restart),
 	    e2e_test(the_number_of_instances_changes),
+	    e2e_test(shared_sockets_are_served_by_whoever_is_there),
 	    e2e_test(a_port_that_is_taken_stops_the_scaling),
 	};
 

@@ -116,7 +116,7 @@ static const struct listener *
 listens_already(
     const struct listener *before, const struct listen_config *c, const struct address *a)
 {
-	for (size_t i = 0; i < talloc_array_length(before); i++) {
+	for (size_t i = 0; before != NULL && i < talloc_array_length(before); i++) {
 		const struct listener *l = &before[i];
 
 		if (address_port(a) == 0 ? l->chosen && strcmp(l->name, c->name) == 0

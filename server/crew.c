@@ -340,6 +340,7 @@ run_spare(void *arg)
 	enter_role(c, "spare", false);
 	thread_begins(c);
 	atomic_fetch_add(&c->spares, 1);
+	atomic_store(&c->spare_coming, false);
 	if (!atomic_load(&c->over) && wait_for(&c->spare) == 0 && !atomic_load(&c->over))
 		lead_then_work(c);
 	thread_ends(c);
@@ -349,8 +350,15 @@ run_spare(void *arg)
 int
 crew_spare(struct crew *c)
 {
-	int err = crew_spawn(c, run_spare);
+	int err;
 
+	/* In this order: the spare is counted before it has come. */
+	if (atomic_load(&c->spare_coming) || atomic_load(&c->spares) > 0)
+		return 0;
+	atomic_store(&c->spare_coming, true);
+	err = crew_spawn(c, run_spare);
+	if (err != 0)
+		atomic_store(&c->spare_coming, false);
 	/* There are as many threads as may be. If one of them is idle, it makes way. */
 	if (err == -EUSERS && atomic_load(&c->dismissed) == 0 && take_one(&c->slack)) {
 		atomic_fetch_add(&c->dismissed, 1);

@@ -26,8 +26,9 @@ struct crew {
 	 * Whoever changes it from odd to even by compare-and-exchange is, or names, the leader.
 	 */
 	_Atomic uint64_t lead;
-	pid_t leader;      /* the leader's; 0 before the first */
-	atomic_int spares; /* parked threads that can lead */
+	pid_t leader;             /* the leader's; 0 before the first */
+	atomic_int spares;        /* parked threads that can lead */
+	atomic_bool spare_coming; /* one is being made */
 	sem_t spare;
 
 	/* Work handed out: written by the leader at head, read by workers at tail. */
@@ -47,7 +48,8 @@ struct crew {
 	bool monitored;
 };
 
-/* Another that can lead; -EUSERS: there are as many threads as there may be. */
+/* Makes one that can lead, unless there is one or it is on its way; -EUSERS: there are as many
+ * threads as there may be. The monitor's. */
 int crew_spare(struct crew *c);
 bool crew_take_over(struct crew *c, uint64_t seen);
 void crew_retry(struct crew *c);

@@ -93,8 +93,7 @@ run_monitor(void *arg)
 		else if ((now & 1) == 0 && ++quiet >= QUIET_LOOKS)
 			sleep_until_woken(c, now);
 		/* A spare is made before it is needed, and at normal priority: here. */
-		if (atomic_load(&c->spares) == 0)
-			(void)crew_spare(c);
+		(void)crew_spare(c);
 		if (now == last && (now & 1) != 0)
 			crew_take_over(c, now);
 		last = now;

@@ -47,6 +47,7 @@ struct service_config {
 	long crashes_max;
 	long crashes_time_ms;
 	long refuse_after_ms;
+	long watchdog_ms;   /* 0: none */
 	char *user, *group; /* NULL: baton's own */
 	char *out, *err;    /* "lines", "inherit", or a path with a slash */
 	char *directory;    /* NULL: baton's own */

@@ -194,6 +194,9 @@ put_protocol(struct list *l, const struct generation *g, TALLOC_CTX *mem, char *
 	put(l, talloc_asprintf(mem, BATON_ENV_HANDOVER "=%zu,%d",
 		   BATON_LISTEN_FDS_START + inst->nlisteners,
 		   g->takes == NULL ? -1 : BATON_LISTEN_FDS_START + (int)inst->nlisteners + 1));
+	if (inst->service->config->watchdog_ms > 0)
+		put(l, talloc_asprintf(
+			   mem, "WATCHDOG_USEC=%ld000", inst->service->config->watchdog_ms));
 	*pid_at = NULL;
 	if (inst->nlisteners == 0)
 		return;

@@ -114,6 +114,8 @@ notified(const struct notify_message *m, void *data)
 		g->status = talloc_strdup(g, tail_line(clean, 0));
 		talloc_free(clean);
 	}
+	if (m->watchdog)
+		watchdog_heard(g);
 	if (m->drained) {
 		g->drained = true;
 		g->counts = m->counts;
@@ -128,6 +130,7 @@ notified(const struct notify_message *m, void *data)
 	/* One that was told to end, or given up, cannot become the one that serves. */
 	if (m->ready && g->ready_ms < 0 && !g->stopping && !g->told && !g->doomed) {
 		g->ready_ms = timer_now_ms();
+		watchdog_heard(g);
 		instance_generation_ready(g);
 	}
 }

@@ -81,8 +81,11 @@ old_timeout(void *data)
 static void
 term(struct generation *g)
 {
-	if (g != NULL)
-		generation_term(g);
+	if (g == NULL)
+		return;
+	generation_term(g);
+	if (g->hung)
+		generation_kill(g, watchdog_why(g)); /* it cannot drain */
 }
 
 /* Why it is killed follows from where it was: not ready in time, or not ended in time. */

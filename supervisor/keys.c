@@ -68,6 +68,10 @@ const struct key keys[] = {
 	NUMBER(refuse_after_ms, "ms", 0, 24 * HOUR_MS, "5000",
 	    "An instance that has not been ready for so long, and one that has failed or was "
 	    "stopped, refuses TCP connections instead of letting them wait."),
+	{.section = KEY_SERVICE, .name = "watchdog_ms", .kind = KEY_NUMBER, .unit = "ms", .min = 0,
+	    .max = HOUR_MS, .text_default = "0", .offset = AT(watchdog_ms),
+	    .text = "A process that is ready and does not say WATCHDOG=1 for so long is replaced, "
+	    "and then killed. 0: it need not."},
 	NUMBER(quiet_time_ms, "ms", 0, 24 * HOUR_MS, "10000",
 	    "An instance that was ready for so long counts as healthy: its next crash is its "
 	    "first."),

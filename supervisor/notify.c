@@ -70,6 +70,8 @@ notify_parse(char *text, struct notify_message *out)
 			m.ready = true;
 		else if (strcmp(line, "STOPPING=1") == 0)
 			m.stopping = true;
+		else if (strcmp(line, "WATCHDOG=1") == 0)
+			m.watchdog = true;
 		else if (strncmp(line, "STATUS=", 7) == 0)
 			m.status = line + 7;
 		else if (!parse_count(line, &m))

@@ -23,6 +23,7 @@ struct notify_drained {
 struct notify_message {
 	bool ready;         /* READY=1 */
 	bool stopping;      /* STOPPING=1 */
+	bool watchdog;      /* WATCHDOG=1 */
 	const char *status; /* STATUS=…; NULL if not given; points into the text parsed */
 	bool drained;       /* how the drain went was told; what was not named is 0 */
 	struct notify_drained counts;

@@ -74,10 +74,12 @@ struct generation {
 	bool recalled;         /* told to serve on; it has not answered by READY=1 */
 	bool drained;          /* it told how its drain went: counts */
 	struct notify_drained counts;
-	bool doomed;   /* SIGKILL was sent */
-	char *status;  /* its last STATUS=, cleaned; NULL: none */
-	char *failure; /* why baton gave it up, or could not start it; NULL: did not */
-	char *ended;   /* once it has ended: how, in words */
+	bool doomed;            /* SIGKILL was sent */
+	bool hung;              /* its watchdog has expired */
+	struct timer *watchdog; /* runs from ready on, if it has one */
+	char *status;           /* its last STATUS=, cleaned; NULL: none */
+	char *failure;          /* why baton gave it up, or could not start it; NULL: did not */
+	char *ended;            /* once it has ended: how, in words */
 };
 
 struct instance {
@@ -307,6 +309,13 @@ const char *roll_where(const struct supervisor *sup);
 /* Reads the configuration anew and applies the difference, or changes nothing and says why, to
  * CLIENT (NULL: nobody waits) and on baton's stderr. */
 void reload(struct supervisor *sup, struct client *client);
+
+/* --- watchdog.c ------------------------------------------------------------------------- */
+
+/* G became ready, or said WATCHDOG=1: its time begins anew. */
+void watchdog_heard(struct generation *g);
+/* Why a hung one is killed, in words; belongs to G. */
+char *watchdog_why(struct generation *g);
 
 /* --- signals.c ------------------------------------------------------------------------- */
 

@@ -238,6 +238,29 @@ shared_sockets_are_served_by_whoever_is_there(void **state)
 	stage_stop(s);
 }
 
+/* It is stopped, as a program that spins or waits for ever would be, and comes to nothing. */
+static void
+one_that_hangs_is_replaced_and_then_killed(void **state)
+{
+	struct stage *s = stage_new("watchdog_ms = 1000\n");
+	struct who hung, other;
+
+	(void)state;
+	stage_start(s);
+	hung = stage_ask(s->port);
+	other = stage_ask((uint16_t)(s->port + 1));
+	assert_int_equal(kill(hung.pid, SIGSTOP), 0);
+	proc_expect(s->baton, PROC_ERR,
+	    "^baton: w\\.0: generation 1 \\(pid [0-9]+\\) has not said WATCHDOG=1 for 1000 ms; "
+	    "replacing it$");
+	proc_expect(s->baton, PROC_OUT, "^w\\.0 .* ready in .* generation 2$");
+	proc_expect(s->baton, PROC_ERR, "did not say WATCHDOG=1 for 1000 ms and was killed");
+	stage_wait_gone(hung.pid);
+	assert_int_equal(stage_ask(s->port).generation, 2);
+	assert_int_equal(stage_ask((uint16_t)(s->port + 1)).pid, other.pid);
+	stage_stop(s);
+}
+
 int
 main(void)
 {
@@ -249,6 +272,7 @@ main(void)
 	    e2e_test(a_stop_wins_over_a_restart),
 	    e2e_test(the_number_of_instances_changes),
 	    e2e_test(shared_sockets_are_served_by_whoever_is_there),
+	    e2e_test(one_that_hangs_is_replaced_and_then_killed),
 	    e2e_test(a_port_that_is_taken_stops_the_scaling),
 	};
 

@@ -27,7 +27,7 @@ static const struct {
     {"READY=11", 0, false, false, NULL},
     {"XREADY=1", 0, false, false, NULL},
     {"STOPPING=1\nSTATUS=bye bye", 2, false, true, "bye bye"},
-    {"STATUS=a=b\nMAINPID=4711\nREADY=1\nWATCHDOG=1\nX_MINE=2", 2, true, false, "a=b"},
+    {"STATUS=a=b\nMAINPID=4711\nREADY=1\nWATCHDOG=1\nX_MINE=2", 3, true, false, "a=b"},
     {"STATUS=first\nSTATUS=", 2, false, false, ""},
     {"\n\n\n", 0, false, false, NULL},
     {"", 0, false, false, NULL},

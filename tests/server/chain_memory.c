@@ -129,7 +129,7 @@ a_request_takes_no_malloc(void **state)
 static void
 lack_of_memory_is_told(void **state)
 {
-	TALLOC_CTX *top = talloc_new(NULL);
+	TALLOC_CTX *top = talloc_new(harness_mem());
 	bool made = false;
 	int failed = 0;
 

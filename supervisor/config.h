@@ -25,6 +25,9 @@ struct listen_config {
 	char *where; /* "FILE:LINE" or "--listen", for errors when binding */
 };
 
+/* After which ends a process is started again: all, only those that say failure, none. */
+enum lifetime { LIFETIME_PERMANENT, LIFETIME_TRANSIENT, LIFETIME_TEMPORARY };
+
 struct limit_config {
 	int resource; /* RLIMIT_… */
 	struct rlimit value;
@@ -48,6 +51,7 @@ struct service_config {
 	long crashes_time_ms;
 	long refuse_after_ms;
 	long watchdog_ms;   /* 0: none */
+	long lifetime;      /* enum lifetime */
 	char *user, *group; /* NULL: baton's own */
 	char *out, *err;    /* "lines", "inherit", or a path with a slash */
 	char *directory;    /* NULL: baton's own */

@@ -76,6 +76,7 @@ same(const struct key *k, const struct service_config *a, const struct service_c
 	case KEY_OCTAL:
 	case KEY_YES_NO:
 	case KEY_PORTS:
+	case KEY_LIFETIME:
 		return *(const long *)x == *(const long *)y;
 	case KEY_PATH:
 	case KEY_TEXT:

@@ -203,6 +203,11 @@ config_value_set(void *object, const struct key *k, const char *where, const cha
 		    object, (char **)field, value, sizeof(((struct sockaddr_un *)0)->sun_path) - 1);
 	case KEY_TEXT:
 		return set_text(object, (char **)field, value, 4095);
+	case KEY_LIFETIME:
+		if (strcmp(value, "temporary") != 0)
+			return set_one_of((long *)field, "permanent", "transient", value);
+		*(long *)field = LIFETIME_TEMPORARY;
+		return 0;
 	case KEY_PORTS:
 		return set_one_of((long *)field, "each", "shared", value);
 	case KEY_OUTPUT:

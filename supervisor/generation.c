@@ -168,6 +168,7 @@ generation_check(struct generation *g)
 	last_output(&g->err_event, g->err_lines);
 	waitid(P_PIDFD, (id_t)g->pidfd, &si, WEXITED | WNOHANG);
 	g->ended = exit_in_words(g, &si);
+	g->succeeded = si.si_code == CLD_EXITED && si.si_status == 0;
 	if (g->failure == NULL)
 		g->failure = spawn_failure(g, g->exec_fd, g->instance->service->config->command[0]);
 	instance_generation_ended(g);

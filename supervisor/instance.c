@@ -252,6 +252,18 @@ keep_what_is_left(struct instance *inst, const struct generation *g)
 	inst->left = channel_hold(c);
 }
 
+/* Whether it is not to be started again. What baton killed for being late has not ended by
+ * itself, and what could not be started has not ended at all. */
+static bool
+is_done(const struct instance *inst, const struct generation *g)
+{
+	long lifetime = inst->service->config->lifetime;
+
+	if (g->pid == 0 || g->doomed || g->failure != NULL)
+		return false;
+	return lifetime == LIFETIME_TEMPORARY || (lifetime == LIFETIME_TRANSIENT && g->succeeded);
+}
+
 void
 instance_generation_ended(struct generation *g)
 {
@@ -274,7 +286,7 @@ instance_generation_ended(struct generation *g)
 		event = LIFE_EV_OLD_EXIT;
 		inst->old = NULL;
 	} else {
-		event = LIFE_EV_EXIT;
+		event = is_done(inst, g) ? LIFE_EV_DONE : LIFE_EV_EXIT;
 		inst->current = NULL;
 	}
 	instance_event(inst, event);

@@ -68,6 +68,10 @@ const struct key keys[] = {
 	NUMBER(refuse_after_ms, "ms", 0, 24 * HOUR_MS, "5000",
 	    "An instance that has not been ready for so long, and one that has failed or was "
 	    "stopped, refuses TCP connections instead of letting them wait."),
+	{.section = KEY_SERVICE, .name = "lifetime", .kind = KEY_LIFETIME, .unit = "",
+	    .text_default = "permanent", .live = true, .offset = AT(lifetime),
+	    .text = "Whether a process that ends by itself is started again: always (permanent), "
+	    "unless it ended with status 0 (transient), or never (temporary)."},
 	{.section = KEY_SERVICE, .name = "watchdog_ms", .kind = KEY_NUMBER, .unit = "ms", .min = 0,
 	    .max = HOUR_MS, .text_default = "0", .offset = AT(watchdog_ms),
 	    .text = "A process that is ready and does not say WATCHDOG=1 for so long is replaced, "
@@ -140,6 +144,8 @@ key_expected(TALLOC_CTX *mem, const struct key *k)
 		    strcmp(k->unit, "ms") == 0 ? " of milliseconds" : "", k->min, k->max);
 	case KEY_OCTAL:
 		return talloc_asprintf(mem, "an octal number from %lo to %lo", k->min, k->max);
+	case KEY_LIFETIME:
+		return talloc_strdup(mem, "permanent, transient or temporary");
 	case KEY_PORTS:
 		return talloc_strdup(mem, "each or shared");
 	case KEY_OUTPUT:

@@ -16,18 +16,19 @@
 enum key_section { KEY_SUPERVISOR, KEY_SERVICE };
 
 enum key_kind {
-	KEY_NUMBER,  /* long at offset */
-	KEY_OCTAL,   /* long at offset */
-	KEY_YES_NO,  /* long at offset */
-	KEY_TEXT,    /* char * at offset */
-	KEY_PATH,    /* char * at offset */
-	KEY_PORTS,   /* long at offset: 1 for shared */
-	KEY_OUTPUT,  /* char * at offset */
-	KEY_COMMAND, /* char ** at offset */
-	KEY_LISTEN,  /* a new element of service_config.listens */
-	KEY_ENV,     /* … of service_config.env */
-	KEY_HTTP,    /* … of service_config.env */
-	KEY_LIMIT,   /* … of service_config.limits */
+	KEY_NUMBER,   /* long at offset */
+	KEY_OCTAL,    /* long at offset */
+	KEY_YES_NO,   /* long at offset */
+	KEY_TEXT,     /* char * at offset */
+	KEY_PATH,     /* char * at offset */
+	KEY_LIFETIME, /* long at offset: enum lifetime */
+	KEY_PORTS,    /* long at offset: 1 for shared */
+	KEY_OUTPUT,   /* char * at offset */
+	KEY_COMMAND,  /* char ** at offset */
+	KEY_LISTEN,   /* a new element of service_config.listens */
+	KEY_ENV,      /* … of service_config.env */
+	KEY_HTTP,     /* … of service_config.env */
+	KEY_LIMIT,    /* … of service_config.limits */
 };
 
 struct key {

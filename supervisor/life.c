@@ -101,6 +101,19 @@ crashed(struct life_step *s, const struct moment *m)
 	back_off(s, m);
 }
 
+/* Its work is done. OLD, if there is one, drains on; it is not called back. */
+static void
+finished(struct life_step *s, const struct moment *m)
+{
+	(void)m;
+	s->life.alive &= ~(unsigned)LIFE_CURRENT;
+	s->life.ready_ms = -1;
+	if (s->life.alive == 0)
+		enter(s, LIFE_DOWN, LIFE_DISARM);
+	else
+		enter(s, LIFE_STOPPING, LIFE_DISARM);
+}
+
 /* … after it was ready. Is there one that can go on at once? */
 static void
 crashed_ready(struct life_step *s, const struct moment *m)
@@ -285,6 +298,7 @@ static cell_fn *const table[LIFE_STATES][LIFE_EVENTS] = {
 		[LIFE_EV_START] = start_afresh,
 	},
 	[LIFE_STARTING] = {
+		[LIFE_EV_DONE] = finished,
 		[LIFE_EV_OLD_READY] = reinstate,
 		[LIFE_EV_READY] = ready,
 		[LIFE_EV_EXIT] = crashed,
@@ -295,6 +309,7 @@ static cell_fn *const table[LIFE_STATES][LIFE_EVENTS] = {
 		[LIFE_EV_KILL] = end_now,
 	},
 	[LIFE_LATE] = {
+		[LIFE_EV_DONE] = finished,
 		[LIFE_EV_OLD_READY] = reinstate,
 		[LIFE_EV_EXIT] = crashed,
 		[LIFE_EV_OLD_EXIT] = old_gone,
@@ -303,6 +318,7 @@ static cell_fn *const table[LIFE_STATES][LIFE_EVENTS] = {
 		[LIFE_EV_KILL] = end_now,
 	},
 	[LIFE_READY] = {
+		[LIFE_EV_DONE] = finished,
 		[LIFE_EV_EXIT] = crashed_ready,
 		[LIFE_EV_OLD_READY] = old_again,
 		[LIFE_EV_RESTART] = replace,
@@ -312,6 +328,7 @@ static cell_fn *const table[LIFE_STATES][LIFE_EVENTS] = {
 		[LIFE_EV_KILL] = end_now,
 	},
 	[LIFE_REPLACING] = {
+		[LIFE_EV_DONE] = adopt,
 		[LIFE_EV_NEXT_READY] = next_ready,
 		[LIFE_EV_NEXT_EXIT] = next_failed,
 		[LIFE_EV_EXIT] = adopt,
@@ -320,6 +337,7 @@ static cell_fn *const table[LIFE_STATES][LIFE_EVENTS] = {
 		[LIFE_EV_KILL] = end_now,
 	},
 	[LIFE_ABORTING] = {
+		[LIFE_EV_DONE] = adopt,
 		[LIFE_EV_NEXT_EXIT] = next_failed,
 		[LIFE_EV_EXIT] = adopt,
 		[LIFE_EV_STOP] = stop,
@@ -353,6 +371,7 @@ static cell_fn *const table[LIFE_STATES][LIFE_EVENTS] = {
 		[LIFE_EV_KILL] = end_now,
 	},
 	[LIFE_STOPPING] = {
+		[LIFE_EV_DONE] = stop_exit,
 		[LIFE_EV_OLD_READY] = stop_again,
 		[LIFE_EV_EXIT] = stop_exit,
 		[LIFE_EV_NEXT_EXIT] = stop_next_exit,
@@ -422,6 +441,7 @@ life_event_name(enum life_event event)
 	    [LIFE_EV_NEXT_READY] = "next ready",
 	    [LIFE_EV_OLD_READY] = "old ready",
 	    [LIFE_EV_EXIT] = "exit",
+	    [LIFE_EV_DONE] = "done",
 	    [LIFE_EV_NEXT_EXIT] = "next exit",
 	    [LIFE_EV_OLD_EXIT] = "old exit",
 	    [LIFE_EV_TIMEOUT] = "timeout",

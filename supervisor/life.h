@@ -36,6 +36,7 @@ enum life_event {
 	LIFE_EV_NEXT_READY,  /* NEXT says so */
 	LIFE_EV_OLD_READY,   /* OLD, which was called back, says that it serves again */
 	LIFE_EV_EXIT,        /* CURRENT has ended, or could not be started */
+	LIFE_EV_DONE,        /* CURRENT has ended, and that is no reason to start it again */
 	LIFE_EV_NEXT_EXIT,   /* NEXT has */
 	LIFE_EV_OLD_EXIT,    /* OLD has */
 	LIFE_EV_TIMEOUT,     /* the deadline that was armed with LIFE_ARM has passed */

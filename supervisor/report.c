@@ -58,7 +58,7 @@ say_ready(struct instance *inst, const struct generation *g)
 
 /* The consequence, which is what the reader wants to know next. */
 static const char *
-what_follows(TALLOC_CTX *mem, const struct instance *inst)
+what_follows(TALLOC_CTX *mem, const struct instance *inst, const struct generation *g)
 {
 	int64_t wait;
 
@@ -85,7 +85,9 @@ what_follows(TALLOC_CTX *mem, const struct instance *inst)
 		return "its successor takes over";
 	case LIFE_STOPPING:
 	case LIFE_DOWN:
-		return "it was told to stop";
+		return g->told || inst->service->config->lifetime == LIFETIME_PERMANENT
+			   ? "it was told to stop"
+			   : "its work is done";
 	default:
 		return "another generation is on its way";
 	}
@@ -102,13 +104,13 @@ say_ended(struct instance *inst, const struct generation *g, bool failed)
 
 	if (failed && g->failure != NULL)
 		output_warn(out, "%s: generation %u %s; %s", inst->name, g->number, how,
-		    what_follows(tmp, inst));
+		    what_follows(tmp, inst, g));
 	else if (failed)
 		output_warn(out, "%s: generation %u %s after %s, before it was ready; %s",
-		    inst->name, g->number, how, lived, what_follows(tmp, inst));
+		    inst->name, g->number, how, lived, what_follows(tmp, inst, g));
 	else if (!g->told || g->failure != NULL)
 		output_warn(out, "%s: generation %u (pid %d) %s, %s after it was ready; %s",
-		    inst->name, g->number, (int)g->pid, how, lived, what_follows(tmp, inst));
+		    inst->name, g->number, (int)g->pid, how, lived, what_follows(tmp, inst, g));
 	else
 		output_say(
 		    out, "%s  generation %u  pid %d  %s", inst->name, g->number, (int)g->pid, how);

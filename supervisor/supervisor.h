@@ -79,6 +79,7 @@ struct generation {
 	struct timer *watchdog; /* runs from ready on, if it has one */
 	char *status;           /* its last STATUS=, cleaned; NULL: none */
 	char *failure;          /* why baton gave it up, or could not start it; NULL: did not */
+	bool succeeded;         /* once it has ended: with status 0 */
 	char *ended;            /* once it has ended: how, in words */
 };
 

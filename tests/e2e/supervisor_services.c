@@ -261,6 +261,43 @@ one_that_hangs_is_replaced_and_then_killed(void **state)
 	stage_stop(s);
 }
 
+static const struct {
+	const char *lifetime, *mode;
+	bool again;
+} lifetimes[] = {
+    {"transient", "leave", false},
+    {"temporary", "leave", false},
+    {"transient", "ready-then-die", true},
+    {"temporary", "ready-then-die", false},
+    {"permanent", "leave", true},
+};
+
+static void
+work_that_is_done_is_not_begun_again(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(lifetimes) / sizeof(lifetimes[0]); i++) {
+		struct stage *s = stage_new(
+		    talloc_asprintf(harness_mem(), "lifetime = %s\n", lifetimes[i].lifetime));
+
+		stage_mode(s, lifetimes[i].mode);
+		stage_run(s);
+		proc_expect(s->baton, PROC_OUT, "^Ctrl-C ");
+		if (strcmp(lifetimes[i].mode, "leave") == 0)
+			stage_ask(s->port);
+		proc_expect(s->baton, PROC_ERR,
+		    lifetimes[i].again ? "^baton: w\\.0: .*starting it again"
+				       : "^baton: w\\.0: .*its work is done$");
+		if (!lifetimes[i].again) {
+			stage_wait_status(s, "^w +w\\.0 +1 +- +down ");
+			stage_mode(s, "good");
+			proc_finish(stage_cli(s, "start", "w.0"), 0);
+			assert_int_equal(stage_ask(s->port).generation, 2);
+		}
+		stage_stop(s);
+	}
+}
+
 int
 main(void)
 {
@@ -273,6 +310,7 @@ main(void)
 	    e2e_test(the_number_of_instances_changes),
 	    e2e_test(shared_sockets_are_served_by_whoever_is_there),
 	    e2e_test(one_that_hangs_is_replaced_and_then_killed),
+	    e2e_test(work_that_is_done_is_not_begun_again),
 	    e2e_test(a_port_that_is_taken_stops_the_scaling),
 	};
 

@@ -226,6 +226,9 @@ shared_sockets_are_served_by_whoever_is_there(void **state)
 		assert_int_not_equal(other.instance, one.instance);
 	}
 	kill(other.pid, SIGKILL);
+	/* It is tried once, at once: only then may the mode change. */
+	proc_expect(s->baton, PROC_ERR,
+	    talloc_asprintf(harness_mem(), "w\\.%d.*starting it again in 10 min", other.instance));
 	wait_until("all are down", client_try(s->port) == ECONNREFUSED);
 	stage_mode(s, "good");
 	proc_finish(stage_cli(s, "reset"), 0);
@@ -242,7 +245,7 @@ shared_sockets_are_served_by_whoever_is_there(void **state)
 static void
 one_that_hangs_is_replaced_and_then_killed(void **state)
 {
-	struct stage *s = stage_new("watchdog_ms = 1000\n");
+	struct stage *s = stage_new("watchdog_ms = 4000\n");
 	struct who hung, other;
 
 	(void)state;
@@ -251,10 +254,10 @@ one_that_hangs_is_replaced_and_then_killed(void **state)
 	other = stage_ask((uint16_t)(s->port + 1));
 	assert_int_equal(kill(hung.pid, SIGSTOP), 0);
 	proc_expect(s->baton, PROC_ERR,
-	    "^baton: w\\.0: generation 1 \\(pid [0-9]+\\) has not said WATCHDOG=1 for 1000 ms; "
+	    "^baton: w\\.0: generation 1 \\(pid [0-9]+\\) has not said WATCHDOG=1 for 4000 ms; "
 	    "replacing it$");
 	proc_expect(s->baton, PROC_OUT, "^w\\.0 .* ready in .* generation 2$");
-	proc_expect(s->baton, PROC_ERR, "did not say WATCHDOG=1 for 1000 ms and was killed");
+	proc_expect(s->baton, PROC_ERR, "did not say WATCHDOG=1 for 4000 ms and was killed");
 	stage_wait_gone(hung.pid);
 	assert_int_equal(stage_ask(s->port).generation, 2);
 	assert_int_equal(stage_ask((uint16_t)(s->port + 1)).pid, other.pid);

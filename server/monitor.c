@@ -2,9 +2,9 @@
 /*
  * The monitor sees to it that a handler that takes long does not keep the loop waiting. While
  * the leader works it looks every takeover_after_us, or twice that while it finds the leader in
- * no handler, whether the same handler is still running;
- * when nothing has happened for a while it sleeps until it is woken, so that an idle server
- * makes no wake-ups and a busy one pays nothing for a request.
+ * no handler, whether the same handler is still running. When nothing has happened for a while
+ * it sleeps until it is woken, so that an idle server makes no wake-ups and a busy one pays
+ * nothing for a request.
  */
 #include <errno.h>
 #include <stdio.h>

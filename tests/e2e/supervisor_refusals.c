@@ -307,8 +307,7 @@ an_ordinary_user_can_run_it(void **state)
 	proc_finish(p, 0);
 	/* A directory that others may write to is not trusted. */
 	assert_int_equal(chmod(tempdir_path(runtime, "baton"), 0777), 0);
-	p = proc_start(&(struct proc_spec){.argv = (const char *const[]){"baton", "run",
-					       harness_built("tests/fixtures/worker"), NULL},
+	p = proc_start(&(struct proc_spec){.argv = (const char *const[]){copy, "run", worker, NULL},
 	    .env = (const char *const[]){env, NULL},
 	    .cwd = "/",
 	    .uid = 65534});

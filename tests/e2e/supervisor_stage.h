@@ -28,7 +28,8 @@ stage_mode(struct stage *s, const char *mode)
 	s->mode = tempdir_write(s->dir, "mode", "%s\n", mode);
 }
 
-/* A service "w" of two instances, with more lines for it. */
+/* A service "w" of two instances, with more lines for it. Its program is a copy, for the build
+ * may lie where other users cannot look. */
 static inline struct stage *
 stage_new(const char *more)
 {
@@ -41,7 +42,8 @@ stage_new(const char *more)
 	s->conf = tempdir_write(s->dir, "conf",
 	    "[supervisor]\ncontrol = %s\n[service w]\ncommand = %s %s\ninstances = 2\n"
 	    "listen = 127.0.0.1:%d\n%s\n",
-	    s->control, harness_built("tests/fixtures/worker"), s->mode, s->port, more);
+	    s->control, tempdir_copy(s->dir, "worker", harness_built("tests/fixtures/worker")),
+	    s->mode, s->port, more);
 	return s;
 }
 

@@ -104,6 +104,7 @@ accept_one(struct http_server *s, struct listener *l)
 	}
 	c->peer = peer;
 	c->peer_len = len;
+	peer_format(&peer, c->peer_text);
 	if (!address_count(s->addresses, c)) {
 		counter_add(s, COUNTER_CONNECTIONS_PER_ADDRESS);
 		(void)send(fd, HTTP_429_CLOSE, strlen(HTTP_429_CLOSE), MSG_NOSIGNAL | MSG_DONTWAIT);
@@ -196,6 +197,8 @@ accept_stop(struct http_server *s)
 	s->accepting_on = false;
 	unpoll(s);
 	TAILQ_FOREACH(l, &s->listeners, entry) {
+		if (l->fd < 0)
+			continue; /* of a spare that has never served */
 		accept_from(s, l, (int)s->set.backlog);
 		if (s->give_fd >= 0)
 			continue;

@@ -12,25 +12,20 @@
  */
 #include <errno.h>
 #include <semaphore.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
 #include <syslog.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "server/crew.h"
 
-/* Workers that may sit idle; others end. */
-#define IDLE_WORKERS 64
-
 /* When the system refuses a thread: until the next attempt, and between two lines of log. */
 #define RETRY_MS    100
 #define COMPLAIN_MS 10000
 
-static int
-wait_for(sem_t *sem)
+int
+crew_wait_for(sem_t *sem)
 {
 	while (sem_wait(sem) != 0)
 		if (errno != EINTR)
@@ -38,8 +33,8 @@ wait_for(sem_t *sem)
 	return 0;
 }
 
-static void
-enter_role(struct crew *c, const char *name, bool nice)
+void
+crew_enter_role(struct crew *c, const char *name, bool nice)
 {
 	char text[16];
 
@@ -63,7 +58,7 @@ thread_refused(struct crew *c, int err)
 		    strerror(err));
 }
 
-static int
+int
 crew_spawn(struct crew *c, void *(*run)(void *))
 {
 	int64_t rest = atomic_load(&c->rest_until_ms);
@@ -88,283 +83,21 @@ crew_spawn(struct crew *c, void *(*run)(void *))
 	return 0;
 }
 
-static void
-thread_begins(struct crew *c)
+void
+crew_thread_begins(struct crew *c)
 {
 	if (c->server->thread_start != NULL)
 		c->server->thread_start(c->server->thread_data);
 }
 
 /* The last that a thread does: when all have, the crew may be freed. */
-static void
-thread_ends(struct crew *c)
+void
+crew_thread_ends(struct crew *c)
 {
 	if (c->server->thread_end != NULL)
 		c->server->thread_end(c->server->thread_data);
 	atomic_fetch_sub(&c->threads, 1);
 	sem_post(&c->gone);
-}
-
-/* ---- Workers --------------------------------------------------------------------------------- */
-
-static void *run_worker(void *arg);
-
-/*
- * Makes one worker if requests outnumber idle ones. Whoever is made makes the next before its
- * own work: so a burst costs the leader one thread, and the others are made at low priority.
- */
-static void
-grow(struct crew *c)
-{
-	while (atomic_load(&c->slack) < 0 && !atomic_exchange(&c->growing, true)) {
-		if (atomic_load(&c->slack) >= 0) {
-			atomic_store(&c->growing, false);
-			continue; /* look again: a request may have come in between */
-		}
-		atomic_fetch_add(&c->slack, 1);
-		if (crew_spawn(c, run_worker) == 0)
-			return; /* the new one goes on */
-		atomic_fetch_sub(&c->slack, 1);
-		atomic_store(&c->growing, false);
-		monitor_wake(c); /* it tries again */
-		return;
-	}
-}
-
-/* Takes one from a count, if there is any. */
-static bool
-take_one(atomic_int *count)
-{
-	int n = atomic_load(count);
-
-	while (n > 0)
-		if (atomic_compare_exchange_weak(count, &n, n - 1))
-			return true;
-	return false;
-}
-
-static struct http_request *
-take(struct crew *c)
-{
-	if (atomic_load(&c->over) || wait_for(&c->work) != 0 || atomic_load(&c->over))
-		return NULL;
-	if (take_one(&c->dismissed))
-		return NULL;
-	/* The semaphore says there is one, and single places are taken by single threads. */
-	return atomic_exchange(&c->ring[atomic_fetch_add(&c->tail, 1) & (c->ring_size - 1)], NULL);
-}
-
-/* False if enough are idle already: then it shall end. */
-static bool
-become_idle(struct crew *c)
-{
-	if (atomic_fetch_add(&c->slack, 1) < IDLE_WORKERS)
-		return true;
-	atomic_fetch_sub(&c->slack, 1);
-	grow(c); /* whoever counted on this one finds another */
-	return false;
-}
-
-static void
-work(struct crew *c)
-{
-	struct http_request *req;
-
-	while ((req = take(c)) != NULL) {
-		work_in_worker(c->server, req);
-		if (!become_idle(c))
-			break;
-	}
-}
-
-static void *
-run_worker(void *arg)
-{
-	struct crew *c = arg;
-
-	enter_role(c, "worker", true);
-	atomic_store(&c->growing, false);
-	grow(c);
-	thread_begins(c);
-	work(c);
-	thread_ends(c);
-	return NULL;
-}
-
-void
-crew_give(struct crew *c, struct http_request *req)
-{
-	/* Only the leader gives, and no more than the ring holds (crew_size). */
-	atomic_store(&c->ring[c->head++ & (c->ring_size - 1)], req);
-	sem_post(&c->work);
-	if (atomic_fetch_sub(&c->slack, 1) <= 0)
-		grow(c);
-}
-
-void
-crew_retry(struct crew *c)
-{
-	grow(c);
-}
-
-void
-crew_give_back(struct crew *c, struct http_request *req)
-{
-	struct http_request *first = atomic_load(&c->done);
-
-	do
-		req->next_done = first;
-	while (!atomic_compare_exchange_weak(&c->done, &first, req));
-	if (first == NULL)
-		loop_wake(c->server);
-}
-
-struct http_request *
-crew_take_back(struct crew *c)
-{
-	return atomic_exchange(&c->done, NULL);
-}
-
-unsigned
-crew_size(const struct crew *c)
-{
-	/* All but the leader and a spare. */
-	return (unsigned)c->threads_max - 2;
-}
-
-/* ---- Leading --------------------------------------------------------------------------------- */
-
-uint64_t
-crew_begin(struct crew *c)
-{
-	uint64_t mine = (atomic_load_explicit(&c->lead, memory_order_relaxed) + 2) | 1;
-
-	/* Only the leader writes here while nothing runs. Sequentially consistent: either the
-	 * monitor sees this before it falls asleep, or we see that it sleeps. */
-	atomic_store(&c->lead, mine);
-	if (atomic_load(&c->monitor_asleep))
-		monitor_wake(c);
-	return mine;
-}
-
-pid_t
-crew_leader(const struct crew *c)
-{
-	return c->leader;
-}
-
-bool
-crew_end(struct crew *c, uint64_t mine)
-{
-	uint64_t lead = mine;
-
-	return atomic_compare_exchange_strong(&c->lead, &lead, mine & ~UINT64_C(1));
-}
-
-/* Called by the monitor: the handler begun as `seen` has taken too long. */
-bool
-crew_take_over(struct crew *c, uint64_t seen)
-{
-	if (atomic_load(&c->spares) == 0)
-		return false;
-	if (!atomic_compare_exchange_strong(&c->lead, &seen, (seen + 2) & ~UINT64_C(1)))
-		return false; /* it has just ended */
-	atomic_fetch_sub(&c->spares, 1);
-	sem_post(&c->spare);
-	return true;
-}
-
-static void
-finish(struct crew *c)
-{
-	int threads;
-
-	atomic_store(&c->over, true);
-	threads = atomic_load(&c->threads); /* whoever comes now sees that it is over */
-	for (int i = 0; i < threads; i++) {
-		sem_post(&c->work);
-		sem_post(&c->spare);
-	}
-	sem_post(&c->monitor_sem);
-	sem_post(&c->led);
-}
-
-static void
-lead(struct crew *c)
-{
-	pid_t before = c->leader;
-
-	enter_role(c, "leader", false);
-	c->leader = gettid();
-	if (before == 0) {
-		take_hello(c->server); /* before READY=1, on which the other is told to stop */
-		notify_send(c->server->notify, "READY=1\nSTATUS=serving");
-	} else {
-		/* It computes or blocks; either way it is a worker from now on. */
-		setpriority(PRIO_PROCESS, (id_t)before, c->worker_nice);
-		work_taken_over(c->server);
-	}
-	if (loop_run(c->server))
-		finish(c);
-}
-
-/* Leads, and when it was taken over and its handler is done, works. */
-static void
-lead_then_work(struct crew *c)
-{
-	lead(c);
-	if (!atomic_load(&c->over)) {
-		enter_role(c, "worker", true);
-		if (become_idle(c))
-			work(c);
-	}
-}
-
-/* The first leader. */
-static void *
-run_leader(void *arg)
-{
-	struct crew *c = arg;
-
-	thread_begins(c);
-	lead_then_work(c);
-	thread_ends(c);
-	return NULL;
-}
-
-static void *
-run_spare(void *arg)
-{
-	struct crew *c = arg;
-
-	enter_role(c, "spare", false);
-	thread_begins(c);
-	atomic_fetch_add(&c->spares, 1);
-	atomic_store(&c->spare_coming, false);
-	if (!atomic_load(&c->over) && wait_for(&c->spare) == 0 && !atomic_load(&c->over))
-		lead_then_work(c);
-	thread_ends(c);
-	return NULL;
-}
-
-int
-crew_spare(struct crew *c)
-{
-	int err;
-
-	/* In this order: the spare is counted before it has come. */
-	if (atomic_load(&c->spare_coming) || atomic_load(&c->spares) > 0)
-		return 0;
-	atomic_store(&c->spare_coming, true);
-	err = crew_spawn(c, run_spare);
-	if (err != 0)
-		atomic_store(&c->spare_coming, false);
-	/* There are as many threads as may be. If one of them is idle, it makes way. */
-	if (err == -EUSERS && atomic_load(&c->dismissed) == 0 && take_one(&c->slack)) {
-		atomic_fetch_add(&c->dismissed, 1);
-		sem_post(&c->work);
-	}
-	return err;
 }
 
 /* ---- Start and end --------------------------------------------------------------------------- */
@@ -422,9 +155,9 @@ crew_start(struct http_server *s)
 	if (err == 0 && !s->debug)
 		err = monitor_start(c);
 	if (err == 0)
-		err = crew_spawn(c, run_leader);
+		err = crew_spawn(c, crew_run_leader);
 	if (err != 0 && c != NULL) {
-		finish(c);
+		crew_finish(c);
 		crew_join(s, 1000);
 	}
 	return err;
@@ -464,7 +197,7 @@ crew_join(struct http_server *s, int grace_ms)
 
 	if (c == NULL)
 		return 0;
-	wait_for(&c->led);
+	crew_wait_for(&c->led);
 	sem_post(&c->led); /* one may come again */
 	monitor_stop(c);
 	end_ms = loop_now_ms() + grace_ms;

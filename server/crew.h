@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* The crew of threads, shared by crew.c and the monitor that watches the leader. */
+/* The crew of threads: what its files and the monitor that watches the leader share. */
 #ifndef BATON_SERVER_CREW_H
 #define BATON_SERVER_CREW_H
 
 #include <semaphore.h>
+#include <time.h>
 
 #include "server/internal.h"
 
@@ -27,6 +28,7 @@ struct crew {
 	 */
 	_Atomic uint64_t lead;
 	pid_t leader;             /* the leader's; 0 before the first */
+	clockid_t leader_clock;   /* of the time that its thread has run */
 	atomic_int spares;        /* parked threads that can lead */
 	atomic_bool spare_coming; /* one is being made */
 	sem_t spare;
@@ -48,14 +50,41 @@ struct crew {
 	bool monitored;
 };
 
+/* ---- crew.c: threads and roles --------------------------------------------------------------- */
+
+/* Makes a thread; -EUSERS: there are as many as there may be. */
+int crew_spawn(struct crew *c, void *(*run)(void *));
+/* The first and the last that a thread does. */
+void crew_thread_begins(struct crew *c);
+void crew_thread_ends(struct crew *c);
+/* Names the calling thread, and makes it give way to the loop if NICE. */
+void crew_enter_role(struct crew *c, const char *name, bool nice);
+int crew_wait_for(sem_t *sem);
+/* Waits for a semaphore, until such a moment of the monotonic clock; false if it passed. */
+bool crew_wait_until(sem_t *sem, const struct timespec *until);
+
+/* ---- crew_work.c: workers --------------------------------------------------------------------- */
+
+/* Works until it shall end. */
+void crew_work(struct crew *c);
+/* False if enough are idle already: then it shall end. */
+bool crew_become_idle(struct crew *c);
+/* Takes one from a count, if there is any. */
+bool crew_take_one(atomic_int *count);
+void crew_retry(struct crew *c);
+
+/* ---- crew_lead.c: leading --------------------------------------------------------------------- */
+
+/* The thread that leads first. */
+void *crew_run_leader(void *arg);
 /* Makes one that can lead, unless there is one or it is on its way; -EUSERS: there are as many
  * threads as there may be. The monitor's. */
 int crew_spare(struct crew *c);
 bool crew_take_over(struct crew *c, uint64_t seen);
-void crew_retry(struct crew *c);
+/* Everybody ends. */
+void crew_finish(struct crew *c);
 
-/* Waits for a semaphore, until such a moment of the monotonic clock; false if it passed. */
-bool crew_wait_until(sem_t *sem, const struct timespec *until);
+/* ---- monitor.c -------------------------------------------------------------------------------- */
 
 int monitor_start(struct crew *c);
 void monitor_stop(struct crew *c);

@@ -42,7 +42,7 @@ drain_begin(struct http_server *s)
 	notify_send(s->notify, "STOPPING=1\nSTATUS=draining");
 	log_line(LOG_INFO, "draining: %zu connections%s", s->conns_n,
 	    give_possible(s) ? ", to the successor" : "");
-	if (s->set.lame_duck_ms > 0 && !give_possible(s)) {
+	if (s->set.lame_duck_ms > 0 && !give_possible(s) && !spare_waits(s)) {
 		s->drain = DRAIN_LAME_DUCK;
 		s->drain_next_ms = s->now_ms + s->set.lame_duck_ms;
 	} else {

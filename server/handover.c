@@ -28,7 +28,8 @@ handover_give(enum give_state state, enum give_event event)
 		[GIVE_ON_DEADLINE] = {GIVE_KEPT, GIVE_NOTHING}},
 	    [GIVE_OFFERED] = {[GIVE_ON_HAVE] = {GIVE_GIVEN, GIVE_SAY_YOURS},
 		[GIVE_ON_REFUSE] = {GIVE_KEPT, GIVE_RESUME},
-		[GIVE_ON_TAKER_GONE] = {GIVE_KEPT, GIVE_RESUME},
+		/* The next successor may find the offer in the channel, unread. */
+		[GIVE_ON_TAKER_GONE] = {GIVE_KEPT, GIVE_SAY_BACK_AND_RESUME},
 		[GIVE_ON_DEADLINE] = {GIVE_KEPT, GIVE_SAY_BACK_AND_RESUME}},
 	    /* Theirs, unless they died without having read from it. */
 	    [GIVE_GIVEN] = {[GIVE_ON_HAVE] = {GIVE_GIVEN, GIVE_NOTHING},

@@ -210,17 +210,29 @@ port_of(const struct listener *l)
 	return -ENOENT;
 }
 
-int
-listener_open_all(struct http_server *s, char **why)
+void
+listener_announce(const struct http_server *s)
 {
-	struct inherited *in = NULL, *from;
+	const struct listener *l;
+
+	TAILQ_FOREACH(l, &s->listeners, entry) {
+		const char *how = l->address == NULL ? " (inherited)" : "";
+
+		if (l->port >= 0)
+			log_line(LOG_INFO, "listening: %s on port %d%s", l->name, l->port, how);
+		else
+			log_line(LOG_INFO, "listening: %s on a Unix socket%s", l->name, how);
+	}
+}
+
+int
+listener_open_all(struct http_server *s, struct inherited *in, size_t n, char **why)
+{
+	struct inherited *from;
 	struct listener *l;
-	size_t n = 0;
-	int err = notify_inherit(s, &in, &n);
+	int err;
 
 	*why = NULL;
-	if (err != 0)
-		return err;
 	err = check_inherited(in, n, s, why);
 	TAILQ_FOREACH(l, &s->listeners, entry)
 		if ((from = inherited_for(in, n, l->name)) != NULL)

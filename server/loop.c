@@ -36,6 +36,20 @@ watch(struct http_server *s, int fd, enum source *source)
 }
 
 int
+loop_watch_handover(struct http_server *s)
+{
+	int err = 0;
+
+	s->source_give = SOURCE_GIVE;
+	s->source_take = SOURCE_TAKE;
+	if (s->give_fd >= 0)
+		err = watch(s, s->give_fd, &s->source_give);
+	if (err == 0 && s->take_fd >= 0)
+		err = watch(s, s->take_fd, &s->source_take);
+	return err;
+}
+
+int
 loop_open(struct http_server *s)
 {
 	int err;
@@ -48,12 +62,11 @@ loop_open(struct http_server *s)
 	err = watch(s, s->wake_fd, &s->source_wake);
 	if (err == 0)
 		err = watch(s, parser_fd(s), &s->source_parser);
-	s->source_give = SOURCE_GIVE;
-	s->source_take = SOURCE_TAKE;
-	if (err == 0 && s->give_fd >= 0)
-		err = watch(s, s->give_fd, &s->source_give);
-	if (err == 0 && s->take_fd >= 0)
-		err = watch(s, s->take_fd, &s->source_take);
+	s->source_spare = SOURCE_SPARE;
+	if (err == 0)
+		err = loop_watch_handover(s);
+	if (err == 0 && s->spare_fd >= 0)
+		err = watch(s, s->spare_fd, &s->source_spare);
 	s->now_ms = loop_now_ms();
 	s->accepting_on = true;
 	accept_poll(s);
@@ -106,6 +119,9 @@ on_event(struct http_server *s, const struct epoll_event *ev)
 	case SOURCE_TAKE:
 		take_read(s);
 		break;
+	case SOURCE_SPARE:
+		spare_read(s);
+		break;
 	case SOURCE_LINGER:
 		linger_read(s, ev->data.ptr);
 		break;
@@ -134,6 +150,7 @@ run_timers(struct http_server *s)
 	next = earlier(next, earlier(busy_expire(s), work_expire(s)));
 	next = earlier(next, earlier(give_flush(s), take_flush(s)));
 	next = earlier(next, drain_step(s, now));
+	next = earlier(next, notify_watchdog(s->notify, now));
 	if (s->accept_retry_ms != 0)
 		next = earlier(next, s->accept_retry_ms);
 	parser = parser_timeout_ms(s);
@@ -160,7 +177,11 @@ turn(struct http_server *s)
 	s->now_ms = loop_now_ms();
 	for (int i = 0; i < n; i++)
 		on_event(s, &events[i]);
-	parser_run(s);
+	/* After a wait for nothing but a timer of ours it has nothing to read either. */
+	if (n != 0 || parser_timeout_ms(s) == 0) {
+		s->heard_ms = s->now_ms;
+		parser_run(s);
+	}
 	for (int i = 0; i < ROUNDS && did == WORK_SOME; i++) {
 		did = work_run(s);
 		if (did == WORK_LOST)

@@ -5,6 +5,10 @@
  * no handler, whether the same handler is still running. When nothing has happened for a while
  * it sleeps until it is woken, so that an idle server makes no wake-ups and a busy one pays
  * nothing for a request.
+ *
+ * A handler that is still there may just not have got a processor, or the whole machine may have
+ * stood still. So it is taken over when its thread blocks, or has really run for some time:
+ * else any pause would make a quick route count as one that blocks.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -76,10 +80,48 @@ tick(struct crew *c, bool watching)
 	(void)crew_wait_until(&c->monitor_sem, &until);
 }
 
+/* How long the leader's thread has run. While it leads it cannot end, and only we end that. */
+static int64_t
+leader_ran_us(const struct crew *c)
+{
+	struct timespec ts;
+
+	if (clock_gettime(c->leader_clock, &ts) != 0)
+		return 0;
+	return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+}
+
+/* It runs, or would if it had a processor. */
+static bool
+is_runnable(pid_t tid)
+{
+	char path[64], state = 0;
+	FILE *f;
+
+	(void)snprintf(path, sizeof(path), "/proc/self/task/%d/stat", (int)tid);
+	f = fopen(path, "re");
+	if (f == NULL)
+		return false;
+	/* The name, in parentheses, is the leader's own: no other parenthesis is in it. */
+	if (fscanf(f, "%*d (%*[^)]) %c", &state) != 1)
+		state = 0;
+	fclose(f);
+	return state == 'R';
+}
+
+/* The handler was seen when the leader had run for SEEN_US, and is there still. */
+static bool
+takes_long(const struct crew *c, int64_t seen_us)
+{
+	return 2 * (leader_ran_us(c) - seen_us) >= c->server->set.takeover_after_us ||
+	       !is_runnable(c->leader);
+}
+
 static void *
 run_monitor(void *arg)
 {
 	struct crew *c = arg;
+	int64_t seen_us = 0;
 	uint64_t last = 0;
 	int quiet = 0;
 
@@ -97,7 +139,9 @@ run_monitor(void *arg)
 			sleep_until_woken(c, now);
 		/* A spare is made before it is needed, and at normal priority: here. */
 		(void)crew_spare(c);
-		if (now == last && (now & 1) != 0)
+		if (now != last && (now & 1) != 0)
+			seen_us = leader_ran_us(c);
+		else if ((now & 1) != 0 && takes_long(c, seen_us))
 			crew_take_over(c, now);
 		last = now;
 	}

@@ -25,6 +25,8 @@ struct notify {
 	struct sockaddr_un to;
 	socklen_t to_len; /* 0: nobody listens */
 	int fd;
+	int64_t watchdog_ms; /* WATCHDOG=1 is said so often; 0: nobody asks for it */
+	int64_t watchdog_next_ms;
 };
 
 static int
@@ -33,6 +35,23 @@ notify_close(struct notify *n)
 	if (n->fd >= 0)
 		close(n->fd);
 	return 0;
+}
+
+/* As sd_watchdog_enabled(3) reads it: half of the time, so that one that is late is not missed;
+ * 0 if there is none, or it is another process's. */
+static int64_t
+watchdog_interval_ms(void)
+{
+	const char *usec = getenv("WATCHDOG_USEC"), *pid = getenv("WATCHDOG_PID");
+	size_t digits = usec == NULL ? 0 : strspn(usec, "0123456789");
+	int64_t us = digits == 0 || digits > 18 || usec[digits] != '\0' ? 0 : atoll(usec);
+	bool ours = pid == NULL || strtol(pid, NULL, 10) == getpid();
+
+	unsetenv("WATCHDOG_USEC");
+	unsetenv("WATCHDOG_PID");
+	if (!ours || us == 0)
+		return 0;
+	return us / 2000 > 0 ? us / 2000 : 1;
 }
 
 struct notify *
@@ -59,16 +78,46 @@ notify_new(TALLOC_CTX *mem)
 		setsockopt(n->fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
 	}
 	unsetenv("NOTIFY_SOCKET"); /* it is for us, not for what handlers start */
+	n->watchdog_ms = watchdog_interval_ms();
+	if (n->fd < 0)
+		n->watchdog_ms = 0;
 	return n;
+}
+
+static void
+send_message(const struct notify *n, const char *message, int flags)
+{
+	/* A manager that does not listen is no reason to stop serving. */
+	if (n->fd >= 0)
+		(void)sendto(n->fd, message, strlen(message), MSG_NOSIGNAL | flags,
+		    (const struct sockaddr *)&n->to, n->to_len);
 }
 
 void
 notify_send(const struct notify *n, const char *message)
 {
-	/* A manager that does not listen is no reason to stop serving. */
-	if (n->fd >= 0)
-		(void)sendto(n->fd, message, strlen(message), MSG_NOSIGNAL,
-		    (const struct sockaddr *)&n->to, n->to_len);
+	send_message(n, message, 0);
+}
+
+void
+notify_no_watchdog(struct notify *n)
+{
+	if (n->watchdog_ms > 0)
+		notify_send(n, "WATCHDOG_USEC=0");
+	n->watchdog_ms = 0;
+}
+
+int64_t
+notify_watchdog(struct notify *n, int64_t now_ms)
+{
+	if (n->watchdog_ms == 0)
+		return INT64_MAX;
+	if (now_ms >= n->watchdog_next_ms) {
+		/* Not waited for: a manager whose queue is full has enough of them to read. */
+		send_message(n, "WATCHDOG=1", MSG_DONTWAIT);
+		n->watchdog_next_ms = now_ms + n->watchdog_ms;
+	}
+	return n->watchdog_next_ms;
 }
 
 static void

@@ -69,7 +69,7 @@ send_answer(struct http_conn *c, struct http_request *req, struct http_response 
 		ok = MHD_queue_response(c->mhd, (unsigned)res->status, out);
 	if (out != NULL)
 		MHD_destroy_response(out);
-	atomic_store(&req->phase, REQUEST_SENDING);
+	atomic_store_explicit(&req->phase, REQUEST_SENDING, memory_order_relaxed);
 	if (ok != MHD_YES)
 		log_request(LOG_ERR, req, "answer lost: no memory for its head; closing");
 	return ok;
@@ -150,7 +150,7 @@ head_received(struct http_conn *c, struct http_request *req, const char *url, co
 	int64_t length;
 	int status;
 
-	atomic_store(&req->phase, REQUEST_BODY);
+	atomic_store_explicit(&req->phase, REQUEST_BODY, memory_order_relaxed);
 	c->since_ms = c->server->now_ms; /* the content has a time of its own */
 	if (copy_head(c, req, url, method, version, &why) != 0)
 		return refuse(c, req, 503, "out of memory");
@@ -224,7 +224,7 @@ all_received(struct http_conn *c, struct http_request *req)
 		return malformed(c, req, 400, why);
 	/* The framing of chunked content is not in it. */
 	account_use(c, parser_head_size(c) + req->body_len);
-	atomic_store(&req->phase, REQUEST_READY);
+	atomic_store_explicit(&req->phase, REQUEST_READY, memory_order_relaxed);
 	work_ready(c->server, req);
 	return MHD_YES;
 }
@@ -306,12 +306,13 @@ on_target(void *cls, const char *target, struct MHD_Connection *mhd)
 {
 	struct http_server *s = cls;
 	struct http_conn *c = conn_of(mhd);
-	struct http_request *req = request_new(s->store, target != NULL ? target : "");
+	struct http_request *req =
+	    c == NULL ? NULL : request_new(s->store, target != NULL ? target : "");
 
 	if (req == NULL)
 		return NULL;
 	req->conn = c;
-	memcpy(&req->peer_addr, &c->peer, c->peer_len);
+	memcpy(req->peer, c->peer_text, sizeof(req->peer));
 	req->listener = c->listener->name;
 	conn_busy(c, req);
 	return req;

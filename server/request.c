@@ -4,9 +4,7 @@
  * lives in one parentless talloc pool, which is emptied and used again, so that an ordinary
  * request costs no malloc.
  */
-#include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/in.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/random.h>
@@ -21,7 +19,6 @@ store_destroy(struct request_store *store)
 {
 	for (size_t i = 0; i < store->n; i++)
 		talloc_free(store->pools[i]);
-	pthread_mutex_destroy(&store->lock);
 	return 0;
 }
 
@@ -38,7 +35,6 @@ request_store_new(TALLOC_CTX *mem)
 		return NULL;
 	}
 	store->size = STORE_MAX;
-	pthread_mutex_init(&store->lock, NULL);
 	talloc_set_destructor(store, store_destroy);
 	return store;
 }
@@ -48,12 +44,8 @@ pool_take(struct request_store *store)
 {
 	TALLOC_CTX *pool = NULL;
 
-	if (store != NULL) {
-		pthread_mutex_lock(&store->lock);
-		if (store->n > 0)
-			pool = store->pools[--store->n];
-		pthread_mutex_unlock(&store->lock);
-	}
+	if (store != NULL && store->n > 0)
+		pool = store->pools[--store->n];
 	return pool != NULL ? pool : talloc_pool(NULL, REQUEST_POOL_BYTES);
 }
 
@@ -61,16 +53,14 @@ static void
 pool_give_back(struct request_store *store, TALLOC_CTX *pool)
 {
 	talloc_free_children(pool); /* an empty pool starts again at its beginning */
-	if (store != NULL) {
-		pthread_mutex_lock(&store->lock);
-		if (store->n < store->size) {
-			store->pools[store->n++] = pool;
-			pool = NULL;
-		}
-		pthread_mutex_unlock(&store->lock);
-	}
-	talloc_free(pool);
+	if (store != NULL && store->n < store->size)
+		store->pools[store->n++] = pool;
+	else
+		talloc_free(pool);
 }
+
+/* A power of two. */
+#define ID_BLOCK 256
 
 /* Tells processes apart: those that serve now, those that did, and those forked from them. */
 static char process[9]; /* eight digits and a hyphen */
@@ -96,15 +86,28 @@ first_process(void)
 	pthread_atfork(NULL, NULL, new_process);
 }
 
-void
-request_new_id(char id[24])
+/* Numbers are taken from all threads' counter a block at a time. */
+static uint64_t
+new_number(void)
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	static _Atomic uint64_t next;
-	uint64_t n;
+	static _Thread_local uint64_t number;
 
-	pthread_once(&once, first_process);
-	n = atomic_fetch_add_explicit(&next, 1, memory_order_relaxed);
+	if (number % ID_BLOCK == 0) {
+		pthread_once(&once, first_process);
+		number = atomic_fetch_add_explicit(&next, ID_BLOCK, memory_order_relaxed);
+		if (number == 0)
+			number++; /* 0 says that there is no block yet */
+	}
+	return number++;
+}
+
+void
+request_new_id(char id[24])
+{
+	uint64_t n = new_number();
+
 	memcpy(id, process, sizeof(process));
 	for (int i = 20; i >= 9; i--, n >>= 4)
 		id[i] = digits[n & 15];
@@ -127,7 +130,7 @@ request_new(struct request_store *store, const char *target)
 	memset(req, 0, sizeof(*req));
 	req->pool = pool;
 	req->store = store;
-	atomic_init(&req->refs, 1);
+	req->refs = 1;
 	atomic_init(&req->phase, REQUEST_HEAD);
 	req->target = memcpy(req + 1, target, len);
 	req->method = req->version = req->path = req->query = req->listener = "";
@@ -139,15 +142,14 @@ request_new(struct request_store *store, const char *target)
 void
 request_ref(struct http_request *req)
 {
-	atomic_fetch_add_explicit(&req->refs, 1, memory_order_relaxed);
+	req->refs++;
 }
 
 void
 request_unref(struct http_request *req)
 {
-	if (atomic_fetch_sub_explicit(&req->refs, 1, memory_order_acq_rel) > 1)
-		return;
-	pool_give_back(req->store, req->pool);
+	if (--req->refs == 0)
+		pool_give_back(req->store, req->pool);
 }
 
 /* One block for the array and every string: the parser's memory does not last. */
@@ -301,66 +303,9 @@ http_request_body(const struct http_request *req, size_t *len)
 	return req->body != NULL ? req->body : "";
 }
 
-/* Decimal; returns where it ends. */
-static char *
-put_number(char *p, unsigned n)
-{
-	char reversed[10];
-	int len = 0;
-
-	do
-		reversed[len++] = digits[n % 10];
-	while ((n /= 10) > 0);
-	while (len > 0)
-		*p++ = reversed[--len];
-	return p;
-}
-
-static char *
-put_ipv4(char *p, const uint8_t octets[4])
-{
-	for (int i = 0; i < 4; i++) {
-		p = put_number(p, octets[i]);
-		*p++ = i < 3 ? '.' : ':';
-	}
-	return p;
-}
-
-/* printf would cost more than the rest of the request's bookkeeping. */
-static void
-format_peer(const struct sockaddr_storage *ss, char text[PEER_TEXT_BYTES])
-{
-	const struct sockaddr_in *in = (const struct sockaddr_in *)ss;
-	const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)ss;
-	char *p = text;
-
-	if (ss->ss_family == AF_INET) {
-		p = put_number(put_ipv4(p, (const uint8_t *)&in->sin_addr), ntohs(in->sin_port));
-	} else if (ss->ss_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr)) {
-		/* An IPv4 client of a socket for both is named as one. */
-		p = put_ipv4(p, &in6->sin6_addr.s6_addr[12]);
-		p = put_number(p, ntohs(in6->sin6_port));
-	} else if (ss->ss_family == AF_INET6) {
-		*p++ = '[';
-		inet_ntop(AF_INET6, &in6->sin6_addr, p, INET6_ADDRSTRLEN);
-		p += strlen(p);
-		*p++ = ']';
-		*p++ = ':';
-		p = put_number(p, ntohs(in6->sin6_port));
-	} else if (ss->ss_family == AF_UNIX) {
-		p = stpcpy(p, "unix");
-	}
-	*p = '\0';
-}
-
 const char *
 http_request_peer(const struct http_request *req)
 {
-	struct http_request *own = (struct http_request *)req;
-
-	/* Formatted at the first call: a request has one handler at a time. */
-	if (req->peer[0] == '\0')
-		format_peer(&req->peer_addr, own->peer);
 	return req->peer;
 }
 

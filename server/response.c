@@ -100,11 +100,25 @@ http_response_header_get(const struct http_response *res, const char *name)
 	return strcasecmp(name, "Content-Type") == 0 ? res->type : NULL;
 }
 
+/* Types that most answers have: neither checked nor copied. */
+static const char octets[] = "application/octet-stream";
+static const char plain[] = "text/plain; charset=utf-8";
+static const char *const usual[] = {plain, "text/html; charset=utf-8", "application/json", octets};
+
+static const char *
+usual_type(const char *type)
+{
+	for (size_t i = 0; i < sizeof(usual) / sizeof(usual[0]); i++)
+		if (strcmp(type, usual[i]) == 0)
+			return usual[i];
+	return NULL;
+}
+
+/* The type is of the usual ones, or has been checked. */
 static int
 answer(struct http_response *res, int status, const char *type, const void *data, size_t len)
 {
-	if (status < 200 || status > 599 ||
-	    (type != NULL && (type[0] == '\0' || !field_value_valid(type))))
+	if (status < 200 || status > 599)
 		return -EINVAL;
 	res->status = status;
 	res->type = type;
@@ -117,11 +131,16 @@ int
 http_response_static(
     struct http_response *res, int status, const char *type, const void *data, size_t len)
 {
-	if (type == NULL)
-		type = "application/octet-stream";
-	else if ((type = talloc_strdup(res->req, type)) == NULL)
-		return -ENOMEM;
-	return answer(res, status, type, data, len);
+	const char *known = type == NULL ? octets : usual_type(type);
+
+	if (known == NULL) {
+		if (type[0] == '\0' || !field_value_valid(type))
+			return -EINVAL;
+		known = talloc_strdup(res->req, type);
+		if (known == NULL)
+			return -ENOMEM;
+	}
+	return answer(res, status, known, data, len);
 }
 
 int
@@ -144,7 +163,7 @@ http_response_vprintf(struct http_response *res, int status, const char *fmt, va
 
 	if (text == NULL)
 		return -ENOMEM;
-	return answer(res, status, "text/plain; charset=utf-8", text, talloc_get_size(text) - 1);
+	return answer(res, status, plain, text, talloc_get_size(text) - 1);
 }
 
 int

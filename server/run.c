@@ -28,19 +28,15 @@ raise_nofile(void)
 	}
 }
 
-static void
-announce(const struct http_server *s)
+/* A spare gets its sockets when it is told which instance it is. */
+static int
+open_listeners(struct http_server *s, char **why)
 {
-	const struct listener *l;
+	struct inherited *in = NULL;
+	size_t n = 0;
+	int err = spare_waits(s) ? 0 : notify_inherit(s, &in, &n);
 
-	TAILQ_FOREACH(l, &s->listeners, entry) {
-		const char *how = l->address == NULL ? " (inherited)" : "";
-
-		if (l->port >= 0)
-			log_line(LOG_INFO, "listening: %s on port %d%s", l->name, l->port, how);
-		else
-			log_line(LOG_INFO, "listening: %s on a Unix socket%s", l->name, how);
-	}
+	return err != 0 || spare_waits(s) ? err : listener_open_all(s, in, n, why);
 }
 
 static int
@@ -57,12 +53,15 @@ open_all(struct http_server *s)
 	} else {
 		raise_nofile();
 		handover_inherit(s);
+		spare_inherit(s);
 		s->debug = monitor_debugging();
+		if (s->debug)
+			notify_no_watchdog(s->notify);
 		err = settings_from_environment(&s->set, s, &why);
 		settings_warn_unknown();
 		log_set_level(s->set.log_level);
 		if (err == 0)
-			err = listener_open_all(s, &why);
+			err = open_listeners(s, &why);
 		if (err == 0 && s->set.connections_per_address_max > 0)
 			err = address_start(s);
 		if (err == 0)
@@ -96,7 +95,9 @@ close_all(struct http_server *s)
 		close(s->give_fd);
 	if (s->take_fd >= 0)
 		close(s->take_fd);
-	s->give_fd = s->take_fd = -1;
+	if (s->spare_fd >= 0)
+		close(s->spare_fd);
+	s->give_fd = s->take_fd = s->spare_fd = -1;
 	TALLOC_FREE(s->addresses);
 	TALLOC_FREE(s->store);
 	TALLOC_FREE(s->notify);
@@ -116,8 +117,8 @@ http_server_start(struct http_server *s)
 		return -EALREADY;
 	}
 	err = open_all(s);
-	if (err == 0)
-		announce(s);
+	if (err == 0 && !spare_waits(s))
+		listener_announce(s);
 	if (err == 0 && (err = crew_start(s)) != 0)
 		log_line(LOG_ERR, "cannot serve: no thread: %s", strerror(-err));
 	if (err != 0) {

@@ -33,7 +33,7 @@ http_server_new(TALLOC_CTX *mem)
 	TAILQ_INIT(&s->offered);
 	TAILQ_INIT(&s->given);
 	TAILQ_INIT(&s->held);
-	s->give_fd = s->take_fd = -1;
+	s->give_fd = s->take_fd = s->spare_fd = -1;
 	TAILQ_INIT(&s->busy);
 	s->deadline_look_ms = INT64_MAX;
 	TAILQ_INIT(&s->hups);

@@ -38,7 +38,7 @@ const struct http_setting http_settings_table[] = {
     ROW(handler_timeout_ms, 0, 86400000, 0,
 	"time from the last byte of a request to the end of its handler; 0: any; beyond: 503"),
     ROW(header_fields_max, 1, 10000, 100, "fields of a request's head; beyond: 431"),
-    ROW(header_max_bytes, 4096, 1 << 20, 15360,
+    ROW(header_max_bytes, 4096, 1 << 20, 14336,
 	"memory for a request's head and the answer's; beyond: 413, 414 or 431"),
     ROW(header_timeout_ms, 100, 3600000, 20000, "time for a request's head; else 408"),
     ROW(idle_linger_ms, 0, 3600000, 1000, "silence after which a drain closes an idle connection"),

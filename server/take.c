@@ -46,6 +46,7 @@ hold(struct http_server *s, const struct handover_message *m)
 	c->opened_unix_ms = m->state.opened_unix_ms;
 	c->peer_len = m->state.peer_size;
 	memcpy(&c->peer, m->state.peer, sizeof(c->peer));
+	peer_format(&c->peer, c->peer_text);
 	c->inherited = true;
 	c->offer_id = m->id;
 	c->in = &s->held;

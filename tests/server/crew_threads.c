@@ -3,6 +3,7 @@
  * The threads themselves: hooks, names, stacks and nice values; and what happens when none
  * can be made. pthread_create is replaced in this program by one that can fail.
  */
+#include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <sys/resource.h>
@@ -86,6 +87,51 @@ server(struct hold *h)
 	http_server_handle(s, "/here", describe, NULL);
 	http_server_handle_with(s, "/there", describe, NULL, &blocking);
 	return s;
+}
+
+static int
+count_named(const char *wanted)
+{
+	DIR *tasks = opendir("/proc/self/task");
+	struct dirent *d;
+	int n = 0;
+
+	assert_non_null(tasks);
+	while ((d = readdir(tasks)) != NULL) {
+		char path[300], name[16] = "";
+		FILE *f;
+
+		snprintf(path, sizeof(path), "/proc/self/task/%s/comm", d->d_name);
+		f = fopen(path, "re");
+		if (f != NULL && fgets(name, sizeof(name), f) != NULL)
+			name[strcspn(name, "\n")] = '\0';
+		n += strcmp(name, wanted) == 0;
+		if (f != NULL)
+			fclose(f);
+	}
+	closedir(tasks);
+	return n;
+}
+
+/* Also while a handler runs in the thread that was the leader before. */
+static void
+one_thread_is_called_leader(void **state)
+{
+	struct hold *h = hold_new();
+	struct http_server *s = server(h);
+	struct client *c;
+	uint16_t port;
+
+	(void)state;
+	port = serving_start(s);
+	c = ask(port, "/hold");
+	wait_until("it is held", atomic_load(&h->entered) == 1);
+	assert_string_equal(client_fetch(port, "/name"), "baton/leader");
+	assert_int_equal(count_named("baton/leader"), 1);
+	assert_true(count_named("baton/worker") >= 1);
+	hold_open(h);
+	expect_answer(c, 200, "held\n");
+	serving_stop(s);
 }
 
 static void
@@ -287,7 +333,8 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    e2e_test(hooks_run_once_in_each_thread), e2e_test(stacks_are_as_large_as_asked_for),
+	    e2e_test(one_thread_is_called_leader), e2e_test(hooks_run_once_in_each_thread),
+	    e2e_test(stacks_are_as_large_as_asked_for),
 	    e2e_test(long_handlers_give_way_and_the_loop_does_not),
 	    e2e_test(the_end_does_not_wait_for_the_monitor),
 	    e2e_test(a_server_without_a_thread_does_not_start),

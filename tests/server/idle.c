@@ -83,10 +83,38 @@ an_idle_server_makes_no_wake_ups(void **state)
 	serving_stop(s);
 }
 
+/* They are looked at often, for the beginning of a request, as long as anything comes at all. */
+static void
+idle_connections_make_no_wake_ups(void **state)
+{
+	struct http_server *s = brief_server();
+	struct client *c[5], *half;
+	uint16_t port;
+
+	(void)state;
+	http_server_handle(s, "/", name_thread, NULL);
+	http_server_set(s, "header_timeout_ms", "200");
+	port = serving_start(s);
+	for (size_t i = 0; i < COUNT(c); i++) {
+		c[i] = client_open(port);
+		assert_int_equal(client_get(c[i], "/")->status, 200);
+	}
+	expect_rest();
+	/* One that begins and does not go on is still found, and the others outlive it. */
+	half = client_open(port);
+	client_send(half, "GET / HT");
+	assert_int_equal(client_read(half, "GET")->status, 408);
+	expect_rest();
+	for (size_t i = 0; i < COUNT(c); i++)
+		assert_int_equal(client_get(c[i], "/")->status, 200);
+	serving_stop(s);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    e2e_test(idle_connections_make_no_wake_ups),
 	    e2e_test(an_idle_server_makes_no_wake_ups),
 	};
 

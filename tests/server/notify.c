@@ -45,6 +45,19 @@ message(int fd, int timeout_ms)
 	return talloc_strndup(harness_mem(), text, (size_t)n);
 }
 
+static atomic_bool blocking;
+
+static int
+block(const struct ctx *ctx, const struct http_request *req, struct http_response *res, void *data)
+{
+	(void)req, (void)data;
+	atomic_store(&blocking, true);
+	while (atomic_load(&blocking))
+		if (ctx_sleep(ctx, 1) != 0)
+			break;
+	return http_response_printf(res, 200, "done\n");
+}
+
 static const char *
 abstract_path(void)
 {
@@ -157,6 +170,113 @@ a_manager_that_does_not_read_blocks_nobody(void **state)
 	close(fd);
 }
 
+static const struct {
+	const char *usec, *pid; /* "self": this process's; NULL: not set */
+	int64_t interval_ms;    /* 0: there is no watchdog */
+} watchdogs[] = {
+    {"4000000", NULL, 2000},
+    {"4000000", "self", 2000},
+    {"4000000", "1", 0},
+    {NULL, "self", 0},
+    {"0", NULL, 0},
+    {"", NULL, 0},
+    {"-5", NULL, 0},
+    {"1s", NULL, 0},
+    {"18446744073709551615", NULL, 0},
+    {"1", NULL, 1},
+};
+
+static void
+a_watchdog_is_told_at_half_of_its_time(void **state)
+{
+	int fd = manager(abstract_path());
+	const char *path = getenv("NOTIFY_SOCKET");
+	const char *self = talloc_asprintf(harness_mem(), "%d", getpid());
+
+	(void)state;
+	path = talloc_strdup(harness_mem(), path);
+	for (size_t i = 0; i < COUNT(watchdogs); i++) {
+		const char *pid = watchdogs[i].pid;
+		int64_t every = watchdogs[i].interval_ms;
+		struct notify *n;
+
+		setenv("NOTIFY_SOCKET", path, 1);
+		if (watchdogs[i].usec != NULL)
+			setenv("WATCHDOG_USEC", watchdogs[i].usec, 1);
+		if (pid != NULL)
+			setenv("WATCHDOG_PID", strcmp(pid, "self") == 0 ? self : pid, 1);
+		n = notify_new(harness_mem());
+		assert_null(getenv("WATCHDOG_USEC"));
+		assert_null(getenv("WATCHDOG_PID"));
+		assert_int_equal(notify_watchdog(n, 5000), every == 0 ? INT64_MAX : 5000 + every);
+		if (every > 0) {
+			assert_string_equal(message(fd, PATIENCE_MS), "WATCHDOG=1");
+			assert_int_equal(notify_watchdog(n, 5000 + every - 1), 5000 + every);
+			assert_null(message(fd, 0));
+			assert_int_equal(notify_watchdog(n, 5000 + every), 5000 + 2 * every);
+			assert_string_equal(message(fd, PATIENCE_MS), "WATCHDOG=1");
+			notify_no_watchdog(n);
+			assert_string_equal(message(fd, PATIENCE_MS), "WATCHDOG_USEC=0");
+			assert_int_equal(notify_watchdog(n, 90000), INT64_MAX);
+		}
+		notify_no_watchdog(n);
+		assert_null(message(fd, 0));
+		talloc_free(n);
+	}
+	/* Without a manager nobody is told, so nobody wakes up for it. */
+	setenv("WATCHDOG_USEC", "1000", 1);
+	assert_int_equal(notify_watchdog(notify_new(harness_mem()), 0), INT64_MAX);
+	close(fd);
+}
+
+/* Also while a handler blocks, and with nobody there at all. */
+static void
+a_server_tells_the_watchdog_from_its_loop(void **state)
+{
+	int fd = manager(abstract_path());
+	struct http_server *s = serving_new();
+	struct client *c;
+	uint16_t port;
+
+	(void)state;
+	log_open();
+	setenv("WATCHDOG_USEC", "100000", 1);
+	http_server_handle(s, "GET /block", block, NULL);
+	port = serving_start(s);
+	assert_memory_equal(message(fd, PATIENCE_MS), "READY=1", 7);
+	for (int i = 0; i < 3; i++)
+		assert_string_equal(message(fd, PATIENCE_MS), "WATCHDOG=1");
+	c = client_open(port);
+	client_send(c, "GET /block HTTP/1.1\r\nHost: x\r\n\r\n");
+	wait_until("it blocks", atomic_load(&blocking));
+	for (int i = 0; i < 20; i++)
+		assert_string_equal(message(fd, PATIENCE_MS), "WATCHDOG=1");
+	atomic_store(&blocking, false);
+	assert_int_equal(client_read(c, "GET")->status, 200);
+	serving_stop(s);
+	close(fd);
+}
+
+/* A breakpoint stops the loop, and is no emergency. */
+static void
+a_server_that_is_debugged_wants_no_watchdog(void **state)
+{
+	int fd = manager(abstract_path());
+	struct http_server *s = serving_new();
+
+	(void)state;
+	log_open();
+	setenv("WATCHDOG_USEC", "1000", 1);
+	setenv("BATON_DEBUG", "1", 1);
+	serving_start(s);
+	assert_string_equal(message(fd, PATIENCE_MS), "WATCHDOG_USEC=0");
+	assert_memory_equal(message(fd, PATIENCE_MS), "READY=1", 7);
+	assert_null(message(fd, 50));
+	unsetenv("BATON_DEBUG");
+	serving_stop(s);
+	close(fd);
+}
+
 int
 main(void)
 {
@@ -166,6 +286,9 @@ main(void)
 	    e2e_test(a_server_that_cannot_start_is_not_ready),
 	    e2e_test(nobody_at_the_other_end_is_no_error),
 	    e2e_test(a_manager_that_does_not_read_blocks_nobody),
+	    e2e_test(a_watchdog_is_told_at_half_of_its_time),
+	    e2e_test(a_server_tells_the_watchdog_from_its_loop),
+	    e2e_test(a_server_that_is_debugged_wants_no_watchdog),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The crew's workers: how requests come to them and go back, and how many there are. A worker
+ * that is preempted at any point holds nothing that the leader needs.
+ */
+#include "server/crew.h"
+
+/* Workers that may sit idle; others end. */
+#define IDLE_WORKERS 64
+
+static void *run_worker(void *arg);
+
+/*
+ * Makes one worker if requests outnumber idle ones. Whoever is made makes the next before its
+ * own work: so a burst costs the leader one thread, and the others are made at low priority.
+ */
+static void
+grow(struct crew *c)
+{
+	while (atomic_load(&c->slack) < 0 && !atomic_exchange(&c->growing, true)) {
+		if (atomic_load(&c->slack) >= 0) {
+			atomic_store(&c->growing, false);
+			continue; /* look again: a request may have come in between */
+		}
+		atomic_fetch_add(&c->slack, 1);
+		if (crew_spawn(c, run_worker) == 0)
+			return; /* the new one goes on */
+		atomic_fetch_sub(&c->slack, 1);
+		atomic_store(&c->growing, false);
+		monitor_wake(c); /* it tries again */
+		return;
+	}
+}
+
+/* Takes one from a count, if there is any. */
+bool
+crew_take_one(atomic_int *count)
+{
+	int n = atomic_load(count);
+
+	while (n > 0)
+		if (atomic_compare_exchange_weak(count, &n, n - 1))
+			return true;
+	return false;
+}
+
+static struct http_request *
+take(struct crew *c)
+{
+	if (atomic_load(&c->over) || crew_wait_for(&c->work) != 0 || atomic_load(&c->over))
+		return NULL;
+	if (crew_take_one(&c->dismissed))
+		return NULL;
+	/* The semaphore says there is one, and single places are taken by single threads. */
+	return atomic_exchange(&c->ring[atomic_fetch_add(&c->tail, 1) & (c->ring_size - 1)], NULL);
+}
+
+/* False if enough are idle already: then it shall end. */
+bool
+crew_become_idle(struct crew *c)
+{
+	if (atomic_fetch_add(&c->slack, 1) < IDLE_WORKERS)
+		return true;
+	atomic_fetch_sub(&c->slack, 1);
+	grow(c); /* whoever counted on this one finds another */
+	return false;
+}
+
+void
+crew_work(struct crew *c)
+{
+	struct http_request *req;
+
+	while ((req = take(c)) != NULL) {
+		work_in_worker(c->server, req);
+		if (!crew_become_idle(c))
+			break;
+	}
+}
+
+static void *
+run_worker(void *arg)
+{
+	struct crew *c = arg;
+
+	crew_enter_role(c, "worker", true);
+	atomic_store(&c->growing, false);
+	grow(c);
+	crew_thread_begins(c);
+	crew_work(c);
+	crew_thread_ends(c);
+	return NULL;
+}
+
+void
+crew_give(struct crew *c, struct http_request *req)
+{
+	/* Only the leader gives, and no more than the ring holds (crew_size). */
+	atomic_store(&c->ring[c->head++ & (c->ring_size - 1)], req);
+	sem_post(&c->work);
+	if (atomic_fetch_sub(&c->slack, 1) <= 0)
+		grow(c);
+}
+
+void
+crew_retry(struct crew *c)
+{
+	grow(c);
+}
+
+void
+crew_give_back(struct crew *c, struct http_request *req)
+{
+	struct http_request *first = atomic_load(&c->done);
+
+	do
+		req->next_done = first;
+	while (!atomic_compare_exchange_weak(&c->done, &first, req));
+	if (first == NULL)
+		loop_wake(c->server);
+}
+
+struct http_request *
+crew_take_back(struct crew *c)
+{
+	return atomic_exchange(&c->done, NULL);
+}
+
+unsigned
+crew_size(const struct crew *c)
+{
+	/* All but the leader and a spare. */
+	return (unsigned)c->threads_max - 2;
+}

@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: MIT */
+/* What is known of a request, from its target to its answer, and who makes one from the other. */
+#ifndef BATON_SERVER_REQUEST_H
+#define BATON_SERVER_REQUEST_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/queue.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+#include <talloc.h>
+
+#include <baton/ctx.h>
+#include <baton/http.h>
+
+struct http_conn;
+struct load;
+
+/* ---- target.c: request targets (RFC 9112 section 3.2, RFC 3986) ------------------------------ */
+
+struct target {
+	const char *path; /* undecoded, absolute, or "*"; within the target */
+	size_t path_len;
+	const char *query; /* undecoded, without the question mark; "" if none */
+};
+
+int target_parse(const char *raw, struct target *t);
+/* Decodes %XX; -EINVAL for a bad escape and for %00. Appends NUL; returns the length. */
+ssize_t target_unescape(char *dst, const char *src, size_t len, bool plus_is_space);
+/* "." or "..", also percent-encoded. */
+bool target_is_dot_segment(const char *seg, size_t len);
+/* First value of name in a query; NULL if absent or badly encoded. */
+const char *target_query(TALLOC_CTX *mem, const char *query, const char *name);
+
+/* ---- route.c, router.c: patterns, and the tree that finds one --------------------------------- */
+
+enum segment_kind { SEGMENT_LITERAL, SEGMENT_ONE, SEGMENT_REST };
+
+struct segment {
+	enum segment_kind kind;
+	const char *text; /* the literal, decoded; or the name */
+};
+
+/* A registered pattern with what it leads to. Immutable once registered. */
+struct route {
+	const char *pattern;
+	const char *method; /* NULL: every method */
+	struct segment *segments;
+	size_t segments_n;
+	http_handler *handler;
+	void *data;
+	struct load *load; /* the leader's */
+};
+
+struct route *route_parse(TALLOC_CTX *mem, const char *pattern, const char **why);
+/* Do two patterns match a common request, while neither is the more specific? */
+bool route_conflict(const struct route *a, const struct route *b);
+
+struct router;
+
+struct router *router_new(TALLOC_CTX *mem);
+/* -EEXIST if it conflicts; *with is the other route then. Takes the route over. */
+int router_add(struct router *r, struct route *route, const struct route **with);
+
+/* A path cut into decoded segments, and what the wildcards matched. */
+struct route_match {
+	const struct route *route; /* NULL: none */
+	const char **values;       /* in the order of the pattern's wildcards */
+	const char *allow;         /* methods that would match, for 405; NULL: none */
+};
+
+/* -EINVAL for a path that is badly encoded or has dot segments. */
+int router_find(const struct router *r, TALLOC_CTX *mem, const char *method, const char *path,
+    size_t len, struct route_match *m);
+
+/* ---- peer.c --------------------------------------------------------------------------------------- */
+
+/* "[address]:port" */
+#define PEER_TEXT_BYTES 60
+void peer_format(const struct sockaddr_storage *ss, char text[PEER_TEXT_BYTES]);
+
+/* ---- request.c, response.c: what handlers see ------------------------------------------------- */
+
+/*
+ * The life of a request. It belongs to the leader but for RUNNING, when it belongs to the
+ * thread that runs its handler, also if that is the leader.
+ */
+enum request_phase {
+	REQUEST_HEAD,      /* the request line was seen */
+	REQUEST_BODY,      /* header fields copied, content arriving */
+	REQUEST_READY,     /* complete, waiting for a thread */
+	REQUEST_RUNNING,   /* in its handler */
+	REQUEST_DONE,      /* answer made, not given to the parser yet */
+	REQUEST_ABANDONED, /* still in its handler, whose answer nobody waits for */
+	REQUEST_SENDING    /* answer being written */
+};
+
+struct http_response {
+	struct http_request *req;
+	int status;       /* 0: no answer yet */
+	const char *type; /* Content-Type unless a field says otherwise; NULL: none */
+	const void *content;
+	size_t content_len;
+	struct http_field *fields; /* talloc array */
+	size_t fields_n;
+	bool close; /* the connection ends with this answer */
+};
+
+struct http_request {
+	/* Recycling. */
+	TALLOC_CTX *pool;            /* parentless talloc pool; all of this is inside it */
+	struct request_store *store; /* where the pool goes back to */
+	/* Ownership: one reference for the connection, one while it is queued or runs. Only the
+	 * leader takes and drops them; whoever runs it elsewhere gives it back to the leader. */
+	int refs;
+	_Atomic(enum request_phase) phase;
+	struct http_conn *conn; /* the leader's; NULL once the connection has let go of it */
+	bool suspended;         /* the leader's: the parser does not ask for the answer */
+	struct ctx *ctx;        /* cancelled with a cause; the handler's is derived from it */
+	/* Running (work.c). */
+	STAILQ_ENTRY(http_request) queued; /* in the ready list or its route's waiting list */
+	TAILQ_ENTRY(http_request) away;    /* in the list of those that run elsewhere */
+	struct http_request *next_done;    /* in the list of those that came back */
+	struct load *load;
+	int64_t started_ms;
+	int64_t ran_us;            /* in a worker; -1: it was taken over */
+	_Atomic(pid_t) tid;        /* who runs it; 0: nobody yet */
+	int64_t deadline_ms;       /* 0: none */
+	atomic_int timeout_status; /* what to answer when it passes */
+	struct http_response late; /* that answer: the leader's, for res is the handler's */
+	int route_error;           /* what finding its route came to */
+	/* What was received. */
+	char id[24];
+	const char *method, *target, *version, *path, *query;
+	size_t path_len;
+	struct http_field *fields;
+	size_t fields_n;
+	char *body; /* content so far; NUL-terminated */
+	size_t body_len, body_size;
+	int64_t announced;  /* Content-Length; -1: none, or chunked */
+	bool chunked;       /* the content comes in chunks */
+	const char *buffer; /* where it comes to in the parser's memory, before its answer */
+	char peer[PEER_TEXT_BYTES]; /* the connection's */
+	const char *listener;
+	struct route_match match;
+	struct http_response res;
+};
+
+/* Pools of requests that ended, for those to come. The leader's, as references are. */
+struct request_store {
+	TALLOC_CTX **pools;
+	size_t n, size;
+};
+
+#define REQUEST_POOL_BYTES 8192
+
+struct request_store *request_store_new(TALLOC_CTX *mem);
+struct http_request *request_new(struct request_store *store, const char *target);
+void request_ref(struct http_request *req);
+void request_unref(struct http_request *req);
+/* Copies method, version and fields; the arrays are the caller's. */
+int request_set_head(struct http_request *req, const char *method, const char *version,
+    const struct http_field *fields, size_t n);
+int request_body_append(struct http_request *req, const void *data, size_t len, size_t hint);
+void request_new_id(char id[24]);
+
+void response_init(struct http_response *res, struct http_request *req);
+bool field_name_valid(const char *name);
+bool field_value_valid(const char *value);
+
+/* ---- guard.c: what no handler may see ------------------------------------------------------------ */
+
+/* 0, or the status to refuse the request with, and why. Looks at the head alone. */
+int guard_check(struct http_request *req, const char **why);
+/* The announced content length; -1: none, or chunked. Call after guard_check. */
+int64_t guard_content_length(const struct http_request *req);
+/* What is wrong with one field, or NULL. */
+const char *guard_field(const char *name, const char *value);
+
+/* ---- guard_bytes.c: how the bytes of a request lay in the parser's buffer ------------------------ */
+
+struct guard_bytes {
+	const char *begin; /* of a trailer */
+	const char *next;  /* where the next line must begin */
+	const char *why;   /* what was wrong so far; NULL: nothing */
+};
+
+/* The head: begin, each field in order, end. The pointers are the parser's own. */
+void guard_bytes_begin(struct guard_bytes *g, const char *method, const char *target,
+    size_t target_len, const char *version);
+void guard_bytes_begin_trailer(struct guard_bytes *g, const char *begin);
+void guard_bytes_trailer_field(
+    struct guard_bytes *g, const char *name, size_t name_len, const char *value, size_t value_len);
+void guard_bytes_field(
+    struct guard_bytes *g, const char *name, size_t name_len, const char *value, size_t value_len);
+/* What was wrong, or NULL; end is the head's, NULL if unknown. */
+const char *guard_bytes_end(const struct guard_bytes *g, const char *end);
+/* Is what stands before a chunk's data well-formed, as far back as begin? */
+bool guard_bytes_chunk(const char *begin, const char *data);
+
+/* ---- guard_answer.c, guard_selftest.c ------------------------------------------------------------ */
+
+/* Answers in the parser's place, and ends the connection. */
+void guard_answer(struct http_conn *c, int status, const char *why);
+/* The parser is about to answer a bad Content-Length: finds the connection, and comes first. */
+void guard_answer_bad_length(struct http_server *s);
+/* Is the parser one that the guard knows? On error *why tells, allocated under mem. */
+int guard_selftest(TALLOC_CTX *mem, char **why);
+
+/* ---- chain.c: middleware --------------------------------------------------------------------------- */
+
+/* What a request has still to pass; on the stack of who runs it. */
+struct http_next {
+	const struct http_link *at, *end;
+	http_handler *last; /* behind them all */
+	void *data;         /* last's */
+	const struct ctx *ctx;
+};
+
+/* What is wrong with what is to be registered: 0, or a negative errno and why. */
+int chain_check_link(const struct http_link *link, const char **why);
+int chain_check_handler(http_handler *h, const void *data, const char **why);
+
+/* ---- dispatch.c: routing, middleware, handler, and the answer that comes of it ------------------- */
+
+/* Finds the route, in req->match; what fails is in req->route_error. */
+void dispatch_route(const struct http_server *s, struct http_request *req);
+/*
+ * Runs a routed request to its answer in the calling thread, under a context derived from ctx
+ * that knows its request. Never fails: at worst it is a 500.
+ */
+void dispatch_run(const struct http_server *s, const struct ctx *ctx, struct http_request *req);
+/* An answer in the place of whatever was made; takes no memory where there is none. */
+void dispatch_error(struct http_request *req, int status, const char *text);
+
+#endif

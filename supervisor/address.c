@@ -8,8 +8,14 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netdb.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+
+#define UNIX_PREFIX "unix:"
+
+/* Instances are numbered from 0 to 255, which may need so much more room than %i. */
+#define INDEX_GROWS 1
 
 static int
 parse_port(const char *text, unsigned *port)
@@ -72,6 +78,44 @@ parse_host(char *host, struct address *a, const char **why)
 	return inet_pton(AF_INET, host, &a->in.sin_addr) == 1 ? 0 : -EINVAL;
 }
 
+/* Nothing but %i and %% may follow a percent sign: there may be more of them one day. */
+static bool
+good_percents(const char *path)
+{
+	for (const char *p = path; (p = strchr(p, '%')) != NULL; p += 2) {
+		if (p[1] != 'i' && p[1] != '%')
+			return false;
+	}
+	return true;
+}
+
+static int
+parse_path(const char *path, struct address *out, const char **why)
+{
+	struct address a = {.un = {.sun_family = AF_UNIX}};
+	size_t len = strlen(path), room = 0;
+
+	*why = NULL;
+	if (path[0] == '\0')
+		*why = "the path is missing";
+	else if (path[0] == '@')
+		*why = "a Unix socket needs a path; names without a file are not supported";
+	else if (path[len - 1] == '/')
+		*why = "the path is a directory's";
+	else if (!good_percents(path))
+		*why = "in a path, % is followed by i (the instance's number) or %";
+	for (const char *p = path; *why == NULL && (p = strstr(p, "%i")) != NULL; p += 2)
+		room += INDEX_GROWS;
+	if (*why == NULL && len + room >= sizeof(a.un.sun_path))
+		*why = "a Unix socket's path has at most 107 bytes";
+	if (*why != NULL)
+		return -EINVAL;
+	memcpy(a.un.sun_path, path, len);
+	a.len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len + 1);
+	*out = a;
+	return 0;
+}
+
 int
 address_parse(const char *text, struct address *out, const char **why)
 {
@@ -80,6 +124,8 @@ address_parse(const char *text, struct address *out, const char **why)
 	char host[128];
 	unsigned port;
 
+	if (strncmp(text, UNIX_PREFIX, strlen(UNIX_PREFIX)) == 0)
+		return parse_path(text + strlen(UNIX_PREFIX), out, why);
 	if (colon == NULL || (text[0] == '[' && text[strlen(text) - 1] == ']')) {
 		*why = "the port is missing";
 		return -EINVAL;
@@ -101,9 +147,53 @@ address_parse(const char *text, struct address *out, const char **why)
 	return 0;
 }
 
+bool
+address_is_unix(const struct address *a)
+{
+	return a->sa.sa_family == AF_UNIX;
+}
+
+bool
+address_has_index(const struct address *a)
+{
+	const char *p = a->un.sun_path;
+
+	if (!address_is_unix(a))
+		return false;
+	while ((p = strchr(p, '%')) != NULL && p[1] != 'i')
+		p += 2;
+	return p != NULL;
+}
+
+struct address
+address_of_instance(const struct address *base, unsigned index)
+{
+	struct address a = *base;
+	char *to = a.un.sun_path;
+
+	if (!address_is_unix(base)) {
+		address_set_port(&a, address_port(&a) + index);
+		return a;
+	}
+	/* There is room: parse_path has seen to it. */
+	for (const char *from = base->un.sun_path; *from != '\0'; from++) {
+		if (*from != '%')
+			*to++ = *from;
+		else if (*++from == '%')
+			*to++ = '%';
+		else
+			to += sprintf(to, "%u", index);
+	}
+	memset(to, 0, sizeof(a.un.sun_path) - (size_t)(to - a.un.sun_path));
+	a.len = (socklen_t)(to + 1 - (char *)&a.un);
+	return a;
+}
+
 unsigned
 address_port(const struct address *a)
 {
+	if (address_is_unix(a))
+		return 0;
 	return ntohs(a->sa.sa_family == AF_INET6 ? a->in6.sin6_port : a->in.sin_port);
 }
 
@@ -119,6 +209,8 @@ address_set_port(struct address *a, unsigned port)
 bool
 address_equal(const struct address *a, const struct address *b)
 {
+	if (address_is_unix(a) && address_is_unix(b))
+		return strcmp(a->un.sun_path, b->un.sun_path) == 0;
 	if (a->sa.sa_family != b->sa.sa_family || address_port(a) != address_port(b) ||
 	    address_port(a) == 0)
 		return false;
@@ -133,6 +225,8 @@ address_text(TALLOC_CTX *mem, const struct address *a)
 {
 	char host[NI_MAXHOST];
 
+	if (address_is_unix(a))
+		return talloc_asprintf(mem, UNIX_PREFIX "%s", a->un.sun_path);
 	if (a->any)
 		return talloc_asprintf(mem, ":%u", address_port(a));
 	if (getnameinfo(&a->sa, a->len, host, sizeof(host), NULL, 0, NI_NUMERICHOST) != 0)
@@ -147,6 +241,8 @@ address_url(TALLOC_CTX *mem, const struct address *a)
 	struct address b = *a;
 	char *text, *url;
 
+	if (address_is_unix(a))
+		return address_text(mem, a);
 	if (a->any || (a->sa.sa_family == AF_INET && a->in.sin_addr.s_addr == INADDR_ANY))
 		return talloc_asprintf(mem, "http://127.0.0.1:%u", address_port(a));
 	if (a->sa.sa_family == AF_INET6 && IN6_IS_ADDR_UNSPECIFIED(&a->in6.sin6_addr))

@@ -39,9 +39,21 @@ channel_close(struct channel *c)
 }
 
 struct channel *
-channel_new(void)
+channel_adopt(int give_fd, int take_fd)
 {
 	struct channel *c = talloc_zero(NULL, struct channel);
+
+	if (c == NULL)
+		return NULL;
+	*c = (struct channel){.give = give_fd, .take = take_fd, .holders = 1};
+	talloc_set_destructor(c, channel_close);
+	return c;
+}
+
+struct channel *
+channel_new(void)
+{
+	struct channel *c = channel_adopt(-1, -1);
 	const int bytes = BUFFER_BYTES;
 	int ends[2];
 
@@ -57,8 +69,6 @@ channel_new(void)
 		setsockopt(ends[i], SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
 	c->give = ends[0];
 	c->take = ends[1];
-	c->holders = 1;
-	talloc_set_destructor(c, channel_close);
 	return c;
 }
 

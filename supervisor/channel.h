@@ -47,4 +47,7 @@ void channel_giver_gone(struct channel *c);
 /* Whether there is something that a successor has not read: a giver that died left it. */
 bool channel_has_unread(const struct channel *c);
 
+/* One from descriptors (-1: closed) that are its own from now on; NULL: no memory. */
+struct channel *channel_adopt(int give_fd, int take_fd);
+
 #endif

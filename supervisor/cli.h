@@ -19,16 +19,49 @@ enum cli_status {
 
 struct cli {
 	const char *argv0;
+	char **argv;             /* all of it */
 	const char *config_file; /* -c */
 	const char *control;     /* --control */
 	const char *instances;   /* --instances, as written */
 	const char *name;        /* --name */
 	const char **listens;    /* --listen, in order */
 	size_t nlistens;
-	bool json;   /* --json */
-	char **args; /* what is left: PROGRAM ARGS…, SERVICE, a topic */
+	bool json;         /* --json */
+	bool canary;       /* --canary */
+	bool now;          /* --now */
+	const char *lines; /* -n, as written */
+	const char *color; /* --color, as written */
+	bool follow;       /* -f */
+	bool no_follow;    /* --no-follow */
+	bool watch;        /* --watch */
+	bool help;         /* --help */
+	char **args;       /* what is left: PROGRAM ARGS…, SERVICE, a topic */
 	int nargs;
 };
+
+/* --- cli.c: the tables, from which parsing, help and errors are made --- */
+struct cli_command {
+	const char *name;
+	unsigned bit;
+	int max_args; /* beside options; -1: any number, and options end at the first */
+	const char *usage, *text;
+	int (*run)(TALLOC_CTX *mem, const struct cli *cli);
+};
+
+struct cli_option {
+	const char *name;
+	const char *argument; /* NULL: it takes none */
+	const char *text;
+	int letter;        /* a short form, too, if it is one of CLI_SHORT_FORMS */
+	unsigned commands; /* which take it */
+};
+
+#define CLI_SHORT_FORMS "cfhn"
+
+extern const struct cli_command cli_commands[];
+extern const size_t cli_ncommands;
+extern const struct cli_option cli_options[];
+extern const size_t cli_noptions;
 
 int cli_main(int argc, char **argv);
 
@@ -43,16 +76,45 @@ int cli_check(TALLOC_CTX *mem, const struct cli *cli);
 int
 cli_ask(TALLOC_CTX *mem, const struct cli *cli, json_t *request, int timeout_s, json_t **answer);
 
+/* A connection to the supervisor, which fclose ends. CLI_OK, or why not, which was said. */
+int cli_connect(TALLOC_CTX *mem, const struct cli *cli, int timeout_s, FILE **talk);
+/* Takes REQUEST over. False: it did not get there. */
+bool cli_send(FILE *talk, json_t *request);
+/* The next message, the caller's; NULL: there is none any more. */
+json_t *cli_receive(FILE *talk);
+bool cli_is(const json_t *message, const char *type);
+/* Says why there is no answer: CLI_NO_SUPERVISOR. */
+int cli_no_answer(FILE *talk);
+
 /* --- cli_order.c: commands that a running supervisor answers --- */
-int cli_status(TALLOC_CTX *mem, const struct cli *cli);
 int cli_restart(TALLOC_CTX *mem, const struct cli *cli);
+int cli_continue(TALLOC_CTX *mem, const struct cli *cli);
+int cli_rollback(TALLOC_CTX *mem, const struct cli *cli);
 int cli_start(TALLOC_CTX *mem, const struct cli *cli);
 int cli_reset(TALLOC_CTX *mem, const struct cli *cli);
 int cli_reload(TALLOC_CTX *mem, const struct cli *cli);
 int cli_scale(TALLOC_CTX *mem, const struct cli *cli);
+int cli_upgrade(TALLOC_CTX *mem, const struct cli *cli);
 int cli_stop(TALLOC_CTX *mem, const struct cli *cli);
 
+/* 0, or CLI_FAILED after the reason was printed, with the failed instance's last words. */
+int cli_verdict(const char *what, const json_t *answer);
+
+/* --- cli_follow.c: what happens, and what instances write --- */
+int cli_events(TALLOC_CTX *mem, const struct cli *cli);
+int cli_logs(TALLOC_CTX *mem, const struct cli *cli);
+
+/* --- cli_status.c --- */
+int cli_status(TALLOC_CTX *mem, const struct cli *cli);
+
+/* --- cli_help.c --- */
+/* Everything; one command with its options; every configuration key. */
+void cli_help_all(void);
+void cli_help_command(const struct cli_command *command);
+void cli_help_config(void);
+
 /* --- cli_table.c: the table of `baton status` --- */
-void cli_table(TALLOC_CTX *mem, const json_t *status, FILE *to);
+/* BEFORE: an earlier status, since which CPU time counts; NULL: since each process's start. */
+void cli_table(TALLOC_CTX *mem, const json_t *status, const json_t *before, bool color, FILE *to);
 
 #endif

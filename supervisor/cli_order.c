@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* The commands that a running supervisor answers: what they ask, and what they print. */
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "supervisor/cli.h"
 #include "supervisor/supervisor.h"
-
-/* An answer that comes at once takes no longer, unless something is very wrong. */
-#define ANSWER_TIMEOUT_S 10
 
 static const char *
 string_of(const json_t *object, const char *key, const char *otherwise)
@@ -17,9 +16,8 @@ string_of(const json_t *object, const char *key, const char *otherwise)
 	return s == NULL ? otherwise : s;
 }
 
-/* 0, or CLI_FAILED after the reason was printed, with the failed instance's last words. */
-static int
-verdict(const char *what, const json_t *answer)
+int
+cli_verdict(const char *what, const json_t *answer)
 {
 	const json_t *lines = json_object_get(answer, "stderr");
 
@@ -35,28 +33,6 @@ verdict(const char *what, const json_t *answer)
 	return CLI_FAILED;
 }
 
-int
-cli_status(TALLOC_CTX *mem, const struct cli *cli)
-{
-	json_t *answer;
-	int status =
-	    cli_ask(mem, cli, json_pack("{s:s}", "command", "status"), ANSWER_TIMEOUT_S, &answer);
-
-	if (status != CLI_OK)
-		return status;
-	status = verdict("status", answer);
-	if (status == CLI_OK && cli->json) {
-		json_object_del(answer, "type");
-		json_object_del(answer, "ok");
-		json_dumpf(answer, stdout, JSON_INDENT(2));
-		printf("\n");
-	} else if (status == CLI_OK) {
-		cli_table(mem, answer, stdout);
-	}
-	json_decref(answer);
-	return status;
-}
-
 static const char *
 drained(TALLOC_CTX *mem, const json_t *d)
 {
@@ -69,31 +45,30 @@ drained(TALLOC_CTX *mem, const json_t *d)
 	return report_drained(mem, &counts);
 }
 
-int
-cli_restart(TALLOC_CTX *mem, const struct cli *cli)
+/* Ctrl-C ends the waiting, not what is waited for; and then us, as it always does. */
+static void
+interrupted(int sig)
 {
-	json_t *request = json_pack("{s:s}", "command", "restart");
-	json_t *answer;
-	int status;
+	static const char text[] = "baton: interrupted; what was asked for goes on, `baton status` "
+				   "shows it\n";
+	ssize_t n = write(STDERR_FILENO, text, sizeof(text) - 1);
 
-	if (cli->nargs == 1)
-		json_object_set_new(request, "service", json_string(cli->args[0]));
-	status = cli_ask(mem, cli, request, 0, &answer);
-	if (status != CLI_OK)
-		return status;
-	status = verdict("restart", answer);
-	if (status == CLI_OK) {
-		json_int_t n = json_integer_value(json_object_get(answer, "restarted"));
-		json_int_t ms = json_integer_value(json_object_get(answer, "duration_ms"));
+	(void)n;
+	raise(sig); /* SA_RESETHAND: this one counts */
+}
 
-		const json_t *d = json_object_get(answer, "connections");
+static void
+say_if_interrupted(void)
+{
+	static const int signals[] = {SIGINT, SIGTERM};
+	const struct sigaction new = {.sa_handler = interrupted, .sa_flags = SA_RESETHAND};
 
-		printf("restarted %lld instance%s in %s%s%s\n", (long long)n, n == 1 ? "" : "s",
-		    report_duration(mem, ms), d == NULL ? "" : ": ",
-		    d == NULL ? "" : drained(mem, d));
+	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++) {
+		struct sigaction old;
+
+		if (sigaction(signals[i], NULL, &old) == 0 && old.sa_handler != SIG_IGN)
+			sigaction(signals[i], &new, NULL);
 	}
-	json_decref(answer);
-	return status;
 }
 
 /* A request about a service, whose answer is worth waiting for. */
@@ -103,10 +78,11 @@ order(TALLOC_CTX *mem, const struct cli *cli, const char *command, json_t *reque
 	int status;
 
 	json_object_set_new(request, "command", json_string(command));
+	say_if_interrupted();
 	status = cli_ask(mem, cli, request, 0, answer);
 	if (status != CLI_OK)
 		return status;
-	status = verdict(command, *answer);
+	status = cli_verdict(command, *answer);
 	if (status != CLI_OK)
 		json_decref(*answer);
 	return status;
@@ -122,6 +98,31 @@ about_service(const struct cli *cli)
 	return request;
 }
 
+int
+cli_restart(TALLOC_CTX *mem, const struct cli *cli)
+{
+	json_t *request = about_service(cli), *answer;
+	const json_t *moved;
+	json_int_t n, ms;
+	int status;
+
+	if (cli->canary)
+		json_object_set_new(request, "canary", json_true());
+	if (cli->now)
+		json_object_set_new(request, "now", json_true());
+	status = order(mem, cli, "restart", request, &answer);
+	if (status != CLI_OK)
+		return status;
+	n = json_integer_value(json_object_get(answer, "restarted"));
+	ms = json_integer_value(json_object_get(answer, "duration_ms"));
+	moved = json_object_get(answer, "connections");
+	printf("restarted %lld instance%s in %s%s%s\n", (long long)n, n == 1 ? "" : "s",
+	    report_duration(mem, ms), moved == NULL ? "" : ": ",
+	    moved == NULL ? "" : drained(mem, moved));
+	json_decref(answer);
+	return CLI_OK;
+}
+
 static void
 print_count(const char *what, json_t *answer)
 {
@@ -129,6 +130,35 @@ print_count(const char *what, json_t *answer)
 
 	printf("%s %lld instance%s\n", what, (long long)n, n == 1 ? "" : "s");
 	json_decref(answer);
+}
+
+int
+cli_continue(TALLOC_CTX *mem, const struct cli *cli)
+{
+	json_t *answer;
+	int status = order(mem, cli, "continue", about_service(cli), &answer);
+
+	if (status != CLI_OK)
+		return status;
+	json_decref(answer);
+	printf("the restart goes on\n");
+	return CLI_OK;
+}
+
+int
+cli_rollback(TALLOC_CTX *mem, const struct cli *cli)
+{
+	json_t *answer;
+	json_int_t n;
+	int status = order(mem, cli, "rollback", about_service(cli), &answer);
+
+	if (status != CLI_OK)
+		return status;
+	n = json_integer_value(json_object_get(answer, "restarted"));
+	printf("rolled %lld instance%s back in %s\n", (long long)n, n == 1 ? "" : "s",
+	    report_duration(mem, json_integer_value(json_object_get(answer, "duration_ms"))));
+	json_decref(answer);
+	return CLI_OK;
 }
 
 int
@@ -168,6 +198,24 @@ cli_reload(TALLOC_CTX *mem, const struct cli *cli)
 		return status;
 	json_decref(answer);
 	printf("reloaded\n");
+	return CLI_OK;
+}
+
+int
+cli_upgrade(TALLOC_CTX *mem, const struct cli *cli)
+{
+	json_t *answer;
+	int status = order(mem, cli, "upgrade", json_object(), &answer);
+	json_int_t n;
+
+	if (status != CLI_OK)
+		return status;
+	n = json_integer_value(json_object_get(answer, "instances"));
+	printf("upgraded from %s to %s, pid %lld, %lld instance%s kept\n",
+	    string_of(answer, "from", "?"), string_of(answer, "to", "?"),
+	    (long long)json_integer_value(json_object_get(answer, "pid")), (long long)n,
+	    n == 1 ? "" : "s");
+	json_decref(answer);
 	return CLI_OK;
 }
 

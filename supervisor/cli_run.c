@@ -120,6 +120,8 @@ cli_check(TALLOC_CTX *mem, const struct cli *cli)
 	for (size_t i = 0; i < c->nservices; i++)
 		instances += c->services[i]->instances;
 	if (status == CLI_OK)
+		config_print_notes(c, stdout);
+	if (status == CLI_OK)
 		printf("%s: good: %zu service%s, %ld instance%s\n", c->file, c->nservices,
 		    c->nservices == 1 ? "" : "s", instances, instances == 1 ? "" : "s");
 	return status;
@@ -159,6 +161,27 @@ how_to_reach(TALLOC_CTX *mem, const struct cli *cli, const struct config *c)
 	return "";
 }
 
+/* Everything that can be missing or taken, before anything is started. */
+static int
+open_all(struct supervisor *sup, const char *control, TALLOC_CTX *mem, char **why)
+{
+	int error;
+
+	manager_start(sup);
+	error = inherited_take(sup);
+	if (error == 0)
+		error = control_start(sup, control, mem, why);
+	if (error == 0)
+		error = listener_open_all(sup, mem, why);
+	for (size_t i = 0; error == 0 && i < sup->nservices; i++)
+		error = logfile_open_service(sup->services[i], mem, why);
+	if (error == 0) {
+		inherited_settle(sup);
+		store_update(sup);
+	}
+	return error;
+}
+
 int
 cli_run(TALLOC_CTX *mem, const struct cli *cli)
 {
@@ -178,12 +201,10 @@ cli_run(TALLOC_CTX *mem, const struct cli *cli)
 	error = sup == NULL ? -ENOMEM : signals_start(sup);
 	if (error == 0) {
 		sup->how_to_reach = how_to_reach(mem, cli, c);
-		error = control_start(sup, control_for_run(mem, cli, c), mem, &why);
+		sup->argv = cli->argv;
+		sup->program = upgrade_program(sup, cli->argv0);
+		error = open_all(sup, control_for_run(mem, cli, c), mem, &why);
 	}
-	if (error == 0)
-		error = listener_open_all(sup, mem, &why);
-	for (size_t i = 0; error == 0 && i < sup->nservices; i++)
-		error = logfile_open_service(sup->services[i], mem, &why);
 	if (error < 0) {
 		fprintf(stderr, "baton: %s\n", why != NULL ? why : strerror(-error));
 		talloc_free(sup);

@@ -90,80 +90,98 @@ open_control(TALLOC_CTX *mem, const struct cli *cli, int *fd)
 	return CLI_NO_SUPERVISOR;
 }
 
-static int
-send_request(int fd, json_t *request)
+bool
+cli_send(FILE *to, json_t *request)
 {
 	char *text = json_dumps(request, JSON_COMPACT);
 	size_t len, done = 0;
 
 	json_decref(request);
 	if (text == NULL)
-		return -ENOMEM;
+		return false;
 	len = strlen(text);
 	text[len++] = '\n'; /* in place of the terminator */
 	while (done < len) {
-		ssize_t n = send(fd, text + done, len - done, MSG_NOSIGNAL);
+		ssize_t n = send(fileno(to), text + done, len - done, MSG_NOSIGNAL);
 
-		if (n < 0 && errno != EINTR) {
-			free(text);
-			return -errno;
-		}
+		if (n < 0 && errno != EINTR)
+			break;
 		done += n < 0 ? 0 : (size_t)n;
 	}
 	free(text);
-	return 0;
+	return done == len;
 }
 
-/* Prints progress as it comes; returns the result, or NULL when there was none. */
-static json_t *
-read_answer(FILE *from)
+json_t *
+cli_receive(FILE *from)
 {
 	char *line = NULL;
 	size_t size = 0;
-	json_t *answer = NULL;
+	json_t *message = NULL;
 
-	while (getline(&line, &size, from) > 0) {
-		const char *type, *text;
-
-		answer = json_loads(line, 0, NULL);
-		type = json_string_value(json_object_get(answer, "type"));
-		if (type != NULL && strcmp(type, "result") == 0)
-			break;
-		text = json_string_value(json_object_get(answer, "text"));
-		if (text != NULL) {
-			printf("%s\n", text);
-			fflush(stdout);
-		}
-		json_decref(answer);
-		answer = NULL;
-	}
+	/* Lines of output may have any character, NUL as well. */
+	if (getline(&line, &size, from) > 0)
+		message = json_loads(line, JSON_ALLOW_NUL, NULL);
 	free(line);
-	return answer;
+	return message;
+}
+
+bool
+cli_is(const json_t *message, const char *type)
+{
+	const char *is = json_string_value(json_object_get(message, "type"));
+
+	return is != NULL && strcmp(is, type) == 0;
+}
+
+int
+cli_no_answer(FILE *from)
+{
+	fprintf(stderr, "baton: the supervisor %s\n",
+	    ferror(from) ? "does not answer" : "went away without an answer");
+	return CLI_NO_SUPERVISOR;
+}
+
+int
+cli_connect(TALLOC_CTX *mem, const struct cli *cli, int timeout_s, FILE **talk)
+{
+	const struct timeval limit = {.tv_sec = timeout_s};
+	int fd, status = open_control(mem, cli, &fd);
+
+	if (status != CLI_OK)
+		return status;
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+	*talk = fdopen(fd, "r");
+	if (*talk != NULL)
+		return CLI_OK;
+	fprintf(stderr, "baton: %s\n", strerror(errno));
+	close(fd);
+	return CLI_FAILED;
 }
 
 int
 cli_ask(TALLOC_CTX *mem, const struct cli *cli, json_t *request, int timeout_s, json_t **answer)
 {
-	const struct timeval limit = {.tv_sec = timeout_s};
-	FILE *from;
-	int fd, status = open_control(mem, cli, &fd);
+	FILE *talk;
+	int status = cli_connect(mem, cli, timeout_s, &talk);
 
 	if (status != CLI_OK) {
 		json_decref(request);
 		return status;
 	}
-	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
 	/* If it refuses us it may have closed already: the reason is there to be read. */
-	send_request(fd, request);
-	from = fdopen(fd, "r");
-	*answer = from == NULL ? NULL : read_answer(from);
+	cli_send(talk, request);
+	while ((*answer = cli_receive(talk)) != NULL && !cli_is(*answer, "result")) {
+		const char *text = json_string_value(json_object_get(*answer, "text"));
+
+		if (text != NULL) {
+			printf("%s\n", text);
+			fflush(stdout);
+		}
+		json_decref(*answer);
+	}
 	if (*answer == NULL)
-		fprintf(stderr, "baton: the supervisor %s\n",
-		    from != NULL && ferror(from) ? "does not answer"
-						 : "went away without an answer");
-	if (from != NULL)
-		fclose(from);
-	else
-		close(fd);
-	return *answer == NULL ? CLI_NO_SUPERVISOR : CLI_OK;
+		status = cli_no_answer(talk);
+	fclose(talk);
+	return status;
 }

@@ -4,32 +4,17 @@
  * line at a time, its unread answers are bounded too, and nothing here ever waits for it.
  */
 #include <errno.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "supervisor/client.h"
 #include "supervisor/control.h"
 #include "supervisor/supervisor.h"
-
-struct client {
-	struct control *control;
-	struct supervisor *sup;
-	int fd;
-	struct tevent_fd *fde;
-	int64_t heard_ms;
-	bool busy;             /* a request is being served; the next one waits in `in` */
-	bool waits_for_stop;   /* … and it is a stop */
-	bool eof;              /* it sends no more; it may still wait for its answer */
-	bool ending;           /* freed as soon as `out` is empty; nothing more is read */
-	bool serving;          /* process_input is on the stack: it frees, nobody else */
-	struct client **where; /* of client_later */
-	size_t in_used;
-	char in[CONTROL_LINE_MAX_BYTES];
-	char *out;
-	size_t out_used;
-};
 
 static void process_input(struct client *c);
 
@@ -45,7 +30,32 @@ client_close(struct client *c)
 }
 
 static void
-update_interest(struct client *c)
+late(void *data)
+{
+	struct client *c = talloc_get_type_abort(data, struct client);
+
+	c->timer = NULL;
+	if (timer_now_ms() - c->moved_ms >= CONTROL_STALL_MS)
+		talloc_free(c);
+	else
+		client_watch(c);
+}
+
+/* It may be silent between requests, and while it waits; not in the middle of something. */
+static void
+update_timer(struct client *c)
+{
+	bool owes = !c->busy && (c->in_used > 0 || c->out_used > 0);
+	int64_t left = c->moved_ms + CONTROL_STALL_MS - timer_now_ms();
+
+	if (!owes)
+		TALLOC_FREE(c->timer);
+	else if (c->timer == NULL)
+		c->timer = timer_after(c, c->sup->timers, left > 0 ? left : 0, late, c);
+}
+
+void
+client_watch(struct client *c)
 {
 	uint16_t flags = 0;
 
@@ -54,6 +64,18 @@ update_interest(struct client *c)
 	if (c->out_used > 0)
 		flags |= TEVENT_FD_WRITE;
 	tevent_fd_set_flags(c->fde, flags);
+	update_timer(c);
+}
+
+/* It is of no use any more. It may not be freed here, so the loop is made to look at it: a
+ * socket that is shut down can be written to. */
+static void
+give_up(struct client *c)
+{
+	c->ending = true;
+	c->out_used = 0;
+	shutdown(c->fd, SHUT_RDWR);
+	tevent_fd_set_flags(c->fde, TEVENT_FD_WRITE);
 }
 
 void
@@ -69,35 +91,37 @@ client_flush(struct client *c)
 			continue;
 		if (n < 0 && errno == EAGAIN)
 			break;
-		if (n < 0)
-			done = c->out_used; /* nobody reads any more */
-		else
-			done += (size_t)n;
+		if (n < 0) {
+			give_up(c); /* nobody reads any more */
+			return;
+		}
+		done += (size_t)n;
 	}
 	if (done == 0)
 		return; /* there may be no buffer yet */
+	c->moved_ms = timer_now_ms();
 	memmove(c->out, c->out + done, c->out_used - done);
 	c->out_used -= done;
 }
 
 static void
-put_json(struct client *c, json_t *line)
+put_json(struct client *c, json_t *line, bool whatever)
 {
 	char *text = json_dumps(line, JSON_COMPACT);
 	size_t len = text == NULL ? 0 : strlen(text);
 	char *grown = NULL;
 
 	json_decref(line);
-	if (len > 0 && c->out_used + len + 1 <= CONTROL_UNREAD_MAX_BYTES)
+	if (c->ending) {
+		free(text);
+		return;
+	}
+	/* One message may be as long as it is; what it is added to may not, unless WHATEVER. */
+	if (len > 0 && (whatever || c->out_used <= CONTROL_UNREAD_MAX_BYTES))
 		grown = talloc_realloc_size(c, c->out, c->out_used + len + 1);
 	if (grown == NULL) {
 		free(text);
-		/* It does not read and cannot be helped. It may not be freed here, so the loop
-		 * is made to look at it: a socket that is shut down can be written to. */
-		c->ending = true;
-		c->out_used = 0;
-		shutdown(c->fd, SHUT_RDWR);
-		tevent_fd_set_flags(c->fde, TEVENT_FD_WRITE);
+		give_up(c); /* it does not read and cannot be helped */
 		return;
 	}
 	c->out = grown;
@@ -106,18 +130,30 @@ put_json(struct client *c, json_t *line)
 	c->out_used += len + 1;
 	free(text);
 	client_flush(c);
-	update_interest(c);
+	if (!c->ending)
+		client_watch(c);
+}
+
+void
+client_line(struct client *c, const char *type, json_t *line)
+{
+	/* Nobody would know what a line without it is: better none, and the end. */
+	if (json_object_set_new(line, "type", json_string(type)) < 0) {
+		json_decref(line);
+		line = NULL;
+	}
+	put_json(c, line, strcmp(type, "result") == 0);
 }
 
 void
 client_result(struct client *c, json_t *result)
 {
-	json_object_set_new(result, "type", json_string("result"));
 	if (c->where != NULL)
 		*c->where = NULL;
 	c->where = NULL;
-	c->busy = c->waits_for_stop = false;
-	put_json(c, result);
+	c->busy = c->waits_for_stop = c->follows = false;
+	c->moved_ms = timer_now_ms();
+	client_line(c, "result", result);
 	if (!c->serving)
 		process_input(c); /* the next request may be here already */
 }
@@ -137,7 +173,7 @@ client_error(struct client *c, const char *format, ...)
 void
 client_progress(struct client *c, const char *text)
 {
-	put_json(c, json_pack("{s:s s:s}", "type", "progress", "text", text));
+	client_line(c, "progress", json_pack("{s:s}", "text", text));
 }
 
 void
@@ -148,9 +184,18 @@ client_later(struct client *c, struct client **where)
 }
 
 bool
+client_is_lost(const struct client *c)
+{
+	return c->busy && c->where == NULL;
+}
+
+bool
 client_waits(const struct client *c)
 {
-	return c->busy;
+	int unread = 0;
+
+	/* What it asks may have come, and wait for its turn. */
+	return c->busy || (ioctl(c->fd, FIONREAD, &unread) == 0 && unread > 0);
 }
 
 bool
@@ -165,10 +210,28 @@ client_wait_for_stop(struct client *c)
 	c->waits_for_stop = true;
 }
 
-int64_t
-client_silent_ms(const struct client *c)
+void
+client_follows(struct client *c)
 {
-	return timer_now_ms() - c->heard_ms;
+	c->follows = true;
+}
+
+bool
+client_only_follows(const struct client *c)
+{
+	return c->follows;
+}
+
+bool
+client_has_room(const struct client *c)
+{
+	return c->out_used < CONTROL_FOLLOW_MAX_BYTES;
+}
+
+uint64_t
+client_heard(const struct client *c)
+{
+	return c->heard;
 }
 
 /* Serves the complete lines that are here, one after the other. May free C. */
@@ -186,7 +249,9 @@ process_input(struct client *c)
 		c->in_used -= len + 1;
 		memmove(c->in, end + 1, c->in_used);
 		c->busy = true;
-		if (!command_serve(c->sup, c, line, len))
+		if (c->out_used > CONTROL_UNREAD_MAX_BYTES)
+			give_up(c); /* it asks on and on, and does not read */
+		else if (!command_serve(c->sup, c, line, len))
 			c->ending = true;
 	}
 	if (!c->ending && !c->busy && c->in_used == sizeof(c->in)) {
@@ -200,7 +265,16 @@ process_input(struct client *c)
 	if (c->ending && c->out_used == 0)
 		talloc_free(c);
 	else
-		update_interest(c);
+		client_watch(c);
+}
+
+/* Whether it has closed altogether; who only writes no more may still read. */
+static bool
+is_gone(const struct client *c)
+{
+	struct pollfd p = {.fd = c->fd};
+
+	return poll(&p, 1, 0) == 1 && (p.revents & (POLLHUP | POLLERR)) != 0;
 }
 
 static void
@@ -210,9 +284,12 @@ read_some(struct client *c)
 
 	if (n > 0) {
 		c->in_used += (size_t)n;
-		c->heard_ms = timer_now_ms();
+		c->moved_ms = timer_now_ms();
+		c->heard = control_turn(c->control);
 	} else if (n == 0) {
 		c->eof = true;
+		if (is_gone(c))
+			give_up(c);
 	} else if (errno != EAGAIN && errno != EINTR) {
 		c->ending = true;
 		c->out_used = 0;
@@ -233,34 +310,11 @@ client_event(struct tevent_context *ev, struct tevent_fd *fde, uint16_t flags, v
 	process_input(c);
 }
 
-static bool
-peer_may(int fd, uid_t *uid)
-{
-	struct ucred peer = {.uid = (uid_t)-1};
-	socklen_t len = sizeof(peer);
-
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0)
-		return false;
-	*uid = peer.uid;
-	return peer.uid == 0 || peer.uid == geteuid();
-}
-
 struct client *
 client_new(struct control *control, struct supervisor *sup, int fd)
 {
-	static const char refused[] =
-	    "{\"type\":\"result\",\"ok\":false,\"error\":"
-	    "\"only the user who runs baton, and root, may control it\"}\n";
-	struct client *c;
-	uid_t uid = (uid_t)-1;
+	struct client *c = talloc_zero(control, struct client);
 
-	if (!peer_may(fd, &uid)) {
-		output_warn(sup->out, "control: uid %u was not let in", (unsigned)uid);
-		send(fd, refused, sizeof(refused) - 1, MSG_DONTWAIT | MSG_NOSIGNAL);
-		close(fd);
-		return NULL;
-	}
-	c = talloc_zero(control, struct client);
 	if (c == NULL) {
 		close(fd);
 		return NULL;
@@ -268,7 +322,8 @@ client_new(struct control *control, struct supervisor *sup, int fd)
 	c->control = control;
 	c->sup = sup;
 	c->fd = fd;
-	c->heard_ms = timer_now_ms();
+	c->moved_ms = timer_now_ms();
+	c->heard = control_turn(control);
 	talloc_set_destructor(c, client_close);
 	c->fde = tevent_add_fd(sup->ev, c, fd, TEVENT_FD_READ, client_event, c);
 	if (c->fde == NULL)

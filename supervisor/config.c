@@ -8,9 +8,12 @@
 #include <sys/stat.h>
 
 #include "supervisor/program.h"
+#include "supervisor/protocol.h"
 #include "supervisor/supervisor.h"
 
 #define SERVICE_NAME_MAX 32
+
+static char no_memory[] = "there is no memory to say what is wrong";
 
 struct config *
 config_new(TALLOC_CTX *mem, const char *file)
@@ -35,6 +38,8 @@ config_error(struct config *c, const char *format, ...)
 	va_start(ap, format);
 	c->errors[c->nerrors - 1] = talloc_vasprintf(c, format, ap);
 	va_end(ap);
+	if (c->errors[c->nerrors - 1] == NULL)
+		c->errors[c->nerrors - 1] = no_memory;
 }
 
 /* Names go into LISTEN_FDNAMES (no colon), "hello.0" (no dot), and file names. */
@@ -51,7 +56,7 @@ config_good_name(const char *name)
 struct service_config *
 config_service(struct config *c, const char *name, int line, bool create)
 {
-	struct service_config *s;
+	struct service_config *s, **grown;
 
 	for (size_t i = 0; i < c->nservices; i++) {
 		if (strcmp(c->services[i]->name, name) == 0)
@@ -59,9 +64,18 @@ config_service(struct config *c, const char *name, int line, bool create)
 	}
 	if (!create || !config_good_name(name))
 		return NULL;
-	c->services = talloc_realloc(c, c->services, struct service_config *, c->nservices + 1);
+	grown = talloc_realloc(c, c->services, struct service_config *, c->nservices + 1);
+	if (grown == NULL)
+		return NULL;
+	c->services = grown;
 	s = talloc_zero(c->services, struct service_config);
+	if (s == NULL)
+		return NULL;
 	s->name = talloc_strdup(s, name);
+	if (s->name == NULL) {
+		talloc_free(s);
+		return NULL;
+	}
 	s->line = line;
 	s->umask = -1;
 	c->services[c->nservices++] = s;
@@ -112,7 +126,9 @@ config_set(struct config *c, struct service_config *s, const char *where, int li
 	} else {
 		seen[key_index(k)] = line;
 		error = config_value_set(s == NULL ? (void *)c : s, k, where, name, value, &why);
-		if (error < 0)
+		if (error == -ENOMEM)
+			config_error(c, "%s: %s%s: there is no memory for it", where, in, name);
+		else if (error < 0)
 			config_error(c, "%s: %s%s: expected %s, found \"%s\"%s%s", where, in, name,
 			    key_expected(tmp, k), value, why == NULL ? "" : ": ",
 			    why == NULL ? "" : why);
@@ -134,6 +150,21 @@ ports_of(const struct service_config *s)
 	return s->shared ? 1 : s->instances;
 }
 
+int
+config_defaults(struct service_config *s)
+{
+	int error = 0;
+
+	for (size_t i = 0; i < keys_count; i++) {
+		const struct key *k = &keys[i];
+
+		if (k->section == KEY_SERVICE && s->seen[i] == 0 && k->text_default != NULL &&
+		    config_value_set(s, k, "", k->name, k->text_default, NULL) < 0)
+			error = -ENOMEM; /* the table's own values are good */
+	}
+	return error;
+}
+
 static void
 finish_service(struct config *c, struct service_config *s)
 {
@@ -142,14 +173,13 @@ finish_service(struct config *c, struct service_config *s)
 	for (size_t i = 0; i < keys_count; i++) {
 		const struct key *k = &keys[i];
 
-		if (k->section != KEY_SERVICE || s->seen[i] != 0)
-			continue;
-		if (k->required)
+		if (k->section == KEY_SERVICE && s->seen[i] == 0 && k->required)
 			config_error(c, "%s: %s%s: missing; expected %s", place(tmp, c, s->line),
 			    section_text(tmp, c, s), k->name, key_expected(tmp, k));
-		else if (k->text_default != NULL)
-			config_value_set(s, k, "", k->name, k->text_default, NULL);
 	}
+	if (config_defaults(s) < 0)
+		config_error(c, "%s: %sthere is no memory for it", place(tmp, c, s->line),
+		    section_text(tmp, c, s));
 	for (size_t i = 0; i < s->nlistens; i++) {
 		const struct listen_config *l = &s->listens[i];
 		unsigned port = address_port(&l->base);
@@ -161,6 +191,15 @@ finish_service(struct config *c, struct service_config *s)
 			    l->where, section_text(tmp, c, s), s->instances, port,
 			    port + s->instances - 1);
 	}
+	config_listen_finish(c, s, section_text(tmp, c, s));
+	/* They come to a spare in one packet. */
+	if (s->spares > 0 && s->nlistens > BATON_SPARE_SOCKETS_MAX)
+		config_error(c,
+		    "%s: %sspares: expected 0 in a service with more than %d lines listen, found "
+		    "%ld",
+		    place(tmp, c, s->seen[key_index(key_find(KEY_SERVICE, "spares"))]),
+		    section_text(tmp, c, s), BATON_SPARE_SOCKETS_MAX, s->spares);
+	config_ready_finish(c, s, section_text(tmp, c, s));
 	talloc_free(tmp);
 }
 
@@ -171,6 +210,8 @@ overlap(const struct listen_config *a, long na, const struct listen_config *b, l
 	struct address x = a->base, y = b->base;
 	long pa = address_port(&x), pb = address_port(&y);
 
+	if (address_is_unix(&x) && address_is_unix(&y))
+		return config_listen_overlap(a, na, b, nb);
 	if (pa == 0 || pb == 0)
 		return false;
 	address_set_port(&x, 1);
@@ -196,10 +237,11 @@ check_overlap(struct config *c, size_t service, size_t listen)
 				continue;
 			text = address_text(c, &l->base);
 			config_error(c,
-			    "%s: listen: %s with %ld instance%s of %s needs a port that "
+			    "%s: listen: %s with %ld instance%s of %s needs a %s that "
 			    "%s has for %s",
 			    l->where, text, s->instances, s->instances == 1 ? "" : "s", s->name,
-			    o->listens[k].where, o->name);
+			    address_is_unix(&l->base) ? "path" : "port", o->listens[k].where,
+			    o->name);
 			talloc_free(text);
 			return;
 		}
@@ -220,8 +262,8 @@ config_finish(struct config *c)
 		    c->file == NULL ? "baton run" : c->file);
 }
 
-static int
-line_of(const struct service_config *s, const char *key)
+int
+config_line(const struct service_config *s, const char *key)
 {
 	int line = s->seen[key_index(key_find(KEY_SERVICE, key))];
 
@@ -233,6 +275,7 @@ static void
 check_start(struct config *c, const struct service_config *s, TALLOC_CTX *tmp)
 {
 	const char *section = section_text(tmp, c, s), *why;
+	struct socket_owner owner;
 	struct identity id;
 	struct stat st;
 	char *path;
@@ -241,17 +284,27 @@ check_start(struct config *c, const struct service_config *s, TALLOC_CTX *tmp)
 		config_error(c,
 		    "%s: %scommand: expected a program that can be executed, found "
 		    "\"%s\": %s",
-		    place(tmp, c, line_of(s, "command")), section, s->command[0], why);
+		    place(tmp, c, config_line(s, "command")), section, s->command[0], why);
 	if (identity_find(tmp, s->user, s->group, &id, &why) < 0)
 		config_error(c, "%s: %s%s: %s",
-		    place(tmp, c, line_of(s, s->user != NULL ? "user" : "group")), section,
+		    place(tmp, c, config_line(s, s->user != NULL ? "user" : "group")), section,
 		    s->user != NULL ? "user" : "group", why);
+	if (config_listen_owner(s, tmp, &owner, &why) < 0) {
+		const char *key = s->socket_user != NULL ? "socket_user" : "socket_group";
+
+		config_error(
+		    c, "%s: %s%s: %s", place(tmp, c, config_line(s, key)), section, key, why);
+	}
+	if (s->ncgroups > 0 && !s->cgroup_optional &&
+	    cgroup_check(tmp, s->cgroups, s->ncgroups, &why) < 0)
+		config_error(
+		    c, "%s: %scgroup: %s", place(tmp, c, config_line(s, "cgroup")), section, why);
 	if (s->directory != NULL && (stat(s->directory, &st) < 0 || !S_ISDIR(st.st_mode)))
 		config_error(c, "%s: %sdirectory: expected a directory, found \"%s\"",
-		    place(tmp, c, line_of(s, "directory")), section, s->directory);
+		    place(tmp, c, config_line(s, "directory")), section, s->directory);
 	if (s->env_file != NULL && environment_check_file(tmp, s->env_file, &why) < 0)
-		config_error(
-		    c, "%s: %senv_file: %s", place(tmp, c, line_of(s, "env_file")), section, why);
+		config_error(c, "%s: %senv_file: %s", place(tmp, c, config_line(s, "env_file")),
+		    section, why);
 }
 
 void
@@ -261,5 +314,28 @@ config_check_programs(struct config *c)
 
 	for (size_t i = 0; i < c->nservices; i++)
 		check_start(c, c->services[i], tmp);
+	talloc_free(tmp);
+}
+
+void
+config_print_notes(const struct config *c, FILE *to)
+{
+	TALLOC_CTX *tmp = talloc_new(NULL);
+
+	for (size_t i = 0; i < c->nservices; i++) {
+		const struct service_config *s = c->services[i];
+		struct executable e = {.known = false};
+		const char *why;
+		char *path;
+
+		if (s->command == NULL || s->keep_good == 0 ||
+		    program_find(tmp, s->command[0], &path, &why) < 0)
+			continue;
+		e = executable_at(path);
+		why = executable_unfit(&e);
+		if (why != NULL)
+			fprintf(to, "%s: %scommand: note: it cannot be rolled back: %s\n",
+			    place(tmp, c, config_line(s, "command")), section_text(tmp, c, s), why);
+	}
 	talloc_free(tmp);
 }

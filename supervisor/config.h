@@ -5,20 +5,26 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <sys/resource.h>
 #include <talloc.h>
 
 #include "supervisor/address.h"
+#include "supervisor/cgroup.h"
 #include "supervisor/keys.h"
+#include "supervisor/socket_file.h"
 
 /* Errors beyond this many are counted, not told. */
 #define CONFIG_ERRORS_MAX 20
+
+/* The maximum of keep_good. */
+#define GOOD_MAX 8
 
 /* Where baton looks when no -c is given, in this order. */
 #define CONFIG_DEFAULT_HERE   "./baton.conf"
 #define CONFIG_DEFAULT_SYSTEM "/etc/baton.conf"
 
-/* One `listen` line: instance n listens on the port of base + n. */
+/* One `listen` line: instance n listens on the port of base + n, or on the path with n for %i. */
 struct listen_config {
 	struct address base;
 	char *name;  /* for LISTEN_FDNAMES */
@@ -27,6 +33,22 @@ struct listen_config {
 
 /* After which ends a process is started again: all, only those that say failure, none. */
 enum lifetime { LIFETIME_PERMANENT, LIFETIME_TRANSIENT, LIFETIME_TEMPORARY };
+
+/* What a crash of one instance means for the others of its service (strategy.c). */
+enum strategy_kind { STRATEGY_ONE_FOR_ONE, STRATEGY_ONE_FOR_ALL, STRATEGY_REST_FOR_ONE };
+
+/* The longest path that baton asks a service for. */
+#define HTTP_PATH_MAX_BYTES 1024
+
+/* How a process shows that it is ready. */
+enum ready_kind { READY_NOTIFY, READY_FD, READY_HTTP, READY_DELAY };
+
+struct ready_config {
+	enum ready_kind kind;
+	long fd;       /* its number in the process; 0: baton chooses */
+	long delay_ms; /* after the start */
+	char *path;    /* that answers */
+};
 
 struct limit_config {
 	int resource; /* RLIMIT_… */
@@ -40,8 +62,14 @@ struct service_config {
 	struct listen_config *listens;
 	size_t nlistens;
 	long instances;
-	long shared;  /* all instances have the same sockets */
-	long backlog; /* for listen(2) */
+	long shared;                      /* all instances have the same sockets */
+	long backlog;                     /* for listen(2) */
+	long socket_mode;                 /* of Unix sockets' files */
+	char *socket_user, *socket_group; /* … NULL: baton's own */
+	long surge;                       /* how many instances a roll replaces at a time */
+	long canary;                      /* yes or no: a roll pauses after the first instance */
+	long canary_time_ms;              /* … so long; 0: until somebody says so */
+	struct ready_config ready;
 	long start_timeout_ms;
 	long drain_timeout_ms;
 	long backoff_first_ms;
@@ -50,8 +78,12 @@ struct service_config {
 	long crashes_max;
 	long crashes_time_ms;
 	long refuse_after_ms;
-	long watchdog_ms;   /* 0: none */
+	long watchdog_ms; /* 0: none */
+	char *health;     /* a path; NULL: no checks */
+	long health_interval_ms, health_timeout_ms, health_failures;
+	long spares;        /* warm processes that take the place of crashed ones */
 	long lifetime;      /* enum lifetime */
+	long strategy;      /* enum strategy_kind */
 	char *user, *group; /* NULL: baton's own */
 	char *out, *err;    /* "lines", "inherit", or a path with a slash */
 	char *directory;    /* NULL: baton's own */
@@ -63,6 +95,13 @@ struct service_config {
 	char **env;         /* "NAME=value", a talloc array */
 	struct limit_config *limits;
 	size_t nlimits;
+	struct cgroup_config *cgroups;
+	size_t ncgroups;
+	long cgroup_optional; /* where they cannot be had, it runs without them */
+	long die_with_supervisor;
+	long stop_signal;
+	long probation_time_ms;
+	long keep_good;     /* copies of executables */
 	int seen[KEYS_MAX]; /* the line on which each key of keys.h was set; 0: not set */
 };
 
@@ -88,20 +127,21 @@ struct config *config_read(TALLOC_CTX *mem, const char *file);
 /* The default file that exists, or NULL. */
 const char *config_default_file(void);
 
-/* For the command line, and the reader of files: a service by name, made if CREATE. */
+/* For the command line, and the reader of files: a service by name, made if CREATE. NULL: that is
+ * no good name (config_good_name), there is none, or no memory. */
 struct service_config *config_service(struct config *c, const char *name, int line, bool create);
 
 /*
  * Sets the key NAME (as written: "listen.web" too) of SERVICE, or of [supervisor] when SERVICE is NULL.
  * WHERE ("FILE:LINE" or an option) begins the error line if VALUE is not good; LINE is for
- * telling duplicates. Returns 0 or -EINVAL.
+ * telling duplicates. Returns 0, -EINVAL or -ENOMEM.
  */
 int config_set(struct config *c, struct service_config *service, const char *where, int line,
     const char *name, const char *value);
 
 /* The same for a value of a key that is known; OBJECT is the struct that K's offset is in, NAME
- * may have a label. Returns 0, or -EINVAL, with *WHY set if there is more to say than what
- * was expected. (config_value.c) */
+ * may have a label. Returns 0, -ENOMEM, or -EINVAL, with *WHY set if there is more to say than
+ * what was expected. (config_value.c) */
 int config_value_set(void *object, const struct key *k, const char *where, const char *name,
     const char *value, const char **why);
 
@@ -118,13 +158,45 @@ enum config_change {
 enum config_change
 config_service_change(const struct service_config *a, const struct service_config *b);
 
+/* Whether that key has the same value in both. */
+bool config_same_key(
+    const struct key *k, const struct service_config *a, const struct service_config *b);
+
 /* Adds an error line. */
 void config_error(struct config *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* --- config_listen.c: what only Unix sockets ask for --- */
+
+/* Adds an error for each that its instances could not have; IN stands before the key. */
+void config_listen_finish(struct config *c, const struct service_config *s, const char *in);
+/* Do instances of A's service and of B's want the same path? */
+bool config_listen_overlap(
+    const struct listen_config *a, long na, const struct listen_config *b, long nb);
+/* Who may connect. Returns 0, or a negative errno with *WHY set. */
+int config_listen_owner(
+    const struct service_config *s, TALLOC_CTX *mem, struct socket_owner *out, const char **why);
+/* The line on which KEY of S was set, or if it was not, that of the section. */
+int config_line(const struct service_config *s, const char *key);
+
+/* --- config_ready.c --- */
+
+/* Returns 0, -EINVAL or -ENOMEM. */
+int config_ready_set(struct service_config *s, const char *value);
+int config_health_set(struct service_config *s, const char *value);
+bool config_ready_same(const struct service_config *a, const struct service_config *b);
+/* Adds an error for what the rest of the section does not allow. */
+void config_ready_finish(struct config *c, const struct service_config *s, const char *in);
+
+/* Gives every key that was not set its default. Returns 0 or -ENOMEM. */
+int config_defaults(struct service_config *s);
 
 /* Defaults, then what can be seen only in the whole: missing keys, ports that overlap. */
 void config_finish(struct config *c);
 
 /* Adds an error for each program, user, directory or file that a start would miss. */
 void config_check_programs(struct config *c);
+
+/* What is no error, but may be a surprise one day: commands that cannot be rolled back. */
+void config_print_notes(const struct config *c, FILE *to);
 
 #endif

@@ -67,7 +67,20 @@ same_limits(const struct service_config *a, const struct service_config *b)
 }
 
 static bool
-same(const struct key *k, const struct service_config *a, const struct service_config *b)
+same_cgroups(const struct service_config *a, const struct service_config *b)
+{
+	if (a->ncgroups != b->ncgroups)
+		return false;
+	for (size_t i = 0; i < a->ncgroups; i++) {
+		if (strcmp(a->cgroups[i].name, b->cgroups[i].name) != 0 ||
+		    strcmp(a->cgroups[i].value, b->cgroups[i].value) != 0)
+			return false;
+	}
+	return true;
+}
+
+bool
+config_same_key(const struct key *k, const struct service_config *a, const struct service_config *b)
 {
 	const char *x = (const char *)a + k->offset, *y = (const char *)b + k->offset;
 
@@ -75,20 +88,27 @@ same(const struct key *k, const struct service_config *a, const struct service_c
 	case KEY_NUMBER:
 	case KEY_OCTAL:
 	case KEY_YES_NO:
+	case KEY_SIGNAL:
 	case KEY_PORTS:
 	case KEY_LIFETIME:
+	case KEY_STRATEGY:
 		return *(const long *)x == *(const long *)y;
 	case KEY_PATH:
 	case KEY_TEXT:
 	case KEY_OUTPUT:
+	case KEY_HEALTH:
 		return same_text(*(char *const *)x, *(char *const *)y);
 	case KEY_COMMAND:
 		return same_words(*(char **const *)x, *(char **const *)y);
+	case KEY_READY:
+		return config_ready_same(a, b);
 	case KEY_LISTEN:
 		return same_listens(a, b);
 	case KEY_ENV:
 	case KEY_HTTP:
 		return same_env(a, b);
+	case KEY_CGROUP:
+		return same_cgroups(a, b);
 	case KEY_LIMIT:
 		return same_limits(a, b);
 	}
@@ -103,7 +123,7 @@ config_service_change(const struct service_config *a, const struct service_confi
 	for (size_t i = 0; i < keys_count; i++) {
 		const struct key *k = &keys[i];
 
-		if (k->section != KEY_SERVICE || same(k, a, b))
+		if (k->section != KEY_SERVICE || config_same_key(k, a, b))
 			continue;
 		if (!k->live)
 			return CONFIG_NEEDS_PROCESS;

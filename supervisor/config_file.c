@@ -66,6 +66,10 @@ begin_section(struct reader *r, const char *text)
 	}
 	name += 7 + strspn(name + 7, " \t");
 	r->service = config_service(c, name, r->line, true);
+	if (r->service == NULL && config_good_name(name)) {
+		config_error(c, "%s:%d: no memory to read it", c->file, r->line);
+		return;
+	}
 	if (r->service == NULL) {
 		config_error(c,
 		    "%s:%d: [%s]: expected a service name of 1 to 32 letters, digits, "
@@ -187,8 +191,11 @@ take(void *data, const char *section, const char *name, const char *value)
 	r->unexplained = false;
 	copy = talloc_strdup(c, value);
 	where = talloc_asprintf(c, "%s:%d", c->file, r->line);
-	cut_comment(copy);
-	if (r->in == NO_SECTION)
+	if (copy != NULL)
+		cut_comment(copy);
+	if (copy == NULL || where == NULL)
+		config_error(c, "%s:%d: no memory to read it", c->file, r->line);
+	else if (r->in == NO_SECTION)
 		config_error(
 		    c, "%s: %s: expected a section before the first key, found none", where, name);
 	else if (r->in != UNKNOWN)

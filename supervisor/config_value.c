@@ -2,6 +2,7 @@
 /* One value of the configuration: from text to what it means, kind by kind. */
 #include <assert.h>
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -52,13 +53,30 @@ set_one_of(long *to, const char *zero, const char *one, const char *value)
 	return 0;
 }
 
+/* Those by which programs are told to end well; with or without SIG before them. */
+static int
+set_signal(long *to, const char *value)
+{
+	static const int signals[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH};
+
+	if (strncmp(value, "SIG", 3) == 0)
+		value += 3;
+	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++) {
+		if (strcmp(value, sigabbrev_np(signals[i])) != 0)
+			continue;
+		*to = signals[i];
+		return 0;
+	}
+	return -EINVAL;
+}
+
 static int
 set_text(void *object, char **to, const char *value, size_t max)
 {
 	if (value[0] == '\0' || strlen(value) > max)
 		return -EINVAL;
 	*to = talloc_strdup(object, value);
-	return 0;
+	return *to == NULL ? -ENOMEM : 0;
 }
 
 static int
@@ -66,35 +84,45 @@ set_listen(struct service_config *s, const char *where, const char *label, const
     const char **why)
 {
 	const char *name = label == NULL ? s->name : label;
-	struct listen_config *l;
-	struct address base;
+	struct listen_config *grown, l;
 
 	if (!config_good_name(name)) {
 		*why = "a socket's name is 1 to 32 letters, digits, '-' and '_'";
 		return -EINVAL;
 	}
-	if (address_parse(value, &base, why) < 0)
+	if (address_parse(value, &l.base, why) < 0)
 		return -EINVAL;
-	s->listens = talloc_realloc(s, s->listens, struct listen_config, s->nlistens + 1);
-	l = &s->listens[s->nlistens++];
-	*l = (struct listen_config){
-	    .base = base, .name = talloc_strdup(s, name), .where = talloc_strdup(s, where)};
+	l.name = talloc_strdup(s, name);
+	l.where = talloc_strdup(s, where);
+	grown = talloc_realloc(s, s->listens, struct listen_config, s->nlistens + 1);
+	if (grown != NULL)
+		s->listens = grown;
+	if (grown == NULL || l.name == NULL || l.where == NULL)
+		return -ENOMEM;
+	s->listens[s->nlistens++] = l;
 	return 0;
 }
 
-/* ENTRY is "NAME=value" and belongs to S. */
+/* ENTRY is "NAME=value" and belongs to S; NULL stands for a lack of memory. */
 static int
 add_env(struct service_config *s, char *entry, const char **why)
 {
-	size_t n = talloc_array_length(s->env), len = strcspn(entry, "=") + 1;
+	size_t n = talloc_array_length(s->env), len;
+	char **grown;
 
+	if (entry == NULL)
+		return -ENOMEM;
+	len = strcspn(entry, "=") + 1;
 	for (size_t i = 0; i < n; i++) {
 		if (strncmp(s->env[i], entry, len) == 0) {
 			*why = "it is set twice";
 			return -EINVAL;
 		}
 	}
-	s->env = talloc_realloc(s, s->env, char *, (unsigned)n + 1);
+	grown = talloc_realloc(s, s->env, char *, (unsigned)n + 1);
+	if (grown == NULL)
+		return -ENOMEM;
+	s->env = grown;
 	s->env[n] = entry;
 	return 0;
 }
@@ -129,7 +157,7 @@ set_http(struct service_config *s, const char *label, const char *value, const c
 		return -EINVAL;
 	}
 	entry = talloc_asprintf(s, "BATON_HTTP_%s=%s", label, value);
-	for (char *p = entry; *p != '='; p++)
+	for (char *p = entry; p != NULL && *p != '='; p++)
 		*p = (char)(*p >= 'a' && *p <= 'z' ? *p - 'a' + 'A' : *p);
 	return add_env(s, entry, why);
 }
@@ -156,7 +184,7 @@ limit_number(const char *text, rlim_t *n, const char **end)
 static int
 set_limit(struct service_config *s, const char *label, const char *value, const char **why)
 {
-	struct limit_config l = {.resource = -1};
+	struct limit_config l = {.resource = -1}, *grown;
 	const char *end;
 
 	for (size_t i = 0; label != NULL && i < sizeof(limits) / sizeof(limits[0]); i++)
@@ -179,8 +207,43 @@ set_limit(struct service_config *s, const char *label, const char *value, const 
 			return -EINVAL;
 		}
 	}
-	s->limits = talloc_realloc(s, s->limits, struct limit_config, (unsigned)s->nlimits + 1);
+	grown = talloc_realloc(s, s->limits, struct limit_config, (unsigned)s->nlimits + 1);
+	if (grown == NULL)
+		return -ENOMEM;
+	s->limits = grown;
 	s->limits[s->nlimits++] = l;
+	return 0;
+}
+
+/* What a value may be is the kernel's business; a name must not lead out of the group. */
+static int
+set_cgroup(struct service_config *s, const char *label, const char *value, const char **why)
+{
+	const char *dot = label == NULL ? NULL : strchr(label, '.');
+	struct cgroup_config c, *grown;
+
+	if (dot == NULL || dot == label || dot[1] == '\0' || strchr(label, '/') != NULL ||
+	    strcmp(label, "cgroup.procs") == 0 || strcmp(label, "cgroup.threads") == 0) {
+		*why = "the key is cgroup.NAME, with the name of a file that sets a limit, such as "
+		       "memory.max, cpu.max or pids.max";
+		return -EINVAL;
+	}
+	if (value[0] == '\0')
+		return -EINVAL;
+	for (size_t i = 0; i < s->ncgroups; i++) {
+		if (strcmp(s->cgroups[i].name, label) == 0) {
+			*why = "it is set twice";
+			return -EINVAL;
+		}
+	}
+	c = (struct cgroup_config){
+	    .name = talloc_strdup(s, label), .value = talloc_strdup(s, value)};
+	grown = talloc_realloc(s, s->cgroups, struct cgroup_config, (unsigned)s->ncgroups + 1);
+	if (grown != NULL)
+		s->cgroups = grown;
+	if (grown == NULL || c.name == NULL || c.value == NULL)
+		return -ENOMEM;
+	s->cgroups[s->ncgroups++] = c;
 	return 0;
 }
 
@@ -196,6 +259,8 @@ config_value_set(void *object, const struct key *k, const char *where, const cha
 	case KEY_NUMBER:
 	case KEY_OCTAL:
 		return set_number((long *)field, k, value);
+	case KEY_SIGNAL:
+		return set_signal((long *)field, value);
 	case KEY_YES_NO:
 		return set_one_of((long *)field, "no", "yes", value);
 	case KEY_PATH:
@@ -208,6 +273,15 @@ config_value_set(void *object, const struct key *k, const char *where, const cha
 			return set_one_of((long *)field, "permanent", "transient", value);
 		*(long *)field = LIFETIME_TEMPORARY;
 		return 0;
+	case KEY_STRATEGY:
+		if (strcmp(value, "rest_for_one") != 0)
+			return set_one_of((long *)field, "one_for_one", "one_for_all", value);
+		*(long *)field = STRATEGY_REST_FOR_ONE;
+		return 0;
+	case KEY_HEALTH:
+		return config_health_set(object, value);
+	case KEY_READY:
+		return config_ready_set(object, value);
 	case KEY_PORTS:
 		return set_one_of((long *)field, "each", "shared", value);
 	case KEY_OUTPUT:
@@ -223,6 +297,8 @@ config_value_set(void *object, const struct key *k, const char *where, const cha
 		return set_env(object, label, value, why);
 	case KEY_HTTP:
 		return set_http(object, label, value, why);
+	case KEY_CGROUP:
+		return set_cgroup(object, label, value, why);
 	case KEY_LIMIT:
 		return set_limit(object, label, value, why);
 	}

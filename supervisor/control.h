@@ -4,21 +4,28 @@
  * ways. A request is {"command":"status"}, with more members as the command takes them. The
  * answer is any number of {"type":"progress","text":…} lines, then exactly one line
  * {"type":"result","ok":true,…} or {"type":"result","ok":false,"error":…}. A client may send
- * the next request before the answer; requests of one client are answered in order.
+ * the next request before the answer; requests of one client are answered in order. events
+ * and logs answer by lines of the types "event", "lines" and "missed" before the result.
  */
 #ifndef SUPERVISOR_CONTROL_H
 #define SUPERVISOR_CONTROL_H
 
 #include <jansson.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <talloc.h>
 
 /* The longest request, with its newline. */
 #define CONTROL_LINE_MAX_BYTES   4096
-/* At the limit, the client that has been silent longest and waits for nothing has to go. */
+/* At the limit, the client that has been silent longest and waits for nothing has to go, or
+ * else the one that has followed longest. */
 #define CONTROL_CLIENTS_MAX      64
-/* An answer that a client does not read; one that lets more pile up is cut off. */
+/* A client that has so much to read already is cut off instead of being told more … */
 #define CONTROL_UNREAD_MAX_BYTES (1024UL * 1024)
+/* … but of lines that it follows it misses some before. */
+#define CONTROL_FOLLOW_MAX_BYTES (256UL * 1024)
+/* Who stops in the middle of a request, or of reading an answer, for so long is cut off. */
+#define CONTROL_STALL_MS         10000
 
 struct supervisor;
 struct control;
@@ -46,6 +53,7 @@ int control_prepare_directory(const char *path, TALLOC_CTX *mem, char **why);
 
 struct control_socket {
 	int fd, lock_fd;
+	int left_by; /* the pid of one that died without removing its lock; 0: there was none */
 	char *path, *lock_path;
 };
 
@@ -56,10 +64,21 @@ struct control_socket {
 int control_socket_open(TALLOC_CTX *mem, const char *path, struct control_socket **out,
     TALLOC_CTX *why_mem, char **why);
 
+/* To the document of state.h, or from it: *OUT is made then, in MEM. */
+struct state;
+void control_socket_state(struct state *s, TALLOC_CTX *mem, struct control_socket **out);
+
 /* --- control.c: clients ----------------------------------------------------------------- */
 
 /* Opens the socket and serves it in the loop. Returns 0, or a negative errno with *WHY set. */
 int control_start(struct supervisor *sup, const char *path, TALLOC_CTX *mem, char **why);
+
+/* The socket, the lock and the clients to the document of state.h, or from it: then
+ * the supervisor's control is made. */
+struct state;
+void control_state(struct state *s, struct supervisor *sup);
+/* After that: nobody is left who could answer what was being served. */
+void control_answer_lost(struct control *c);
 
 /* The socket's path. */
 const char *control_socket_path(const struct control *c);
@@ -75,8 +94,13 @@ void control_stopped(struct control *c);
 
 /* --- client.c: one of them -------------------------------------------------------------- */
 
-/* Takes over FD. NULL: not let in (the fd is closed, the peer told why if that is possible). */
+/* Takes over FD. NULL: there is no memory, and FD is closed. */
 struct client *client_new(struct control *c, struct supervisor *sup, int fd);
+
+/* To the document of state.h, and from it; NULL: it has an error. (client_state.c) */
+struct state;
+void client_save(struct state *s, struct client *c);
+struct client *client_load(struct state *s, struct control *control, struct supervisor *sup);
 
 /* The answer to the request that is being served. RESULT is taken over; "type" is added. */
 void client_result(struct client *c, json_t *result);
@@ -87,10 +111,23 @@ void client_progress(struct client *c, const char *text);
 /* The answer comes later: *WHERE is set to C now, and to NULL when the client is gone or has
  * been given its result. */
 void client_later(struct client *c, struct client **where);
+/* It has asked for something and has no answer yet. */
 bool client_waits(const struct client *c);
-/* Milliseconds since it last sent something. */
-int64_t client_silent_ms(const struct client *c);
+/* It waits, and nobody knows of it any more. */
+bool client_is_lost(const struct client *c);
+/* A message of TYPE before the result; takes over LINE, an object. */
+void client_line(struct client *c, const char *type, json_t *line);
+/* Its request has no end: it may be cut off to make room for others. */
+void client_follows(struct client *c);
+bool client_only_follows(const struct client *c);
+/* Whether it reads fast enough to be told more of what it can do without. */
+bool client_has_room(const struct client *c);
+/* When it last sent something: a turn of its control. */
+uint64_t client_heard(const struct client *c);
 void client_flush(struct client *c);
+
+/* Counts: a higher number is later. */
+uint64_t control_turn(struct control *c);
 
 /* Called by client.c when a client goes. */
 void control_forget(struct control *c, struct client *client);

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "supervisor/config.h"
 #include "supervisor/control.h"
 
 #define ROOT_DIRECTORY "/run/baton"
@@ -26,6 +27,20 @@ default_directory(TALLOC_CTX *mem, const char **source)
 	return talloc_asprintf(mem, "/tmp/baton-%u", (unsigned)geteuid());
 }
 
+/* A relative path begins where the file is that names it: those who are somewhere else, and
+ * have nothing but the file, find the same socket. */
+static char *
+configured_path(TALLOC_CTX *mem, const struct control_where *where)
+{
+	const char *slash = where->config_file == NULL ? NULL : strrchr(where->config_file, '/');
+
+	if (where->configured[0] == '/' || slash == NULL ||
+	    strcmp(where->config_file, CONFIG_DEFAULT_HERE) == 0)
+		return talloc_strdup(mem, where->configured);
+	return talloc_asprintf(mem, "%.*s/%s", (int)(slash - where->config_file),
+	    where->config_file, where->configured);
+}
+
 char *
 control_path(TALLOC_CTX *mem, const struct control_where *where, const char **source)
 {
@@ -44,7 +59,7 @@ control_path(TALLOC_CTX *mem, const struct control_where *where, const char **so
 	}
 	if (where->configured != NULL) {
 		*source = where->config_file != NULL ? where->config_file : "the configuration";
-		return talloc_strdup(mem, where->configured);
+		return configured_path(mem, where);
 	}
 	directory = default_directory(mem, source);
 	path = talloc_asprintf(mem, "%s/%s", directory, SOCKET_NAME);

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "supervisor/control.h"
+#include "supervisor/state.h"
 
 static int
 socket_close(struct control_socket *s)
@@ -74,6 +75,7 @@ take_lock(struct control_socket *s, TALLOC_CTX *mem, char **why)
 			int n = snprintf(pid, sizeof(pid), "%d\n", (int)getpid());
 
 			s->lock_fd = fd;
+			s->left_by = holder(fd);
 			if (ftruncate(fd, 0) < 0 || pwrite(fd, pid, (size_t)n, 0) != n)
 				return 0; /* the pid is for people; the lock itself is held */
 			return 0;
@@ -168,4 +170,34 @@ control_socket_open(
 	else
 		*out = s;
 	return error;
+}
+
+void
+control_socket_state(struct state *s, TALLOC_CTX *mem, struct control_socket **out)
+{
+	static const struct state_field fields[] = {
+	    STATE_STRING(struct control_socket, path),
+	    STATE_STRING(struct control_socket, lock_path),
+	};
+	struct state sub = state_object(s, "socket");
+	struct control_socket *c = *out;
+
+	if (!state_saving(s)) {
+		c = talloc_zero(mem, struct control_socket);
+		if (c == NULL) {
+			state_fail(&sub, "path", "there is no memory");
+			return;
+		}
+	}
+	STATE_FIELDS(&sub, c, fields);
+	state_fd(&sub, "fd", &c->fd);
+	state_fd(&sub, "lock_fd", &c->lock_fd);
+	if (state_saving(s) || !state_ok(s))
+		return;
+	if (c->path == NULL || c->lock_path == NULL || c->fd < 0 || c->lock_fd < 0) {
+		state_fail(&sub, "path", "is missing");
+		return;
+	}
+	talloc_set_destructor(c, socket_close);
+	*out = c;
 }

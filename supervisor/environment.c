@@ -18,7 +18,7 @@
 static const char *const never[] = {BATON_ENV_LISTEN_FDS, BATON_ENV_LISTEN_PID,
     BATON_ENV_LISTEN_FDNAMES, BATON_ENV_NOTIFY_SOCKET, BATON_ENV_SERVICE, BATON_ENV_INSTANCE,
     BATON_ENV_GENERATION, "WATCHDOG_USEC", "WATCHDOG_PID", "MAINPID", "MANAGERPID",
-    BATON_ENV_HANDOVER};
+    BATON_ENV_HANDOVER, BATON_ENV_SPARE, BATON_ENV_READY_FD};
 
 struct list {
 	char **entries; /* NULL-terminated */
@@ -158,10 +158,10 @@ environment_check_file(TALLOC_CTX *mem, const char *file, const char **why)
 	return error;
 }
 
-static char *
-socket_names(TALLOC_CTX *mem, const struct instance *inst)
+char *
+environment_socket_names(TALLOC_CTX *mem, const struct instance *inst, const char *before)
 {
-	char *names = talloc_strdup(mem, BATON_ENV_LISTEN_FDNAMES "=");
+	char *names = talloc_strdup(mem, before);
 
 	for (size_t i = 0; i < inst->nlisteners && names != NULL; i++)
 		names = talloc_asprintf_append(
@@ -187,21 +187,24 @@ put_protocol(struct list *l, const struct generation *g, TALLOC_CTX *mem, char *
 	char *pid;
 
 	put(l, talloc_asprintf(mem, BATON_ENV_SERVICE "=%s", inst->service->config->name));
-	put(l, talloc_asprintf(mem, BATON_ENV_INSTANCE "=%u", inst->index));
+	put(l, talloc_asprintf(
+		   mem, BATON_ENV_INSTANCE "=%s%u", inst->spare ? "spare." : "", inst->index));
 	put(l, talloc_asprintf(mem, BATON_ENV_GENERATION "=%u", g->number));
 	put(l, talloc_asprintf(mem, BATON_ENV_NOTIFY_SOCKET "=%s", notify_path(g->notify)));
-	/* The ends come after the sockets; start.c puts them there in this order. */
-	put(l, talloc_asprintf(mem, BATON_ENV_HANDOVER "=%zu,%d",
-		   BATON_LISTEN_FDS_START + inst->nlisteners,
-		   g->takes == NULL ? -1 : BATON_LISTEN_FDS_START + (int)inst->nlisteners + 1));
-	if (inst->service->config->watchdog_ms > 0)
+	if (inst->spare)
+		put(l, talloc_asprintf(mem, BATON_ENV_SPARE "=%d", g->give_number));
+	else
 		put(l, talloc_asprintf(
-			   mem, "WATCHDOG_USEC=%ld000", inst->service->config->watchdog_ms));
+			   mem, BATON_ENV_HANDOVER "=%d,%d", g->give_number, g->take_number));
+	if (g->ready_number >= 0)
+		put(l, talloc_asprintf(mem, BATON_ENV_READY_FD "=%d", g->ready_number));
+	if (g->watchdog_ms > 0)
+		put(l, talloc_asprintf(mem, "WATCHDOG_USEC=%lld000", (long long)g->watchdog_ms));
 	*pid_at = NULL;
 	if (inst->nlisteners == 0)
 		return;
 	put(l, talloc_asprintf(mem, BATON_ENV_LISTEN_FDS "=%zu", inst->nlisteners));
-	put(l, socket_names(mem, inst));
+	put(l, environment_socket_names(mem, inst, BATON_ENV_LISTEN_FDNAMES "="));
 	pid = talloc_asprintf(mem, BATON_ENV_LISTEN_PID "=%0*d", ENVIRONMENT_PID_DIGITS, 0);
 	put(l, pid);
 	if (pid != NULL)

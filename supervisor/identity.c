@@ -119,3 +119,43 @@ identity_find(
 		*out = id;
 	return error;
 }
+
+/* Whether baton may give a file of its own to that group. */
+static bool
+is_member(gid_t gid)
+{
+	gid_t groups[GROUPS_MAX];
+	int n = getgroups(GROUPS_MAX, groups);
+
+	if (gid == getegid())
+		return true;
+	for (int i = 0; i < n; i++) {
+		if (groups[i] == gid)
+			return true;
+	}
+	return false;
+}
+
+int
+identity_owner(
+    TALLOC_CTX *mem, const char *user, const char *group, uid_t *uid, gid_t *gid, const char **why)
+{
+	struct identity id = {.uid = (uid_t)-1, .gid = (gid_t)-1};
+	int error = 0;
+
+	if (user != NULL)
+		error = find_user(mem, user, &id, why);
+	if (error == 0 && group != NULL)
+		error = find_group(mem, group, &id, why);
+	if (error < 0)
+		return error;
+	if (geteuid() != 0 && ((user != NULL && id.uid != geteuid()) ||
+				  (id.gid != (gid_t)-1 && !is_member(id.gid)))) {
+		*why = "only root may give files to other users, or to groups that it is not in; "
+		       "run baton as root";
+		return -EPERM;
+	}
+	*uid = id.uid;
+	*gid = id.gid;
+	return 0;
+}

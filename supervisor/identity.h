@@ -25,4 +25,11 @@ struct identity {
 int identity_find(
     TALLOC_CTX *mem, const char *user, const char *group, struct identity *out, const char **why);
 
+/*
+ * Whose a file is to be: looks USER and GROUP up as above; -1 for what is not to be changed.
+ * Without GROUP it is the user's own. Fails also where baton may not give files away like that.
+ */
+int identity_owner(
+    TALLOC_CTX *mem, const char *user, const char *group, uid_t *uid, gid_t *gid, const char **why);
+
 #endif

@@ -1,180 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* Carries out what the table in life.c decides, and tells it what has happened. */
+/* Tells the table in life.c what has happened to an instance, and others what came of it. */
 #include "supervisor/supervisor.h"
 
-static void
-stillborn_ended(void *data)
+static bool
+is_down_by_crash(enum life_state state)
 {
-	instance_generation_ended(talloc_get_type_abort(data, struct generation));
-}
-
-static void
-down_for_long(void *data)
-{
-	struct instance *inst = talloc_get_type_abort(data, struct instance);
-
-	inst->refuse_timer = NULL;
-	listener_refuse(inst);
-}
-
-/* Who is down for long, or for good, must not look alive to those who connect. */
-static void
-judge_sockets(struct instance *inst)
-{
-	bool serves = (inst->life.alive & LIFE_OLD) != 0 || inst->life.ready_ms >= 0;
-
-	switch (inst->life.state) {
-	case LIFE_FAILED:
-	case LIFE_DOWN:
-		TALLOC_FREE(inst->refuse_timer);
-		if (!serves)
-			listener_refuse(inst);
-		break;
-	case LIFE_STOPPING:
-		TALLOC_FREE(inst->refuse_timer);
-		break;
-	default:
-		if (serves)
-			TALLOC_FREE(inst->refuse_timer);
-		else if (inst->refuse_timer == NULL && !inst->refusing)
-			inst->refuse_timer = timer_after(inst, inst->sup->timers,
-			    inst->service->config->refuse_after_ms, down_for_long, inst);
-	}
-}
-
-static struct generation *
-spawn(struct instance *inst)
-{
-	struct generation *g;
-
-	/* What it inherits must be listening: programs do not expect anything else. */
-	listener_resume(inst);
-	g = generation_start(inst);
-	if (g == NULL)
-		return NULL;
-	if (g->pid == 0)
-		/* From the loop: nobody expects news of an end while giving an order. */
-		timer_after(g, inst->sup->timers, 0, stillborn_ended, g);
-	else
-		supervisor_news(inst, g, NEWS_STARTED);
-	return g;
-}
-
-static void
-timeout(void *data)
-{
-	struct instance *inst = talloc_get_type_abort(data, struct instance);
-
-	inst->timer = NULL;
-	instance_event(inst, LIFE_EV_TIMEOUT);
-}
-
-static void
-old_timeout(void *data)
-{
-	struct instance *inst = talloc_get_type_abort(data, struct instance);
-
-	inst->old_timer = NULL;
-	instance_event(inst, LIFE_EV_OLD_TIMEOUT);
-}
-
-static void
-term(struct generation *g)
-{
-	if (g == NULL)
-		return;
-	generation_term(g);
-	if (g->hung)
-		generation_kill(g, watchdog_why(g)); /* it cannot drain */
-}
-
-/* Why it is killed follows from where it was: not ready in time, or not ended in time. */
-static void
-end_by_force(struct instance *inst, struct generation *g)
-{
-	const struct service_config *c = inst->service->config;
-	char *why;
-
-	if (g == NULL || g->doomed)
-		return;
-	if (inst->sup->killing)
-		why = talloc_strdup(g, "was killed: baton was told twice to end");
-	else if (g->told)
-		why = talloc_asprintf(
-		    g, "did not end within %ld ms of SIGTERM and was killed", c->drain_timeout_ms);
-	else
-		why = talloc_asprintf(g,
-		    "was not ready within %ld ms (no READY=1 on NOTIFY_SOCKET) and was killed",
-		    c->start_timeout_ms);
-	generation_kill(g, why);
-}
-
-static void
-change_roles(struct instance *inst, unsigned orders)
-{
-	if ((orders & LIFE_PROMOTE) != 0) {
-		inst->old = inst->current;
-		inst->current = inst->successor;
-		inst->successor = NULL;
-	}
-	if ((orders & LIFE_REINSTATE) != 0) {
-		inst->successor = inst->current;
-		inst->current = inst->old;
-		inst->old = NULL;
-	}
-	if ((orders & LIFE_ADOPT) != 0) {
-		inst->current = inst->successor;
-		inst->successor = NULL;
-		inst->restarts++;
-	}
-}
-
-static void
-send_signals(struct instance *inst, unsigned orders)
-{
-	if ((orders & LIFE_TERM_CURRENT) != 0)
-		term(inst->current);
-	if ((orders & LIFE_TERM_NEXT) != 0)
-		term(inst->successor);
-	if ((orders & LIFE_TERM_OLD) != 0)
-		term(inst->old);
-	if ((orders & LIFE_RECALL_OLD) != 0)
-		generation_recall(inst->old);
-	if ((orders & LIFE_KILL_CURRENT) != 0)
-		end_by_force(inst, inst->current);
-	if ((orders & LIFE_KILL_NEXT) != 0)
-		end_by_force(inst, inst->successor);
-	if ((orders & LIFE_KILL_OLD) != 0)
-		end_by_force(inst, inst->old);
-}
-
-/* Returns what life must be told next: a start that memory refused is an end. */
-static enum life_event
-carry_out(struct instance *inst, const struct life_step *s)
-{
-	struct timers *timers = inst->sup->timers;
-	enum life_event then = LIFE_EVENTS;
-
-	if ((s->orders & (LIFE_DISARM | LIFE_ARM)) != 0)
-		TALLOC_FREE(inst->timer);
-	if ((s->orders & LIFE_DISARM_OLD) != 0)
-		TALLOC_FREE(inst->old_timer);
-	change_roles(inst, s->orders);
-	send_signals(inst, s->orders);
-	if ((s->orders & LIFE_ARM) != 0)
-		inst->timer = timer_after(inst, timers, s->wait_ms, timeout, inst);
-	if ((s->orders & LIFE_ARM_OLD) != 0)
-		inst->old_timer = timer_after(
-		    inst, timers, inst->service->policy.drain_timeout_ms, old_timeout, inst);
-	if ((s->orders & LIFE_SPAWN_CURRENT) != 0) {
-		inst->current = spawn(inst);
-		then = inst->current == NULL ? LIFE_EV_EXIT : then;
-	}
-	if ((s->orders & LIFE_SPAWN_NEXT) != 0) {
-		inst->successor = spawn(inst);
-		then = inst->successor == NULL ? LIFE_EV_NEXT_EXIT : then;
-	}
-	return then;
+	return state == LIFE_BACKOFF || state == LIFE_FAILED;
 }
 
 void
@@ -185,16 +16,36 @@ instance_event(struct instance *inst, enum life_event event)
 		struct life_step s =
 		    life_step(inst->life, event, &inst->service->policy, timer_now_ms());
 
-		if (event == LIFE_EV_TIMEOUT && (s.orders & LIFE_SPAWN_CURRENT) != 0)
+		if ((event == LIFE_EV_TIMEOUT || event == LIFE_EV_AGAIN) &&
+		    (s.orders & LIFE_SPAWN_CURRENT) != 0)
 			inst->restarts++;
 		inst->life = s.life;
-		event = carry_out(inst, &s);
+		event = instance_carry_out(inst, &s);
 		if (event != LIFE_EVENTS)
 			supervisor_news(inst, NULL, NEWS_FAILED);
-		judge_sockets(inst);
+		refuse_judge(inst);
+		if (is_down_by_crash(inst->life.state) && !is_down_by_crash(was) &&
+		    was != LIFE_HELD)
+			strategy_crashed(inst);
+		/* Where others are started again with it, all of them start in order. */
+		if (event == LIFE_EVENTS && inst->life.state == LIFE_BACKOFF &&
+		    was != LIFE_BACKOFF && inst->service->strategy == NULL &&
+		    spare_for(inst) != NULL)
+			event = LIFE_EV_SPARE;
+		if (inst->life.state == LIFE_DOWN && inst->service->config->ncgroups > 0)
+			cgroup_remove(inst->name);
 		if (inst->life.state == LIFE_DOWN && was != LIFE_DOWN)
 			supervisor_news(inst, NULL, NEWS_DOWN);
+		if (inst->life.state == LIFE_HELD && was != LIFE_HELD)
+			supervisor_news(inst, NULL, NEWS_HELD);
 	}
+}
+
+void
+instance_cut_drain(struct instance *inst)
+{
+	if (inst->old != NULL && !inst->old->doomed && inst->life.state == LIFE_READY)
+		generation_kill(inst->old, "was killed: its drain was cut");
 }
 
 void
@@ -259,7 +110,7 @@ is_done(const struct instance *inst, const struct generation *g)
 {
 	long lifetime = inst->service->config->lifetime;
 
-	if (g->pid == 0 || g->doomed || g->failure != NULL)
+	if (inst->spare || g->pid == 0 || g->doomed || g->failure != NULL)
 		return false;
 	return lifetime == LIFETIME_TEMPORARY || (lifetime == LIFETIME_TRANSIENT && g->succeeded);
 }
@@ -278,7 +129,10 @@ instance_generation_ended(struct generation *g)
 		inst->last_drain_number = g->number;
 	}
 	talloc_free(inst->last_exit);
-	inst->last_exit = talloc_strdup(inst, g->failure != NULL ? g->failure : g->ended);
+	inst->last_exit =
+	    talloc_strdup(inst, g->failure != NULL ? g->failure : sick_end(g, g->ended));
+	if (inst->spare)
+		spare_ended(g);
 	if (g == inst->successor) {
 		event = LIFE_EV_NEXT_EXIT;
 		inst->successor = NULL;
@@ -287,6 +141,7 @@ instance_generation_ended(struct generation *g)
 		inst->old = NULL;
 	} else {
 		event = is_done(inst, g) ? LIFE_EV_DONE : LIFE_EV_EXIT;
+		inst->epoch = g->epoch;
 		inst->current = NULL;
 	}
 	instance_event(inst, event);

@@ -43,8 +43,9 @@ const struct key keys[] = {
 	NUMBER(instances, "", 1, 256, "1", "How many instances run."),
 	{.section = KEY_SERVICE, .name = "listen", .kind = KEY_LISTEN, .unit = "",
 	    .repeats = true, .offset = AT(listens),
-	    .text = "An address to listen on; instance n gets the port + n. May stand several "
-	    "times; listen.NAME names the socket (LISTEN_FDNAMES), else it has the service's name."},
+	    .text = "An address to listen on; instance n gets the port + n, or the path of a Unix "
+	    "socket with n for %i. May stand several times; listen.NAME names the socket "
+	    "(LISTEN_FDNAMES), else it has the service's name."},
 	{.section = KEY_SERVICE, .name = "ports", .kind = KEY_PORTS, .unit = "",
 	    .text_default = "each", .offset = AT(shared),
 	    .text = "Whether each instance has sockets of its own, on the port + n, or all of them "
@@ -53,10 +54,33 @@ const struct key keys[] = {
 	    .max = 65535, .text_default = "4096", .offset = AT(backlog),
 	    .text = "How many connections may wait in each socket's queue; the kernel's own limit is "
 	    "net.core.somaxconn."},
+	{.section = KEY_SERVICE, .name = "socket_mode", .kind = KEY_OCTAL, .unit = "", .min = 0,
+	    .max = 0777, .text_default = "0666", .live = true, .offset = AT(socket_mode),
+	    .text = "The mode of its Unix sockets' files, in octal: who may write may connect."},
+	{.section = KEY_SERVICE, .name = "socket_user", .kind = KEY_TEXT, .unit = "", .live = true,
+	    .offset = AT(socket_user),
+	    .text = "The owner of its Unix sockets' files, by name or number; if not set, baton's."},
+	{.section = KEY_SERVICE, .name = "socket_group", .kind = KEY_TEXT, .unit = "", .live = true,
+	    .offset = AT(socket_group),
+	    .text = "Their group; if not set, socket_user's own, or baton's."},
+	NUMBER(surge, "", 1, 256, "1", "How many instances a restart replaces at a time."),
+	{.section = KEY_SERVICE, .name = "canary", .kind = KEY_YES_NO, .unit = "",
+	    .text_default = "no", .live = true, .offset = AT(canary),
+	    .text = "Whether a restart pauses after the first instance."},
+	NUMBER(canary_time_ms, "ms", 0, 24 * HOUR_MS, "60000",
+	    "How long it pauses, unless `baton continue` ends that before. 0: until then."),
+	{.section = KEY_SERVICE, .name = "ready", .kind = KEY_READY, .unit = "",
+	    .text_default = "notify",
+	    .text = "How it shows that it is ready: by READY=1 (notify), a newline on a descriptor "
+	    "(fd, fd:N), an answer to GET /PATH (http:/PATH), or by living for so long (delay:5s)."},
 	NUMBER(start_timeout_ms, "ms", 1, HOUR_MS, "30000",
-	    "From start to READY=1; an instance that is later is killed."),
+	    "From start to readiness; an instance that is later is told to end, and then killed."),
 	NUMBER(drain_timeout_ms, "ms", 1, 24 * HOUR_MS, "30000",
 	    "From SIGTERM to SIGKILL of the instance's process group."),
+	{.section = KEY_SERVICE, .name = "stop_signal", .kind = KEY_SIGNAL, .unit = "",
+	    .text_default = "TERM", .live = true, .offset = AT(stop_signal),
+	    .text = "The signal that tells it to finish what it does and end: QUIT for nginx, USR1 "
+	    "for HAProxy, WINCH for Apache."},
 	NUMBER(backoff_first_ms, "ms", 1, HOUR_MS, "100",
 	    "The wait before a restart after the second crash; the first crash restarts at once. "
 	    "Each further crash doubles it."),
@@ -67,18 +91,40 @@ const struct key keys[] = {
 	NUMBER(crashes_time_ms, "ms", 1, 24 * HOUR_MS, "60000", "See crashes_max."),
 	NUMBER(refuse_after_ms, "ms", 0, 24 * HOUR_MS, "5000",
 	    "An instance that has not been ready for so long, and one that has failed or was "
-	    "stopped, refuses TCP connections instead of letting them wait."),
+	    "stopped, refuses connections instead of letting them wait."),
+	NUMBER(spares, "", 0, 64, "0",
+	    "How many warm processes wait to take over the sockets of an instance that crashes; "
+	    "for programs that know spares, such as those of baton's server library."),
 	{.section = KEY_SERVICE, .name = "lifetime", .kind = KEY_LIFETIME, .unit = "",
 	    .text_default = "permanent", .live = true, .offset = AT(lifetime),
 	    .text = "Whether a process that ends by itself is started again: always (permanent), "
 	    "unless it ended with status 0 (transient), or never (temporary)."},
+	{.section = KEY_SERVICE, .name = "strategy", .kind = KEY_STRATEGY, .unit = "",
+	    .text_default = "one_for_one", .live = true, .offset = AT(strategy),
+	    .text = "Who is started again when an instance crashes: that one (one_for_one), all of "
+	    "the service (one_for_all), or that one and those behind it (rest_for_one)."},
 	{.section = KEY_SERVICE, .name = "watchdog_ms", .kind = KEY_NUMBER, .unit = "ms", .min = 0,
 	    .max = HOUR_MS, .text_default = "0", .offset = AT(watchdog_ms),
 	    .text = "A process that is ready and does not say WATCHDOG=1 for so long is replaced, "
 	    "and then killed. 0: it need not."},
+	{.section = KEY_SERVICE, .name = "health", .kind = KEY_HEALTH, .unit = "", .live = true,
+	    .offset = AT(health),
+	    .text = "http:/PATH: a process that serves is asked GET /PATH, and is well if it answers "
+	    "with 2xx or 3xx; one that is not is replaced."},
+	NUMBER(health_interval_ms, "ms", 1, 24 * HOUR_MS, "10000",
+	    "From the end of one health check to the beginning of the next."),
+	NUMBER(health_timeout_ms, "ms", 1, HOUR_MS, "1000", "How long an answer may take."),
+	NUMBER(health_failures, "", 1, 1000, "3",
+	    "So many failed health checks in a row, and the process is replaced."),
 	NUMBER(quiet_time_ms, "ms", 0, 24 * HOUR_MS, "10000",
 	    "An instance that was ready for so long counts as healthy: its next crash is its "
 	    "first."),
+	NUMBER(probation_time_ms, "ms", 0, 24 * HOUR_MS, "10000",
+	    "A generation that was ready and well for so long has proved good. 0: as soon as it "
+	    "is ready."),
+	NUMBER(keep_good, "", 0, GOOD_MAX, "2",
+	    "So many executables that have proved good are kept in memory, for going back to "
+	    "them."),
 	OTHER(user, KEY_TEXT, NULL,
 	    "As which user it runs, by name or number; baton itself must be root. Its sockets are "
 	    "bound before."),
@@ -100,9 +146,16 @@ const struct key keys[] = {
 	    .text = "Added to baton's own nice value."},
 	OTHER(no_new_privs, KEY_YES_NO, "no",
 	    "Whether set-user-ID programs and file capabilities mean nothing to it."),
+	OTHER(die_with_supervisor, KEY_YES_NO, "no",
+	    "Whether its processes are killed when baton itself is; else they serve on."),
 	LABELLED("limit", KEY_LIMIT,
 	    "limit.NAME: a resource limit (as, core, cpu, data, fsize, memlock, nofile, nproc, "
 	    "stack), in the units of setrlimit(2)."),
+	LABELLED("cgroup", KEY_CGROUP,
+	    "cgroup.NAME: a limit of each instance's control group, by the name of its file, as in "
+	    "cgroup.memory.max."),
+	OTHER(cgroup_optional, KEY_YES_NO, "no",
+	    "Whether instances run without these limits where there is no right to set them."),
 	OTHER(env_inherit, KEY_YES_NO, "yes",
 	    "Whether it gets baton's own environment, or of that PATH only."),
 	OTHER(env_file, KEY_TEXT, NULL, "A file of lines NAME=value, read at every start."),
@@ -144,12 +197,20 @@ key_expected(TALLOC_CTX *mem, const struct key *k)
 		    strcmp(k->unit, "ms") == 0 ? " of milliseconds" : "", k->min, k->max);
 	case KEY_OCTAL:
 		return talloc_asprintf(mem, "an octal number from %lo to %lo", k->min, k->max);
+	case KEY_STRATEGY:
+		return talloc_strdup(mem, "one_for_one, one_for_all or rest_for_one");
 	case KEY_LIFETIME:
 		return talloc_strdup(mem, "permanent, transient or temporary");
 	case KEY_PORTS:
 		return talloc_strdup(mem, "each or shared");
+	case KEY_HEALTH:
+		return talloc_strdup(mem, "http:/PATH");
+	case KEY_READY:
+		return talloc_strdup(mem, "notify, fd, fd:N, http:/PATH, delay:Nms or delay:Ns");
 	case KEY_OUTPUT:
 		return talloc_strdup(mem, "lines, inherit, or a path with a slash");
+	case KEY_SIGNAL:
+		return talloc_strdup(mem, "HUP, INT, QUIT, TERM, USR1, USR2 or WINCH");
 	case KEY_YES_NO:
 		return talloc_strdup(mem, "yes or no");
 	case KEY_TEXT:
@@ -157,6 +218,8 @@ key_expected(TALLOC_CTX *mem, const struct key *k)
 	case KEY_ENV:
 	case KEY_HTTP:
 		return talloc_asprintf(mem, "%s.NAME with a value", k->name);
+	case KEY_CGROUP:
+		return talloc_strdup(mem, "cgroup.NAME with a value");
 	case KEY_LIMIT:
 		return talloc_strdup(mem, "N or SOFT:HARD, numbers or \"unlimited\"");
 	case KEY_PATH:
@@ -204,7 +267,7 @@ key_nearest(enum key_section section, const char *name)
 	for (size_t i = 0; i < keys_count; i++) {
 		unsigned d = keys[i].section == section ? key_distance(name, keys[i].name) : 99;
 
-		if (d < least && d < strlen(keys[i].name)) {
+		if (d < least && 2 * d < strlen(keys[i].name)) {
 			least = d;
 			best = &keys[i];
 		}

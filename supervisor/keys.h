@@ -21,14 +21,19 @@ enum key_kind {
 	KEY_YES_NO,   /* long at offset */
 	KEY_TEXT,     /* char * at offset */
 	KEY_PATH,     /* char * at offset */
+	KEY_SIGNAL,   /* long at offset: its number */
 	KEY_LIFETIME, /* long at offset: enum lifetime */
+	KEY_STRATEGY, /* long at offset: enum strategy_kind */
 	KEY_PORTS,    /* long at offset: 1 for shared */
 	KEY_OUTPUT,   /* char * at offset */
 	KEY_COMMAND,  /* char ** at offset */
+	KEY_READY,    /* service_config.ready */
+	KEY_HEALTH,   /* char * at offset: the path */
 	KEY_LISTEN,   /* a new element of service_config.listens */
 	KEY_ENV,      /* … of service_config.env */
 	KEY_HTTP,     /* … of service_config.env */
 	KEY_LIMIT,    /* … of service_config.limits */
+	KEY_CGROUP,   /* … of service_config.cgroups */
 };
 
 struct key {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The life of one instance as a table of pure functions: state × event → next state and
- * orders. No clock is read, no process touched here; instance.c carries the orders out.
+ * orders. No clock is read, no process touched here; instance_orders.c carries the orders
+ * out.
  *
  * An instance holds at most two processes, in these roles:
  *   CURRENT  the one that serves, or is to serve
@@ -10,22 +11,28 @@
  * NEXT and OLD never live at the same time: a replacement begins only when OLD is gone.
  * If CURRENT ends while OLD drains, OLD is called back: it knows how to serve, and has
  * connections. Only if it does not come back is CURRENT started anew beside it.
+ *
+ * A spare has such a life, too, as an instance that serves nobody; when it becomes CURRENT of
+ * another one (LIFE_BECOMING there), its own place is taken (LIFE_EV_TAKEN), and filled again.
  */
 #ifndef SUPERVISOR_LIFE_H
 #define SUPERVISOR_LIFE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum life_state {
 	LIFE_DOWN,      /* nothing runs and nothing is planned */
 	LIFE_STARTING,  /* CURRENT was started and is not ready */
-	LIFE_LATE,      /* CURRENT missed the start deadline, was killed, has not ended */
+	LIFE_LATE,      /* CURRENT missed the start deadline, was told to end, has not ended */
+	LIFE_BECOMING,  /* CURRENT was a spare, was told what it is, and does not serve yet */
 	LIFE_READY,     /* CURRENT serves */
 	LIFE_REPLACING, /* CURRENT serves, NEXT was started */
-	LIFE_ABORTING,  /* CURRENT serves, NEXT missed the deadline, was killed, has not ended */
+	LIFE_ABORTING,  /* CURRENT serves, NEXT missed the deadline, was told to end, has not */
 	LIFE_RECALLING, /* no CURRENT; OLD was asked to serve on */
 	LIFE_BACKOFF,   /* no CURRENT; it is started again when the time has come */
 	LIFE_FAILED,    /* crashed too often; nothing is started until somebody says so */
+	LIFE_HELD,      /* nothing runs: it waits until others of its service have ended */
 	LIFE_STOPPING,  /* everything that lives was told to end */
 	LIFE_STATES
 };
@@ -42,6 +49,11 @@ enum life_event {
 	LIFE_EV_TIMEOUT,     /* the deadline that was armed with LIFE_ARM has passed */
 	LIFE_EV_OLD_TIMEOUT, /* the one armed with LIFE_ARM_OLD has */
 	LIFE_EV_RESTART,     /* replace CURRENT by a successor */
+	LIFE_EV_SPARE,       /* there is a spare for the place of CURRENT */
+	LIFE_EV_TAKEN,       /* CURRENT, a spare, is another instance's now */
+	LIFE_EV_HOLD,        /* end in good order, to be started again with others (strategy.c) */
+	LIFE_EV_AGAIN,       /* it has been held long enough: start; its crashes still count */
+	LIFE_EV_GIVE_UP,     /* it is held for nothing: one of the others has failed */
 	LIFE_EV_STOP,        /* end in good order */
 	LIFE_EV_KILL,        /* end now */
 	LIFE_EVENTS
@@ -66,15 +78,18 @@ enum {
 	LIFE_RECALL_OLD = 1 << 11, /* tell OLD that the restart is called off */
 	LIFE_SPAWN_CURRENT = 1 << 12,
 	LIFE_SPAWN_NEXT = 1 << 13,
-	LIFE_ARM = 1 << 14,     /* the main timer, for wait_ms */
-	LIFE_ARM_OLD = 1 << 15, /* OLD's timer, for drain_timeout_ms */
+	LIFE_ARM = 1 << 14,        /* the main timer, for wait_ms */
+	LIFE_ARM_OLD = 1 << 15,    /* OLD's timer, for drain_timeout_ms */
+	LIFE_TAKE_SPARE = 1 << 16, /* a spare becomes CURRENT */
 };
 #define LIFE_KILL_ALL (LIFE_KILL_CURRENT | LIFE_KILL_NEXT | LIFE_KILL_OLD)
 
 struct life_policy {
 	int64_t start_timeout_ms; /* spawn to READY=1 */
 	int64_t drain_timeout_ms; /* SIGTERM to SIGKILL */
+	int64_t late_ms;          /* the same for one that was not ready in time */
 	int64_t recall_ms;        /* for OLD to say that it serves again */
+	int64_t become_ms;        /* for a spare to say that it serves */
 	int64_t backoff_first_ms; /* the wait after the second crash */
 	int64_t backoff_max_ms;   /* no wait is longer */
 	int64_t quiet_ms;         /* ready for so long: the next crash counts as the first */
@@ -92,6 +107,7 @@ struct life {
 	unsigned total;   /* all of its crashes since the start that somebody asked for */
 	int64_t crashed_ms[LIFE_CRASHES_KEPT]; /* when: a ring, the next one at total % KEPT */
 	int64_t ready_ms;                      /* when CURRENT became ready; -1: it has not */
+	bool hold;                             /* STOPPING ends in HELD, not DOWN */
 };
 
 struct life_step {

@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "supervisor/state.h"
+
 struct lines {
 	lines_fn *fn;
 	void *data;
@@ -83,9 +85,9 @@ tail_new(TALLOC_CTX *mem, unsigned count, size_t line_max)
 	return t;
 }
 
-/* The length of the well-formed UTF-8 character at S (RFC 3629), 0 if there is none. */
-static size_t
-utf8_length(const unsigned char *s, size_t n)
+/* Well-formed is what RFC 3629 says. */
+size_t
+lines_character(const char *text, size_t n)
 {
 	static const struct {
 		unsigned char first, last, low, high, len;
@@ -99,6 +101,7 @@ utf8_length(const unsigned char *s, size_t n)
 	    {0xf1, 0xf3, 0x80, 0xbf, 4},
 	    {0xf4, 0xf4, 0x80, 0x8f, 4},
 	};
+	const unsigned char *s = (const unsigned char *)text;
 
 	if (s[0] < 0x80)
 		return s[0] >= 0x20 && s[0] != 0x7f;
@@ -120,7 +123,6 @@ utf8_length(const unsigned char *s, size_t n)
 void
 tail_add(struct tail *t, const char *line, size_t len)
 {
-	const unsigned char *s = (const unsigned char *)line;
 	unsigned slot = (t->first + t->used) % t->size;
 	char *to = t->text + slot * (t->line_max + 1);
 	size_t used = 0;
@@ -130,17 +132,17 @@ tail_add(struct tail *t, const char *line, size_t len)
 	else
 		t->first = (t->first + 1) % t->size;
 	while (len > 0) {
-		size_t n = utf8_length(s, len);
+		size_t n = lines_character(line, len);
 		size_t take = n == 0 ? 1 : n;
 
 		if (used + take > t->line_max)
 			break;
 		if (n == 0)
-			to[used] = *s == '\t' ? ' ' : '?';
+			to[used] = *line == '\t' ? ' ' : '?';
 		else
-			memcpy(to + used, s, n);
+			memcpy(to + used, line, n);
 		used += take;
-		s += take;
+		line += take;
 		len -= take;
 	}
 	to[used] = '\0';
@@ -156,4 +158,27 @@ const char *
 tail_line(const struct tail *t, unsigned i)
 {
 	return t->text + (t->first + i) % t->size * (t->line_max + 1);
+}
+
+void
+lines_state(struct state *s, const char *name, struct lines *l)
+{
+	l->used = state_bytes(s, name, l->buf, l->used, l->max);
+}
+
+void
+tail_state(struct state *s, const char *name, struct tail *t)
+{
+	unsigned n = state_array(s, name, t->used);
+
+	for (unsigned i = 0; i < n && state_ok(s); i++) {
+		bool saving = state_saving(s);
+		char *line =
+		    state_text_element(s, name, i, NULL, saving ? (char *)tail_line(t, i) : NULL);
+
+		if (!saving && line != NULL)
+			tail_add(t, line, strlen(line));
+		if (!saving)
+			talloc_free(line);
+	}
 }

@@ -21,10 +21,17 @@ void lines_feed(struct lines *l, const char *bytes, size_t n);
 /* Gives out what is left without a newline, if anything is. */
 void lines_flush(struct lines *l);
 
+struct state;
+/* What is left without a newline, to the document of state.h or from it. */
+void lines_state(struct state *s, const char *name, struct lines *l);
+
 /* The last few lines, kept for a report: the oldest falls out. */
 struct tail;
 
 struct tail *tail_new(TALLOC_CTX *mem, unsigned count, size_t line_max);
+
+/* The length of the printable UTF-8 character at S, 0 if there is none. N is not 0. */
+size_t lines_character(const char *s, size_t n);
 
 /* Keeps a copy, cut at line_max bytes; what is not printable ASCII or UTF-8 becomes '?'. */
 void tail_add(struct tail *t, const char *line, size_t len);
@@ -33,5 +40,7 @@ unsigned tail_count(const struct tail *t);
 
 /* The I-th line, 0 the oldest; valid until the next tail_add. */
 const char *tail_line(const struct tail *t, unsigned i);
+
+void tail_state(struct state *s, const char *name, struct tail *t);
 
 #endif

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Listening sockets: all of them are bound before anything starts, and stay open until baton
- * ends, so that a connection made while no instance runs waits in the queue.
+ * ends, so that a connection made while no instance runs waits in the queue. What is special
+ * about Unix sockets is in socket_file.c.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -69,46 +70,31 @@ open_any(struct address *a, int backlog)
 }
 
 static int
+open_unix(struct listener *l, const struct service_config *c, TALLOC_CTX *mem, char **remedy)
+{
+	struct socket_owner owner;
+	int fd = -1, error = config_listen_owner(c, mem, &owner, (const char **)remedy);
+
+	if (error < 0)
+		return error;
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	error = socket_file_bind(fd, &l->address, &owner, (int)c->backlog, &l->file, mem, remedy);
+	if (error < 0)
+		close(fd);
+	return error < 0 ? error : fd;
+}
+
+static int
 listener_close(struct listener *listeners)
 {
 	for (size_t i = 0; i < talloc_array_length(listeners); i++) {
+		socket_file_drop(&listeners[i].file);
 		if (listeners[i].fd >= 0)
 			close(listeners[i].fd);
 	}
 	return 0;
-}
-
-static char *
-explain(TALLOC_CTX *mem, const struct instance *inst, const struct listen_config *l,
-    const struct address *a, int error)
-{
-	TALLOC_CTX *tmp = talloc_new(NULL);
-	const char *text = address_text(tmp, a);
-	const char *remedy;
-	char *why;
-
-	switch (-error) {
-	case EADDRINUSE:
-		remedy = talloc_asprintf(tmp,
-		    "another program listens there; end it (`ss -ltnp 'sport "
-		    "= :%u'` shows which), or change the address",
-		    address_port(a));
-		break;
-	case EACCES:
-		remedy = "ports below 1024 need root or CAP_NET_BIND_SERVICE; use a higher one, or "
-			 "run baton with that right";
-		break;
-	case EADDRNOTAVAIL:
-		remedy =
-		    "this machine has no such address (`ip address` shows which it has); change it";
-		break;
-	default:
-		remedy = "change the address";
-	}
-	why = talloc_asprintf(mem, "%s of service %s: cannot listen on %s: %s: %s (%s)", inst->name,
-	    inst->service->config->name, text, strerror(-error), remedy, l->where);
-	talloc_free(tmp);
-	return why;
 }
 
 /* The one of BEFORE that listens on A already, or where the kernel chose for that name. */
@@ -119,53 +105,84 @@ listens_already(
 	for (size_t i = 0; before != NULL && i < talloc_array_length(before); i++) {
 		const struct listener *l = &before[i];
 
-		if (address_port(a) == 0 ? l->chosen && strcmp(l->name, c->name) == 0
-					 : address_equal(&l->address, a))
+		if (address_port(a) == 0 && !address_is_unix(a)
+			? l->chosen && strcmp(l->name, c->name) == 0
+			: address_equal(&l->address, a))
 			return l;
 	}
 	return NULL;
 }
 
+/* C is one of S's lines; *REMEDY (in MEM) is set if there is more to say about an error. */
 static int
-open_listener(struct listener *l, const struct listen_config *c, unsigned offset, int backlog,
-    const struct listener *before)
+open_listener(struct listener *l, const struct instance *inst, const struct service_config *s,
+    const struct listen_config *c, const struct listener *before, TALLOC_CTX *mem, char **remedy)
 {
+	bool chosen = !address_is_unix(&c->base) && address_port(&c->base) == 0;
 	const struct listener *had;
 
-	l->name = c->name;
-	l->address = c->base;
-	l->chosen = address_port(&l->address) == 0;
-	if (!l->chosen)
-		address_set_port(&l->address, address_port(&l->address) + offset);
+	l->chosen = chosen;
+	l->address = chosen ? c->base : address_of_instance(&c->base, s->shared ? 0 : inst->index);
 	had = listens_already(before, c, &l->address);
 	if (had != NULL) {
 		l->address = had->address;
+		l->given = had->given;
 		l->fd = fcntl(had->fd, F_DUPFD_CLOEXEC, 3);
+		if (l->fd >= 0 && had->file != NULL)
+			l->file = socket_file_hold(had->file);
 		return l->fd < 0 ? -errno : 0;
 	}
-	l->fd =
-	    l->address.any ? open_any(&l->address, backlog) : open_address(&l->address, backlog);
+	l->fd = inherited_find(inst, c, (int)s->backlog, l);
+	if (l->fd >= 0)
+		return 0;
+	if (address_is_unix(&l->address) && !s->shared && inst->index > 0 &&
+	    !address_has_index(&c->base)) {
+		*remedy = talloc_strdup(mem, "instance 0 has this path; put %i, which becomes the "
+					     "instance's number, into it, or say `ports = shared`");
+		return -EADDRINUSE;
+	}
+	l->fd = address_is_unix(&l->address) ? open_unix(l, s, mem, remedy)
+		: l->address.any             ? open_any(&l->address, (int)s->backlog)
+					     : open_address(&l->address, (int)s->backlog);
 	return l->fd < 0 ? l->fd : 0;
+}
+
+struct listener *
+listener_new(TALLOC_CTX *mem, size_t n)
+{
+	struct listener *list = talloc_zero_array(mem, struct listener, (unsigned)n);
+
+	if (list == NULL)
+		return NULL;
+	for (size_t i = 0; i < n; i++)
+		list[i].fd = -1;
+	talloc_set_destructor(list, listener_close);
+	return list;
 }
 
 struct listener *
 listener_open(TALLOC_CTX *mem, const struct instance *inst, const struct service_config *c,
     const struct listener *before, TALLOC_CTX *why_mem, char **why)
 {
-	struct listener *list = talloc_zero_array(mem, struct listener, (unsigned)c->nlistens);
+	struct listener *list = listener_new(mem, c->nlistens);
 
+	*why = NULL;
 	if (list == NULL)
 		return NULL;
-	for (size_t i = 0; i < c->nlistens; i++)
-		list[i].fd = -1;
-	talloc_set_destructor(list, listener_close);
 	for (size_t i = 0; i < c->nlistens; i++) {
-		int error = open_listener(
-		    &list[i], &c->listens[i], c->shared ? 0 : inst->index, (int)c->backlog, before);
+		char *remedy = NULL;
+		int error = -ENOMEM;
+
+		/* Its own: an instance that is being removed outlives its configuration. */
+		list[i].name = talloc_strdup(list, c->listens[i].name);
+		if (list[i].name != NULL)
+			error = open_listener(
+			    &list[i], inst, c, &c->listens[i], before, why_mem, &remedy);
 
 		if (error == 0)
 			continue;
-		*why = explain(why_mem, inst, &c->listens[i], &list[i].address, error);
+		*why = listener_explain(
+		    why_mem, inst, &c->listens[i], &list[i].address, error, remedy);
 		talloc_free(list);
 		return NULL;
 	}
@@ -181,7 +198,7 @@ listener_open_instance(struct instance *inst, TALLOC_CTX *mem, char **why)
 	inst->listeners = listener_open(
 	    inst, inst, c, c->shared && inst != first ? first->listeners : NULL, mem, why);
 	if (inst->listeners == NULL)
-		return -EADDRINUSE;
+		return *why == NULL ? -ENOMEM : -EADDRINUSE;
 	inst->nlisteners = c->nlistens;
 	return 0;
 }
@@ -190,24 +207,43 @@ listener_open_instance(struct instance *inst, TALLOC_CTX *mem, char **why)
  * shutdown(2) makes a listening TCP socket refuse, and keeps its port, unless the kernel has
  * chosen that. SO_REUSEADDR has to go meanwhile: with it, another process could bind the port
  * while nobody listens there. It comes back before listen(2), for accepted connections inherit
- * it, and one of those in TIME_WAIT without it would be in the next baton's way.
+ * it, and one of those in TIME_WAIT without it would be in the next baton's way. A socket that
+ * baton was given stays as it is: its owner waits at it too.
  */
 static void
-refuse_or_listen(struct instance *inst, bool refuse)
+refuse_or_listen_tcp(const struct instance *inst, const struct listener *l, bool refuse)
 {
 	const int reuse = !refuse;
 
+	if (refuse)
+		shutdown(l->fd, SHUT_RD);
+	setsockopt(l->fd, SOL_SOCKET, SO_REUSEADDR, &reuse, sizeof(reuse));
+	if (!refuse && listen(l->fd, (int)inst->service->config->backlog) < 0)
+		output_warn(inst->sup->out, "%s: cannot listen on %s again: %s", inst->name,
+		    l->name, strerror(errno));
+}
+
+static void
+refuse_or_listen_unix(const struct instance *inst, const struct listener *l, bool refuse)
+{
+	int error = refuse ? socket_file_refuse(l->file, l->fd) : socket_file_resume(l->file);
+
+	if (error < 0)
+		output_warn(inst->sup->out, "%s: cannot %s on %s%s: %s", inst->name,
+		    refuse ? "refuse connections" : "listen", l->address.un.sun_path,
+		    refuse ? "" : " again", strerror(-error));
+}
+
+static void
+refuse_or_listen(struct instance *inst, bool refuse)
+{
 	for (size_t i = 0; i < inst->nlisteners; i++) {
 		const struct listener *l = &inst->listeners[i];
 
-		if (l->chosen)
-			continue;
-		if (refuse)
-			shutdown(l->fd, SHUT_RD);
-		setsockopt(l->fd, SOL_SOCKET, SO_REUSEADDR, &reuse, sizeof(reuse));
-		if (!refuse && listen(l->fd, (int)inst->service->config->backlog) < 0)
-			output_warn(inst->sup->out, "%s: cannot listen on %s again: %s", inst->name,
-			    l->name, strerror(errno));
+		if (l->file != NULL)
+			refuse_or_listen_unix(inst, l, refuse);
+		else if (!l->chosen && !l->given)
+			refuse_or_listen_tcp(inst, l, refuse);
 	}
 	inst->refusing = refuse;
 }
@@ -245,6 +281,44 @@ listener_resume(struct instance *inst)
 		refuse_or_listen(owner(inst), false);
 }
 
+void
+listener_close_all(struct supervisor *sup)
+{
+	for (size_t i = 0; i < sup->nservices; i++) {
+		for (unsigned n = 0; n < sup->services[i]->ninstances; n++) {
+			struct instance *inst = sup->services[i]->instances[n];
+
+			for (size_t k = 0; k < inst->nlisteners; k++) {
+				if (inst->listeners[k].file != NULL &&
+				    store_keeps(sup, &inst->listeners[k]))
+					socket_file_leave(inst->listeners[k].file);
+			}
+			TALLOC_FREE(inst->listeners);
+			inst->nlisteners = 0;
+		}
+	}
+}
+
+void
+listener_own(struct instance *inst)
+{
+	const struct service_config *c = inst->service->config;
+	TALLOC_CTX *tmp = talloc_new(NULL);
+	struct socket_owner owner;
+	const char *why = "";
+	int error = config_listen_owner(c, tmp, &owner, &why);
+
+	for (size_t i = 0; i < inst->nlisteners && error == 0; i++) {
+		const struct listener *l = &inst->listeners[i];
+		int failed = l->file == NULL ? 0 : socket_file_own(l->file, &owner);
+
+		if (failed < 0)
+			output_warn(inst->sup->out, "%s: cannot change owner and mode of %s: %s",
+			    inst->name, l->address.un.sun_path, strerror(-failed));
+	}
+	talloc_free(tmp);
+}
+
 int
 listener_open_all(struct supervisor *sup, TALLOC_CTX *mem, char **why)
 {
@@ -254,9 +328,7 @@ listener_open_all(struct supervisor *sup, TALLOC_CTX *mem, char **why)
 		for (unsigned n = 0; n < sup->services[i]->ninstances && error == 0; n++)
 			error = listener_open_instance(sup->services[i]->instances[n], mem, why);
 	}
-	for (size_t i = 0; i < sup->nservices && error < 0; i++) {
-		for (unsigned n = 0; n < sup->services[i]->ninstances; n++)
-			TALLOC_FREE(sup->services[i]->instances[n]->listeners);
-	}
+	if (error < 0)
+		listener_close_all(sup);
 	return error;
 }

@@ -11,6 +11,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "supervisor/state.h"
 #include "supervisor/supervisor.h"
 
 struct logfile {
@@ -41,6 +42,19 @@ open_file(const char *path)
 	return fd < 0 ? -errno : fd;
 }
 
+static struct logfile *
+logfile_new(struct supervisor *sup)
+{
+	struct logfile *l = talloc_zero(sup, struct logfile);
+
+	if (l == NULL)
+		return NULL;
+	l->sup = sup;
+	l->fd = -1;
+	talloc_set_destructor(l, logfile_close);
+	return l;
+}
+
 struct logfile *
 logfile_get(struct supervisor *sup, const char *path, int *error)
 {
@@ -50,14 +64,12 @@ logfile_get(struct supervisor *sup, const char *path, int *error)
 		if (strcmp(l->path, path) == 0)
 			return l;
 	}
-	l = talloc_zero(sup, struct logfile);
+	l = logfile_new(sup);
 	*error = -ENOMEM;
 	if (l == NULL)
 		return NULL;
-	l->sup = sup;
 	l->path = talloc_strdup(l, path);
 	l->fd = l->path == NULL ? -ENOMEM : open_file(path);
-	talloc_set_destructor(l, logfile_close);
 	if (l->fd < 0) {
 		*error = l->fd;
 		talloc_free(l);
@@ -93,10 +105,12 @@ append(struct logfile *l, const char *text, size_t len)
 		l->middle = false;
 		return true;
 	}
-	if (n > 0) {
-		l->middle = true;
+	if (n <= 0)
+		return false;
+	/* Something has cut it; asking for one byte more tells what, or there is room again. */
+	l->middle = write(l->fd, "\n", 1) != 1;
+	if (!l->middle)
 		errno = ENOSPC;
-	}
 	return false;
 }
 
@@ -158,6 +172,7 @@ open_for(
 	int error = 0;
 
 	*out = NULL;
+	*why = NULL;
 	if (strchr(where, '/') == NULL)
 		return 0;
 	*out = logfile_get(sup, where, &error);
@@ -183,4 +198,36 @@ logfile_open_service(struct service *s, TALLOC_CTX *mem, char **why)
 	int error = open_for(s->sup, s->config->out, &s->out, mem, why);
 
 	return error < 0 ? error : open_for(s->sup, s->config->err, &s->err, mem, why);
+}
+
+/* The files that are open, wherever their names lead by now. */
+void
+logfile_state(struct state *s, struct supervisor *sup)
+{
+	static const struct state_field fields[] = {
+	    STATE_STRING(struct logfile, path),
+	    STATE_NUMBER(struct logfile, dropped),
+	    STATE_NUMBER(struct logfile, unsaid),
+	    STATE_FLAG(struct logfile, middle),
+	};
+	struct logfile **at = &sup->logfiles;
+	unsigned n = 0;
+
+	for (const struct logfile *l = sup->logfiles; l != NULL; l = l->next)
+		n++;
+	n = state_array(s, "logfiles", n);
+	for (unsigned i = 0; i < n && state_ok(s); i++, at = &(*at)->next) {
+		struct state sub = state_element(s, "logfiles", i);
+
+		if (!state_saving(s))
+			*at = logfile_new(sup);
+		if (*at == NULL) {
+			state_fail(&sub, "path", "there is no memory");
+			return;
+		}
+		STATE_FIELDS(&sub, *at, fields);
+		state_fd(&sub, "fd", &(*at)->fd);
+		if (state_ok(s) && ((*at)->path == NULL || (*at)->fd < 0))
+			state_fail(&sub, "path", "is missing");
+	}
 }

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "supervisor/protocol.h"
+#include "supervisor/state.h"
 
 struct notify {
 	int fd;
@@ -25,6 +26,15 @@ struct notify {
 	void *data;
 	unsigned refused;
 };
+
+/* The digits of VALUE, all of it, as a number; -1: it is none, or too large. */
+static int64_t
+parse_number(const char *value)
+{
+	size_t digits = strspn(value, "0123456789");
+
+	return digits == 0 || digits > 18 || value[digits] != '\0' ? -1 : strtoll(value, NULL, 10);
+}
 
 /* Whether LINE is one of the X_BATON_ counts, well formed; it is put into M then. */
 static bool
@@ -42,24 +52,34 @@ parse_count(const char *line, struct notify_message *m)
 
 	for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
 		size_t len = strlen(counts[i].key);
-		size_t digits;
+		int64_t n;
 
 		if (strncmp(line, counts[i].key, len) != 0)
 			continue;
-		digits = strspn(line + len, "0123456789");
-		if (digits == 0 || digits > 18 || line[len + digits] != '\0')
+		n = parse_number(line + len);
+		if (n < 0)
 			return false;
-		*counts[i].to = strtoll(line + len, NULL, 10);
+		*counts[i].to = n;
 		m->drained = true;
 		return true;
 	}
 	return false;
 }
 
+static bool
+parse_watchdog_usec(const char *line, struct notify_message *m)
+{
+	int64_t usec = strncmp(line, "WATCHDOG_USEC=", 14) == 0 ? parse_number(line + 14) : -1;
+
+	if (usec >= 0)
+		m->watchdog_usec = usec;
+	return usec >= 0;
+}
+
 unsigned
 notify_parse(char *text, struct notify_message *out)
 {
-	struct notify_message m = {.ready = false};
+	struct notify_message m = {.watchdog_usec = -1};
 	unsigned known = 0;
 	char *save = NULL;
 
@@ -68,13 +88,17 @@ notify_parse(char *text, struct notify_message *out)
 		known++;
 		if (strcmp(line, "READY=1") == 0)
 			m.ready = true;
+		else if (strcmp(line, BATON_NOTIFY_SPARE) == 0)
+			m.spare = true;
 		else if (strcmp(line, "STOPPING=1") == 0)
 			m.stopping = true;
 		else if (strcmp(line, "WATCHDOG=1") == 0)
 			m.watchdog = true;
+		else if (strcmp(line, "WATCHDOG=trigger") == 0)
+			m.trigger = true;
 		else if (strncmp(line, "STATUS=", 7) == 0)
 			m.status = line + 7;
-		else if (!parse_count(line, &m))
+		else if (!parse_count(line, &m) && !parse_watchdog_usec(line, &m))
 			known--;
 	}
 	*out = m;
@@ -212,6 +236,48 @@ notify_new(TALLOC_CTX *mem, struct tevent_context *ev, uid_t uid, notify_fn *fn,
 	return n;
 }
 
+static void
+plain(struct state *s, struct notify *n)
+{
+	static const struct state_field fields[] = {
+	    STATE_NUMBER(struct notify, uid),
+	    STATE_NUMBER(struct notify, pid),
+	    STATE_NUMBER(struct notify, refused),
+	};
+	size_t len = state_bytes(s, "path", n->path, strlen(n->path), sizeof(n->path) - 1);
+
+	n->path[len] = '\0';
+	STATE_FIELDS(s, n, fields);
+	state_fd(s, "fd", &n->fd);
+}
+
+void
+notify_save(struct state *s, struct notify *n)
+{
+	plain(s, n);
+}
+
+struct notify *
+notify_load(struct state *s, TALLOC_CTX *mem, struct tevent_context *ev, notify_fn *fn, void *data)
+{
+	struct notify *n = talloc_zero(mem, struct notify);
+
+	if (n == NULL)
+		return NULL;
+	n->fn = fn;
+	n->data = data;
+	plain(s, n);
+	if (n->fd < 0) {
+		talloc_free(n);
+		return NULL;
+	}
+	talloc_set_destructor(n, notify_close);
+	n->fde = tevent_add_fd(ev, n, n->fd, TEVENT_FD_READ, readable, n);
+	if (n->fde == NULL)
+		TALLOC_FREE(n);
+	return n;
+}
+
 void
 notify_expect(struct notify *n, pid_t pid)
 {
@@ -238,23 +304,46 @@ notify_refused(const struct notify *n)
 	return n->refused;
 }
 
-void
-notify_send(const char *path, const char *text)
+int
+notify_connect(const char *path)
 {
 	struct sockaddr_un un = {.sun_family = AF_UNIX};
 	size_t len = path == NULL ? 0 : strlen(path);
-	int fd;
+	int fd, error;
 
 	if (len == 0 || len > sizeof(un.sun_path) || (path[0] != '@' && path[0] != '/'))
-		return;
+		return -EINVAL;
 	memcpy(un.sun_path, path, len);
 	if (path[0] == '@')
 		un.sun_path[0] = '\0';
-	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
-		return;
-	/* Not waited for: a manager that does not read must not hold the instances up. */
-	sendto(fd, text, strlen(text), MSG_NOSIGNAL | MSG_DONTWAIT, (struct sockaddr *)&un,
-	    (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len));
+		return -errno;
+	if (connect(fd, (struct sockaddr *)&un,
+		(socklen_t)(offsetof(struct sockaddr_un, sun_path) + len)) == 0)
+		return fd;
+	error = -errno;
 	close(fd);
+	return error;
+}
+
+int
+notify_post(int fd, const char *text, int pass)
+{
+	union {
+		char space[CMSG_SPACE(sizeof(int))];
+		struct cmsghdr align;
+	} control = {.space = {0}};
+	struct iovec iov = {.iov_base = (char *)text, .iov_len = strlen(text)};
+	struct msghdr mh = {.msg_iov = &iov, .msg_iovlen = 1};
+
+	if (pass >= 0) {
+		mh.msg_control = &control;
+		mh.msg_controllen = sizeof(control.space);
+		control.align = (struct cmsghdr){.cmsg_level = SOL_SOCKET,
+		    .cmsg_type = SCM_RIGHTS,
+		    .cmsg_len = CMSG_LEN(sizeof(int))};
+		memcpy(CMSG_DATA(&control.align), &pass, sizeof(int));
+	}
+	return sendmsg(fd, &mh, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? -errno : 0;
 }

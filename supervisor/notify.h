@@ -21,11 +21,14 @@ struct notify_drained {
 };
 
 struct notify_message {
-	bool ready;         /* READY=1 */
-	bool stopping;      /* STOPPING=1 */
-	bool watchdog;      /* WATCHDOG=1 */
-	const char *status; /* STATUS=…; NULL if not given; points into the text parsed */
-	bool drained;       /* how the drain went was told; what was not named is 0 */
+	bool ready;            /* READY=1 */
+	bool spare;            /* X_BATON_SPARE=1 */
+	bool stopping;         /* STOPPING=1 */
+	bool watchdog;         /* WATCHDOG=1 */
+	bool trigger;          /* WATCHDOG=trigger */
+	int64_t watchdog_usec; /* WATCHDOG_USEC=…; -1 if not given */
+	const char *status;    /* STATUS=…; NULL if not given; points into the text parsed */
+	bool drained;          /* how the drain went was told; what was not named is 0 */
 	struct notify_drained counts;
 };
 
@@ -44,6 +47,13 @@ typedef void notify_fn(const struct notify_message *m, void *data);
  */
 struct notify *
 notify_new(TALLOC_CTX *mem, struct tevent_context *ev, uid_t uid, notify_fn *fn, void *data);
+
+struct state;
+/* One from the document of state.h, with its socket; NULL if there is none in it, or it has an
+ * error. And to it. */
+struct notify *
+notify_load(struct state *s, TALLOC_CTX *mem, struct tevent_context *ev, notify_fn *fn, void *data);
+void notify_save(struct state *s, struct notify *n);
 void notify_expect(struct notify *n, pid_t pid);
 /* The value for NOTIFY_SOCKET. */
 const char *notify_path(const struct notify *n);
@@ -51,7 +61,11 @@ const char *notify_path(const struct notify *n);
 void notify_drain(struct notify *n);
 unsigned notify_refused(const struct notify *n);
 
-/* Sends TEXT to the socket PATH of baton's own manager; does nothing when PATH is NULL. */
-void notify_send(const char *path, const char *text);
+/* For the other end: a socket that is connected to PATH, or a negative errno (-EINVAL: PATH is
+ * NULL or no name of a socket). It never waits. */
+int notify_connect(const char *path);
+/* Sends TEXT, and the descriptor PASS if it is not negative. Returns 0 or a negative errno;
+ * -EAGAIN: later, when the socket can be written to. */
+int notify_post(int fd, const char *text, int pass);
 
 #endif

@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Orders about single services: start, stop, reset, scale. An operation knows the instances
- * that it is about and the state it wants them in; it starts them one after the other, stops
- * them together, and tells whoever asked when the last one has got there, or has failed.
+ * Orders about single services: start, stop, reset. An operation knows the instances that it
+ * is about and the state it wants them in; it starts them one after the other, stops them
+ * together, and tells whoever asked when the last one has got there, or has failed.
  */
-#include <string.h>
-
 #include "supervisor/control.h"
 #include "supervisor/supervisor.h"
 
@@ -15,19 +13,39 @@ struct op {
 	struct client *client; /* who asked; NULL when it went away */
 	enum op_goal { GOAL_READY, GOAL_DOWN } goal;
 	struct instance **list;
-	size_t count, at;        /* at: the one that is starting now */
-	struct service *shrinks; /* its instances from `keep` on are removed at the end */
-	unsigned keep;           /* 0: and the service with them */
-	char *failures;          /* those that did not become ready, NULL: none */
-	bool done;               /* it ends at the loop's next turn */
-	bool advancing;          /* it is being moved on already: news come from within */
+	size_t count, at; /* at: the one that is starting now */
+	op_then_fn *then; /* called when all are down; NULL: nothing is */
+	void *then_data;
+	char *failures; /* those that did not become ready, NULL: none */
+	json_t *failed; /* the first of them: its name and last lines; NULL: none */
+	struct tevent_immediate *end;
+	bool done;      /* it ends at the loop's next turn */
+	bool advancing; /* it is being moved on already: news come from within */
 };
 
+static int
+op_close(struct op *op)
+{
+	json_decref(op->failed);
+	return 0;
+}
+
+/* NULL: no memory, and the client has been told. */
 static struct op *
 op_new(struct supervisor *sup, struct client *client, enum op_goal goal)
 {
 	struct op *op = talloc_zero(sup, struct op);
 
+	/* Made here, so that it can always end. */
+	if (op != NULL)
+		op->end = tevent_create_immediate(op);
+	if (op == NULL || op->end == NULL) {
+		talloc_free(op);
+		if (client != NULL)
+			client_error(client, "there is no memory");
+		return NULL;
+	}
+	talloc_set_destructor(op, op_close);
 	op->sup = sup;
 	op->goal = goal;
 	op->next = sup->ops;
@@ -60,41 +78,23 @@ progress(struct op *op, char *text)
 	talloc_free(text);
 }
 
-/* Nothing of them lives any more, so they may go, with their sockets. Only from the loop: the
- * news that the last one is down come from the middle of its own code. */
 static void
-shrink(struct op *op)
-{
-	struct service *s = op->shrinks;
-
-	if (s == NULL)
-		return;
-	while (s->ninstances > op->keep)
-		talloc_free(s->instances[--s->ninstances]);
-	if (op->keep > 0)
-		return;
-	for (size_t i = 0; i < op->sup->nservices; i++) {
-		if (op->sup->services[i] != s)
-			continue;
-		op->sup->nservices--;
-		memmove(&op->sup->services[i], &op->sup->services[i + 1],
-		    (op->sup->nservices - i) * sizeof(struct service *));
-		break;
-	}
-	talloc_free(s);
-}
-
-static void
-done(void *data)
+done(struct tevent_context *ev, struct tevent_immediate *end, void *data)
 {
 	struct op *op = talloc_get_type_abort(data, struct op);
 
-	shrink(op);
+	(void)ev;
+	(void)end;
+
+	if (op->then != NULL)
+		op->then(op->then_data);
 	if (op->failures == NULL)
 		finish(op, json_pack("{s:b s:i}", "ok", 1, "instances", (int)op->count));
 	else
-		finish(op, json_pack("{s:b s:s s:i}", "ok", 0, "error", op->failures, "instances",
-			       (int)op->count));
+		finish(op, json_pack("{s:b s:s s:i s:O* s:O*}", "ok", 0, "error", op->failures,
+			       "instances", (int)op->count, "instance",
+			       json_object_get(op->failed, "instance"), "stderr",
+			       json_object_get(op->failed, "stderr")));
 }
 
 static bool
@@ -112,13 +112,17 @@ advance(struct op *op)
 	if (op->advancing)
 		return;
 	op->advancing = true;
-	for (; op->goal == GOAL_READY && op->at < op->count; op->at++) {
-		struct instance *inst = op->list[op->at];
+	while (op->goal == GOAL_READY && op->at < op->count) {
+		const size_t at = op->at;
+		struct instance *inst = op->list[at];
 
 		if (!serves(inst))
 			instance_event(inst, LIFE_EV_START);
+		if (op->at != at)
+			continue; /* there was no memory for it: that news has come already */
 		if (!serves(inst))
 			break;
+		op->at++;
 	}
 	for (size_t i = 0; op->goal == GOAL_DOWN && i < op->count; i++)
 		all_down = all_down && op->list[i]->life.state == LIFE_DOWN;
@@ -126,7 +130,7 @@ advance(struct op *op)
 	if (op->done || !(op->goal == GOAL_DOWN ? all_down : op->at == op->count))
 		return;
 	op->done = true;
-	timer_after(op, op->sup->timers, 0, done, op);
+	tevent_schedule_immediate(op->end, op->sup->ev, done, op);
 }
 
 static void
@@ -138,15 +142,20 @@ news_of_start(
 	if (news == NEWS_READY && g != NULL) {
 		progress(op, talloc_asprintf(op, "%s: generation %u ready in %lld ms", inst->name,
 				 g->number, (long long)generation_age_ms(g)));
-	} else if (news == NEWS_FAILED || news == NEWS_DOWN) {
-		const char *why = news == NEWS_DOWN    ? "was told to stop"
-				  : g == NULL          ? "there is no memory to start it"
-				  : g->failure != NULL ? g->failure
-						       : g->ended;
+	} else if (news == NEWS_FAILED || news == NEWS_DOWN ||
+		   (news == NEWS_GAVE_UP && g == NULL)) {
+		const char *why = news == NEWS_DOWN      ? "was told to stop"
+				  : news == NEWS_GAVE_UP ? "another that it depends on has failed"
+				  : g == NULL            ? "there is no memory to start it"
+				  : g->failure != NULL   ? g->failure
+							 : g->ended;
 
 		op->failures = talloc_asprintf_append(
 		    op->failures == NULL ? talloc_strdup(op, "") : op->failures, "%s%s: %s",
 		    op->failures == NULL ? "" : "; ", inst->name, why);
+		if (op->failed == NULL)
+			op->failed = json_pack(
+			    "{s:s s:o}", "instance", inst->name, "stderr", status_tail(g));
 		op->at++; /* baton goes on trying; whoever asked need not wait for that */
 	} else {
 		return;
@@ -202,8 +211,10 @@ op_about(struct supervisor *sup, const char *name, struct client *client, enum o
 		client_error(client, "%s", supervisor_no_such(tmp, sup, name));
 	} else {
 		op = op_new(sup, client, goal);
-		op->list = talloc_steal(op, list);
-		op->count = n;
+		if (op != NULL) {
+			op->list = talloc_steal(op, list);
+			op->count = n;
+		}
 	}
 	talloc_free(tmp);
 	return op;
@@ -213,9 +224,17 @@ void
 op_start(struct supervisor *sup, const char *name, struct client *client)
 {
 	struct op *op = op_about(sup, name, client, GOAL_READY);
+	size_t n = 0;
 
-	if (op != NULL)
-		advance(op);
+	if (op == NULL)
+		return;
+	/* Spares follow by themselves, when there is something that they can stand in for. */
+	for (size_t i = 0; i < op->count; i++) {
+		if (!op->list[i]->spare)
+			op->list[n++] = op->list[i];
+	}
+	op->count = n;
+	advance(op);
 }
 
 /* From the last to the first, and then they are waited for together. */
@@ -249,133 +268,54 @@ op_reset(struct supervisor *sup, const char *name, struct client *client)
 	for (size_t i = 0; i < op->count; i++) {
 		enum life_state state = op->list[i]->life.state;
 
-		if (state == LIFE_FAILED || state == LIFE_BACKOFF)
+		if (state == LIFE_FAILED || state == LIFE_BACKOFF || state == LIFE_HELD)
 			op->list[n++] = op->list[i];
 	}
 	op->count = n;
 	advance(op);
 }
 
-/* All the sockets first: a port that is taken must be known before anything is started. */
-static bool
-grow(struct service *s, unsigned to, TALLOC_CTX *mem, char **why)
-{
-	unsigned had = s->ninstances;
-
-	s->instances = talloc_realloc(s, s->instances, struct instance *, to);
-	while (s->ninstances < to) {
-		struct instance *inst = instance_new(s, s->ninstances);
-
-		if (inst == NULL || listener_open_instance(inst, mem, why) < 0) {
-			talloc_free(inst);
-			while (s->ninstances > had)
-				talloc_free(s->instances[--s->ninstances]);
-			return false;
-		}
-		s->instances[s->ninstances++] = inst;
-	}
-	return true;
-}
-
-static struct service *
-service_named(struct supervisor *sup, const char *name)
-{
-	for (size_t i = 0; i < sup->nservices; i++) {
-		if (strcmp(sup->services[i]->config->name, name) == 0)
-			return sup->services[i];
-	}
-	return NULL;
-}
-
-/* Whether the number may be changed now; if not, the client has been told why. */
-static bool
-may_scale(struct supervisor *sup, const char *name, long instances, struct client *client)
-{
-	const struct key *k = key_find(KEY_SERVICE, "instances");
-	TALLOC_CTX *tmp = talloc_new(NULL);
-	char *why = NULL;
-
-	if (sup->phase != SUP_RUNNING)
-		why = talloc_strdup(tmp, "baton is starting or stopping");
-	else if (service_named(sup, name) == NULL)
-		why = supervisor_no_such(tmp, sup, name);
-	else if (instances < k->min || instances > k->max)
-		why =
-		    talloc_asprintf(tmp, "expected %s, found %ld", key_expected(tmp, k), instances);
-	else if (sup->roll != NULL)
-		why = talloc_asprintf(tmp, "a restart is under way (%s)", roll_where(sup));
-	else
-		op_busy(sup, tmp, &why);
-	if (why != NULL)
-		client_error(client, "%s", why);
-	talloc_free(tmp);
-	return why == NULL;
-}
-
 void
 op_start_list(struct supervisor *sup, struct instance **list, size_t count, struct client *client)
 {
-	struct op *op = op_new(sup, client, GOAL_READY);
+	struct instance **copy = talloc_memdup(sup, list, count * sizeof(struct instance *));
+	struct op *op = copy == NULL ? NULL : op_new(sup, NULL, GOAL_READY);
 
-	op->list = talloc_memdup(op, list, count * sizeof(struct instance *));
+	if (op == NULL) {
+		/* They are there, and must run: all at once then, and nobody waits. */
+		talloc_free(copy);
+		if (client != NULL)
+			client_error(client, "there is no memory to wait for what is started");
+		for (size_t i = 0; i < count; i++)
+			instance_event(list[i], LIFE_EV_START);
+		return;
+	}
+	if (client != NULL)
+		client_later(client, &op->client);
+	op->list = talloc_steal(op, copy);
 	op->count = count;
 	advance(op);
 }
 
-static void
-shrink_to(struct op *op, struct service *s, unsigned keep)
-{
-	op->count = s->ninstances - keep;
-	op->list = talloc_memdup(op, s->instances + keep, op->count * sizeof(struct instance *));
-	op->shrinks = s;
-	op->keep = keep;
-	stop_all(op);
-}
-
-void
-op_shrink(struct supervisor *sup, struct service *s, unsigned keep)
-{
-	shrink_to(op_new(sup, NULL, GOAL_DOWN), s, keep);
-}
-
-void
-op_remove(struct supervisor *sup, struct service *s)
-{
-	shrink_to(op_new(sup, NULL, GOAL_DOWN), s, 0);
-}
-
-void
-op_scale(struct supervisor *sup, const char *name, long instances, struct client *client)
-{
-	struct service *s = service_named(sup, name);
-	unsigned to = (unsigned)instances, had;
-	char *why = NULL;
-
-	if (!may_scale(sup, name, instances, client))
-		return;
-	had = s->ninstances;
-	if (to > had && !grow(s, to, sup, &why)) {
-		client_error(client, "%s", why != NULL ? why : "there is no memory");
-		talloc_free(why);
-		return;
-	}
-	if (to > had)
-		op_start_list(sup, s->instances + had, to - had, client);
-	else
-		shrink_to(op_new(sup, client, GOAL_DOWN), s, to);
-}
-
 bool
-op_busy(const struct supervisor *sup, TALLOC_CTX *mem, char **why)
+op_stop_list(struct supervisor *sup, struct instance **list, size_t count, struct client *client,
+    op_then_fn *then, void *data)
 {
-	for (const struct op *op = sup->ops; op != NULL; op = op->next) {
-		if (op->shrinks == NULL)
-			continue;
-		*why = talloc_asprintf(mem, "instances of %s are being removed; ask again later",
-		    op->shrinks->config->name);
-		return true;
+	struct instance **copy = talloc_memdup(sup, list, count * sizeof(struct instance *));
+	struct op *op = copy == NULL ? NULL : op_new(sup, NULL, GOAL_DOWN);
+
+	if (op == NULL) {
+		talloc_free(copy);
+		return false;
 	}
-	return false;
+	if (client != NULL)
+		client_later(client, &op->client);
+	op->list = talloc_steal(op, copy);
+	op->count = count;
+	op->then = then;
+	op->then_data = data;
+	stop_all(op);
+	return true;
 }
 
 void

@@ -25,7 +25,9 @@ start_next(struct supervisor *sup)
 		return;
 	}
 	sup->phase = SUP_RUNNING;
-	notify_send(sup->manager, "READY=1\nSTATUS=running\n");
+	spare_look_all(sup);
+	manager_say(sup, "READY=1\nSTATUS=running\n");
+	event_emit(sup, NULL, NULL, "running", NULL, "every instance has been started");
 	report_hints(sup);
 }
 
@@ -43,7 +45,7 @@ service_is_down(const struct service *s)
 		if (s->instances[i]->life.state != LIFE_DOWN)
 			return false;
 	}
-	return true;
+	return spare_all_down(s);
 }
 
 /* Stops the last service that still runs; when none does, all is done. next_service counts
@@ -55,6 +57,7 @@ stop_next(struct supervisor *sup)
 	while (sup->next_service > 0) {
 		struct service *s = sup->services[sup->next_service - 1];
 
+		spare_event_all(s, sup->killing ? LIFE_EV_KILL : LIFE_EV_STOP);
 		for (unsigned i = s->ninstances; i-- > 0;)
 			instance_event(s->instances[i], sup->killing ? LIFE_EV_KILL : LIFE_EV_STOP);
 		if (!service_is_down(s))
@@ -73,7 +76,9 @@ order_stop(struct supervisor *sup)
 		return;
 	sup->phase = SUP_STOPPING;
 	sup->next_service = sup->nservices;
-	notify_send(sup->manager, "STOPPING=1\nSTATUS=stopping\n");
+	manager_say(sup, "STOPPING=1\nSTATUS=stopping\n");
+	event_emit(sup, NULL, NULL, "stopping", NULL, "baton ends in good order");
+	upgrade_cancel(sup, "baton was told to stop");
 	roll_cancel(sup, "baton was told to stop");
 	op_cancel_all(sup, "baton was told to stop");
 	stop_next(sup);
@@ -87,6 +92,7 @@ order_kill(struct supervisor *sup)
 	for (size_t i = 0; i < sup->nservices; i++) {
 		for (unsigned n = 0; n < sup->services[i]->ninstances; n++)
 			instance_event(sup->services[i]->instances[n], LIFE_EV_KILL);
+		spare_event_all(sup->services[i], LIFE_EV_KILL);
 	}
 }
 

@@ -21,6 +21,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "supervisor/state.h"
 #include "supervisor/timer.h"
 
 enum how { PLAIN, OWN_DESCRIPTION, SOCKET, WHEN_READY };
@@ -245,5 +246,30 @@ output_drain(struct output *o, int ms)
 			flush(s);
 			say_dropped(s);
 		}
+	}
+}
+
+void
+output_state(struct state *s, const char *name, struct output *o)
+{
+	static const struct state_field fields[] = {
+	    STATE_NUMBER(struct stream, dropped),
+	    STATE_NUMBER(struct stream, dropped_unsaid),
+	    STATE_FLAG(struct stream, dead),
+	};
+	unsigned n = state_array(s, name, 2);
+
+	for (unsigned i = 0; i < n && i < 2 && state_ok(s); i++) {
+		struct state sub = state_element(s, name, i);
+		struct stream *stream = &o->streams[i];
+
+		STATE_FIELDS(&sub, stream, fields);
+		if (stream->queue == NULL && state_has(&sub, "queue"))
+			stream->queue = talloc_size(o, OUTPUT_QUEUE_MAX_BYTES);
+		stream->used = state_bytes(&sub, "queue", stream->queue, stream->used,
+		    stream->queue == NULL ? 0 : OUTPUT_QUEUE_MAX_BYTES);
+		if (!state_saving(s) && stream->used > 0)
+			stream->fde =
+			    tevent_add_fd(stream->ev, o, stream->fd, TEVENT_FD_WRITE, room, stream);
 	}
 }

@@ -36,6 +36,10 @@ void output_warn(struct output *o, const char *format, ...) __attribute__((forma
 /* Lines dropped so far, both streams. */
 uint64_t output_dropped(const struct output *o);
 
+struct state;
+/* The lines that wait, and the counts, to the document of state.h or from it. */
+void output_state(struct state *s, const char *name, struct output *o);
+
 /* Waits up to MS milliseconds for the readers to take what is queued: for the very end. */
 void output_drain(struct output *o, int ms);
 

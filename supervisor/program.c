@@ -36,9 +36,11 @@ program_find(TALLOC_CTX *mem, const char *name, char **path, const char **why)
 
 	if (strchr(name, '/') != NULL) {
 		error = check(name, why);
-		if (error == 0)
-			*path = talloc_strdup(mem, name);
-		return error;
+		if (error < 0)
+			return error;
+		*path = talloc_strdup(mem, name);
+		*why = *path == NULL ? "there is no memory" : NULL;
+		return *path == NULL ? -ENOMEM : 0;
 	}
 	*why = "no such program in any directory of PATH";
 	if (dirs == NULL)
@@ -49,6 +51,10 @@ program_find(TALLOC_CTX *mem, const char *name, char **path, const char **why)
 		char *try = talloc_asprintf(
 		    mem, "%.*s/%s", len == 0 ? 1 : (int)len, len == 0 ? "." : dirs, name);
 
+		if (try == NULL) {
+			*why = "there is no memory";
+			return -ENOMEM;
+		}
 		if (check(try, &ignored) == 0) {
 			*path = try;
 			return 0;

@@ -31,6 +31,9 @@
 /* Which start of that instance this is: 1, 2, 3, … */
 #define BATON_ENV_GENERATION "BATON_GENERATION"
 
+/* With `ready = fd`: the descriptor to which a program writes a newline when it is ready. */
+#define BATON_ENV_READY_FD "BATON_READY_FD"
+
 /*
  * The handover of live connections: "<give fd>,<take fd>", each an end of a SOCK_SEQPACKET
  * Unix socketpair, or -1. Generation g gives to g + 1 what it has when it is told to stop, and
@@ -56,8 +59,14 @@
  * From the supervisor, on either end:
  *
  *	-> giver  TAKER_GONE   your successor died; go on with what it had not been given
+ *	                       (say BACK: the next one may find your offers in the channel), and
+ *	                       with what it had been given and has not read from
  *	-> giver  CALLED_OFF   there will be no successor: accept again
  *	-> taker  GIVER_GONE   your predecessor died; what it had offered is yours
+ *
+ * What was confirmed by YOURS comes back by TAKER_GONE only. The end of the channel, CALLED_OFF
+ * and the giver's own deadline concern what is offered and not confirmed: they do not mean that
+ * the taker is dead, and it may have read from what it was given, or given it on.
  */
 enum baton_handover_type {
 	BATON_HANDOVER_HELLO = 1,
@@ -89,6 +98,43 @@ struct baton_handover_state {
 	uint32_t peer_size; /* of peer, in use */
 	uint8_t peer[128];  /* struct sockaddr_storage */
 	char listener[64];  /* its name, NUL-terminated */
+};
+
+/*
+ * Spares: processes that are started before they are needed, and take the place of an instance
+ * that has crashed. Such a one finds here an end of a SOCK_SEQPACKET Unix socketpair, and has
+ * no LISTEN_FDS and no BATON_HANDOVER: a program that does not know spares must not serve
+ * anybody's sockets. BATON_INSTANCE is "spare.0", "spare.1", …; BATON_GENERATION says which
+ * start of that spare it is.
+ *
+ *	spare -> supervisor  READY=1 and X_BATON_SPARE=1, in one datagram to NOTIFY_SOCKET:
+ *	                     I know what a spare is, and am set up
+ *	supervisor -> spare  BECOME and the sockets, in one packet on the pair
+ *	spare -> supervisor  READY=1: I serve
+ *
+ * The end of the pair means that there is no supervisor any more: no word will come.
+ */
+#define BATON_ENV_SPARE    "BATON_SPARE"
+#define BATON_NOTIFY_SPARE "X_BATON_SPARE=1"
+
+#define BATON_SPARE_VERSION     1
+/* As many sockets of an instance as can come in one packet (SCM_MAX_FD), with the two ends. */
+#define BATON_SPARE_SOCKETS_MAX 250
+
+enum baton_spare_type { BATON_SPARE_BECOME = 1 };
+
+/*
+ * A receiver ignores types that it does not know. The descriptors (SCM_RIGHTS) are the listening
+ * sockets in order, then the ends of the handover: that for giving, that for taking.
+ */
+struct baton_spare_message {
+	uint16_t version;    /* of the sender: BATON_SPARE_VERSION */
+	uint16_t type;       /* enum baton_spare_type */
+	uint32_t instance;   /* what it becomes: BATON_INSTANCE … */
+	uint32_t generation; /* … and BATON_GENERATION from now on */
+	uint32_t sockets;    /* how many; their names follow as in LISTEN_FDNAMES */
+	uint32_t ends;       /* of the handover: 0, 1 (to give), or 2 */
+	uint32_t names_size; /* in bytes; the last one is NUL */
 };
 
 /*

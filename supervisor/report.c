@@ -32,7 +32,8 @@ widths(const struct supervisor *sup, int *name, int *url)
 		for (unsigned n = 0; n < sup->services[i]->ninstances; n++) {
 			const struct instance *inst = sup->services[i]->instances[n];
 			int nlen = (int)strlen(inst->name);
-			int ulen = (int)strlen(instance_urls(tmp, inst));
+			const char *urls = instance_urls(tmp, inst);
+			int ulen = urls == NULL ? 0 : (int)strlen(urls);
 
 			*name = nlen > *name ? nlen : *name;
 			*url = ulen > *url ? ulen : *url;
@@ -47,12 +48,13 @@ say_ready(struct instance *inst, const struct generation *g)
 	TALLOC_CTX *tmp = talloc_new(NULL);
 	const char *which =
 	    g->number == 1 ? "" : talloc_asprintf(tmp, "  generation %u", g->number);
+	const char *urls = instance_urls(tmp, inst);
 	int name, url;
 
 	widths(inst->sup, &name, &url);
-	output_say(inst->sup->out, "%-*s  %-*s  pid %d  ready in %s%s", name, inst->name, url,
-	    instance_urls(tmp, inst), (int)g->pid, report_duration(tmp, generation_age_ms(g)),
-	    which);
+	output_say(inst->sup->out, "%-*s  %-*s  pid %d  %s in %s%s", name, inst->name, url,
+	    urls == NULL ? "?" : urls, (int)g->pid, inst->spare ? "warm" : "ready",
+	    report_duration(tmp, generation_age_ms(g)), which);
 	talloc_free(tmp);
 }
 
@@ -68,12 +70,20 @@ what_follows(TALLOC_CTX *mem, const struct instance *inst, const struct generati
 		if (wait == 0)
 			return "starting it again at once";
 		return talloc_asprintf(mem, "starting it again in %s", report_duration(mem, wait));
+	case LIFE_HELD:
+		return "starting it again when the others have ended";
 	case LIFE_FAILED:
 		return talloc_asprintf(mem,
 		    "that makes %ld crashes within %s: it has failed; `baton reset %s` starts it again",
 		    inst->service->config->crashes_max,
-		    report_duration(mem, inst->service->config->crashes_time_ms), inst->name);
+		    report_duration(mem, inst->service->config->crashes_time_ms),
+		    inst->spare ? inst->service->config->name : inst->name);
+	case LIFE_BECOMING:
+		return talloc_asprintf(mem, "a spare (pid %d) takes its place",
+		    inst->current != NULL ? (int)inst->current->pid : 0);
 	case LIFE_READY:
+		if (inst->spare)
+			return "the one before it waits on";
 		if (inst->current != NULL)
 			return talloc_asprintf(
 			    mem, "generation %u serves on", inst->current->number);
@@ -186,7 +196,10 @@ report_hints(struct supervisor *sup)
 		    missing, all, sup->argv0, sup->how_to_reach);
 	output_say(sup->out, "%s", "");
 	output_say(sup->out, "try, from a second terminal:");
-	if (inst != NULL)
+	if (inst != NULL && inst->listeners[0].file != NULL)
+		output_say(sup->out, "  curl --unix-socket %s http://localhost/",
+		    inst->listeners[0].address.un.sun_path);
+	else if (inst != NULL)
 		output_say(sup->out, "  curl %s/", address_url(tmp, &inst->listeners[0].address));
 	output_say(sup->out, "  %s status%s", sup->argv0, sup->how_to_reach);
 	output_say(sup->out, "  %s restart%s", sup->argv0, sup->how_to_reach);

@@ -1,291 +1,292 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The rolling restart: one instance after the other is replaced, and the first failure ends
- * it. It is a transaction with one verdict, told to whoever asked, and to baton's stderr.
+ * The rolling restart: the instances are replaced in their order, service by service, as many
+ * of one service at a time as its `surge` says. It is a transaction with one verdict: after the
+ * first failure nothing further is begun, and those that are under way finish.
  */
+#include "supervisor/roll.h"
+
 #include <errno.h>
 #include <string.h>
 
 #include "supervisor/control.h"
-#include "supervisor/supervisor.h"
 
-struct roll {
-	struct supervisor *sup;
-	struct client *client; /* who asked; NULL when it went away */
-	struct instance **queue;
-	size_t count, at, restarted;
-	enum stage {
-		BEGIN, /* queue[at] is to be replaced as soon as it is ready with no old one left */
-		NEXT,  /* its successor was started */
-		OLD,   /* the successor serves; the old one drains */
-	} stage;
-	unsigned number; /* of the successor */
-	int64_t started_ms;
-	char *where; /* for status */
-	/* What became of the connections, as far as the old generations told. */
-	bool drained;
-	struct notify_drained sum;
-	json_t *instances; /* one object for each instance that was replaced */
-};
+static char no_memory[] = "there is no memory";
 
-static void advance(struct roll *r);
-
-static void
-progress(struct roll *r, char *text)
+bool
+roll_under_way(const struct turn *t)
 {
-	if (r->client != NULL && (r->where == NULL || strcmp(r->where, text) != 0))
-		client_progress(r->client, text);
-	talloc_free(r->where);
-	r->where = talloc_steal(r, text);
+	return t->stage == TURN_NEXT || t->stage == TURN_OLD;
 }
 
-/* The verdict, also kept for status. */
-static void
-finish(struct roll *r, json_t *result)
+size_t
+roll_count(const struct roll *r, enum turn_stage stage)
 {
-	json_object_set_new(result, "duration_ms", json_integer(timer_now_ms() - r->started_ms));
-	json_object_set_new(result, "of", json_integer((json_int_t)r->count));
-	json_object_set(result, "instances", r->instances);
-	if (r->drained)
-		json_object_set_new(result, "connections", status_drained(&r->sum));
-	json_decref(r->sup->last_restart);
-	r->sup->last_restart = json_deep_copy(result);
-	json_object_set_new(r->sup->last_restart, "ended_unix_ms", json_integer(timer_unix_ms()));
-	r->sup->roll = NULL;
-	if (r->client != NULL)
-		client_result(r->client, result);
-	else
-		json_decref(result);
-	talloc_free(r);
+	size_t n = 0;
+
+	for (size_t i = 0; i < r->count; i++)
+		n += r->turns[i].stage == stage;
+	return n;
 }
 
-static json_t *
-tail_json(const struct generation *g)
-{
-	json_t *lines = json_array();
-
-	for (unsigned i = 0; g != NULL && i < tail_count(g->tail); i++)
-		json_array_append_new(lines, json_string(tail_line(g->tail, i)));
-	return lines;
-}
-
-/* What serves now is part of the verdict: the reader's next question. */
 static char *
-what_is_left(TALLOC_CTX *mem, const struct instance *inst)
+what_is_waited_for(struct roll *r, const struct instance *inst)
 {
-	if (inst->life.state == LIFE_RECALLING && inst->old != NULL)
-		return talloc_asprintf(mem, "generation %u (pid %d) is called back",
-		    inst->old->number, (int)inst->old->pid);
-	if (inst->current != NULL && inst->life.state == LIFE_READY)
-		return talloc_asprintf(mem, "generation %u (pid %d) serves on",
-		    inst->current->number, (int)inst->current->pid);
-	return talloc_strdup(mem, "nothing serves; baton goes on trying");
+	if (inst->life.state != LIFE_READY || inst->old == NULL)
+		return talloc_asprintf(
+		    r, "%s: waiting, it is %s", inst->name, life_state_name(inst->life.state));
+	return talloc_asprintf(r, "%s: waiting, generation %u (pid %d) still drains%s", inst->name,
+	    inst->old->number, (int)inst->old->pid,
+	    r->order.now ? "" : "; `baton restart --now` cuts that");
 }
 
+/* Begins it, unless a process of its instance starts or drains: then that is waited for. */
 static void
-failed(struct roll *r, struct instance *inst, const struct generation *g, const char *reason)
+begin(struct roll *r, struct turn *t)
 {
-	char *left = what_is_left(r, inst);
-	char *error = talloc_asprintf(r, "%s: %s; %s; %zu of %zu instances restarted", inst->name,
-	    reason, left, r->restarted, r->count);
-
-	output_warn(r->sup->out, "restart failed: %s", error);
-	finish(r, json_pack("{s:b s:s s:s s:s s:s s:i s:o}", "ok", 0, "error", error, "instance",
-		      inst->name, "reason", reason, "left", left, "restarted", (int)r->restarted,
-		      "stderr", tail_json(g)));
-}
-
-static void
-begin(struct roll *r, struct instance *inst)
-{
+	struct instance *inst = t->inst;
 	bool steady = inst->life.state == LIFE_READY && inst->life.alive == LIFE_CURRENT;
 
-	if (!steady && inst->life.state != LIFE_BACKOFF && inst->life.state != LIFE_FAILED) {
-		progress(r, talloc_asprintf(r, "%s: waiting, it is %s%s", inst->name,
-				life_state_name(inst->life.state),
-				inst->old != NULL ? " and its old generation drains" : ""));
+	if (!steady && inst->life.state != LIFE_BACKOFF && inst->life.state != LIFE_HELD &&
+	    inst->life.state != LIFE_FAILED) {
+		t->stage = TURN_WAITS;
+		roll_progress(r, t, what_is_waited_for(r, inst));
+		if (r->order.now)
+			instance_cut_drain(inst);
 		return;
 	}
-	r->stage = NEXT;
-	r->number = inst->last_number + 1;
+	t->stage = TURN_NEXT;
+	t->number = inst->last_number + 1;
 	instance_event(inst, LIFE_EV_RESTART);
 }
 
-static void
-advance(struct roll *r)
+/* The first of those that are not through; NULL: all are. */
+static struct turn *
+first_open(struct roll *r)
 {
-	while (r->at < r->count) {
-		struct instance *inst = r->queue[r->at];
+	for (size_t i = 0; i < r->count; i++) {
+		if (r->turns[i].stage < TURN_DONE)
+			return &r->turns[i];
+	}
+	return NULL;
+}
 
-		if (r->stage == BEGIN && inst->life.state == LIFE_DOWN) {
-			r->at++; /* it was stopped: it is not to run, so there is nothing to replace */
-			continue;
+/* Begins what may begin now: only of the first service that is not through. */
+static void
+begin_some(struct roll *r)
+{
+	const struct turn *end = r->turns + r->count;
+	struct turn *t = first_open(r);
+	const struct service *s = t == NULL ? NULL : t->inst->service;
+	long room = s == NULL ? 0 : roll_room(r, s);
+
+	for (; t != NULL && t < end && t->inst->service == s && room > 0; t++) {
+		if (t->stage == TURN_QUEUED || t->stage == TURN_WAITS) {
+			if (t->inst->life.state == LIFE_DOWN ||
+			    (r->order.back && rollback_is_done(t->inst))) {
+				t->stage = TURN_SKIPPED;
+				r->again = true;
+				continue;
+			}
+			if (!r->failed)
+				begin(r, t);
 		}
-		if (r->stage == BEGIN) {
-			begin(r, inst);
-			return;
-		}
-		if (r->stage == NEXT || inst->old != NULL)
-			return;
-		r->at++;
-		r->restarted++;
-		r->stage = BEGIN;
+		room -= t->stage < TURN_DONE;
 	}
-	finish(r, json_pack("{s:b s:i}", "ok", 1, "restarted", (int)r->restarted));
+}
+
+static bool
+is_over(const struct roll *r)
+{
+	bool begun = false, open = false;
+
+	for (size_t i = 0; i < r->count; i++) {
+		begun = begun || roll_under_way(&r->turns[i]);
+		open = open || r->turns[i].stage < TURN_DONE;
+	}
+	return r->failed ? !begun : !open;
 }
 
 static void
-news_of_next(
-    struct roll *r, struct instance *inst, const struct generation *g, enum instance_news news)
+finish(void *data)
 {
-	if (g == NULL) {
-		if (news == NEWS_FAILED)
-			failed(r, inst, g, "there is no memory to start its successor");
-		return;
-	}
-	if (g->number != r->number)
-		return; /* the one that is being replaced ended by itself: its successor goes on */
-	if (news == NEWS_STARTED) {
-		progress(r, talloc_asprintf(r, "%s: generation %u started, pid %d", inst->name,
-				g->number, (int)g->pid));
-	} else if (news == NEWS_READY) {
-		char *drains = inst->old == NULL
-				   ? ""
-				   : talloc_asprintf(r, "; generation %u (pid %d) drains",
-					 inst->old->number, (int)inst->old->pid);
-
-		progress(r, talloc_asprintf(r, "%s: generation %u ready in %lld ms%s", inst->name,
-				g->number, (long long)generation_age_ms(g), drains));
-		r->stage = OLD;
-		advance(r);
-	} else if (news == NEWS_FAILED) {
-		failed(r, inst, g,
-		    talloc_asprintf(r, "generation %u %s%s", g->number,
-			g->failure != NULL ? g->failure : g->ended,
-			g->failure != NULL ? "" : " before it was ready"));
-	} else if (news == NEWS_ENDED) {
-		failed(r, inst, g, talloc_asprintf(r, "generation %u %s", g->number, g->ended));
-	}
+	roll_finish(talloc_get_type_abort(data, struct roll));
 }
 
-/* The old generation is gone: what it told of its connections goes into the verdict. */
-static void
-take_account(struct roll *r, const struct instance *inst, const struct generation *g)
-{
-	json_t *o = json_pack("{s:s s:i s:i s:s}", "name", inst->name, "from", (int)g->number, "to",
-	    (int)r->number, "exit", g->failure != NULL ? g->failure : g->ended);
-
-	if (g->drained) {
-		r->drained = true;
-		r->sum.moved += g->counts.moved;
-		r->sum.finished += g->counts.finished;
-		r->sum.ended += g->counts.ended;
-		r->sum.cut += g->counts.cut;
-		json_object_set_new(o, "connections", status_drained(&g->counts));
-	}
-	json_array_append_new(r->instances, o);
-}
-
-static void
-news_of_old(
-    struct roll *r, struct instance *inst, const struct generation *g, enum instance_news news)
-{
-	if (news != NEWS_ENDED || g == NULL)
-		return;
-	if (g->number == r->number) {
-		failed(r, inst, g,
-		    talloc_asprintf(r, "generation %u said that it was ready, and %s", g->number,
-			g->failure != NULL ? g->failure : g->ended));
-		return;
-	}
-	take_account(r, inst, g);
-	progress(r, talloc_asprintf(r, "%s: generation %u %s%s%s", inst->name, g->number,
-			g->failure != NULL ? g->failure : g->ended, g->drained ? "; " : "",
-			g->drained ? report_drained(r, &g->counts) : ""));
-	advance(r);
-}
-
+/* The verdict is told from the loop, never from the middle of an instance's own code: a
+ * client's next request may follow it. */
 void
-roll_news(struct supervisor *sup, struct instance *inst, const struct generation *g,
-    enum instance_news news)
+roll_advance(struct roll *r)
 {
-	struct roll *r = sup->roll;
-
-	if (r == NULL || inst != r->queue[r->at])
+	if (r->advancing || r->over) {
+		r->again = true;
 		return;
-	if (news == NEWS_DOWN && r->stage != BEGIN)
-		failed(r, inst, NULL, "it was told to stop");
-	else if (r->stage == NEXT)
-		news_of_next(r, inst, g, news);
-	else if (r->stage == OLD)
-		news_of_old(r, inst, g, news);
-	else
-		advance(r);
+	}
+	r->advancing = true;
+	do {
+		r->again = false;
+		if (!r->failed)
+			begin_some(r);
+	} while (r->again);
+	r->advancing = false;
+	if (!is_over(r))
+		return;
+	r->over = true;
+	if (timer_after(r, r->sup->timers, 0, finish, r) == NULL)
+		roll_finish(r);
 }
 
 static int
 roll_close(struct roll *r)
 {
 	json_decref(r->instances);
+	json_decref(r->failure);
 	return 0;
 }
 
 static struct roll *
-roll_new(struct supervisor *sup, const char *name)
+roll_new(
+    struct supervisor *sup, const struct roll_order *order, struct instance **list, size_t count)
 {
 	struct roll *r = talloc_zero(sup, struct roll);
 
+	if (r == NULL)
+		return NULL;
 	r->sup = sup;
 	r->started_ms = timer_now_ms();
-	r->stage = BEGIN;
+	r->order = *order;
+	r->order.target = talloc_strdup(r, order->target);
+	r->order.why = talloc_strdup(r, order->why);
 	r->instances = json_array();
 	talloc_set_destructor(r, roll_close);
-	r->count = supervisor_select(sup, name, r, &r->queue);
+	r->turns = talloc_zero_array(r, struct turn, (unsigned)count);
+	if (r->turns == NULL || r->instances == NULL ||
+	    (r->order.target == NULL) != (order->target == NULL) ||
+	    (r->order.why == NULL) != (order->why == NULL)) {
+		talloc_free(r);
+		return NULL;
+	}
+	for (size_t i = 0; i < count; i++)
+		r->turns[i].inst = list[i];
+	r->count = count;
 	return r;
 }
 
-int
-roll_start(
-    struct supervisor *sup, const char *service, struct client *client, TALLOC_CTX *mem, char **why)
+static bool
+same_target(const char *a, const char *b)
 {
-	struct roll *r;
+	return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
+}
+
+/* Whether what is asked for is what is being done already. */
+static bool
+joins(const struct roll *r, const struct roll_order *order)
+{
+	if (order->canary && !r->order.canary)
+		return false;
+	return strcmp(r->order.what, order->what) == 0 && order->why == NULL &&
+	       same_target(r->order.target, order->target) && !r->failed;
+}
+
+/* 0, or why none can begin now. */
+static int
+may_start(struct supervisor *sup, const struct roll_order *order, TALLOC_CTX *mem, char **why)
+{
+	const struct roll *r = sup->roll;
 
 	if (sup->phase == SUP_STOPPING || sup->phase == SUP_DONE) {
 		*why = talloc_strdup(mem, "baton is stopping");
 		return -EBUSY;
 	}
-	if (op_busy(sup, mem, why))
+	*why = NULL;
+	if (scale_busy(sup, mem, why) || rollback_busy(sup, mem, why))
 		return -EBUSY;
-	if (sup->roll != NULL) {
-		*why = talloc_asprintf(mem,
-		    "a restart is under way already (%s); `baton status` "
-		    "shows it, and only one is done at a time",
-		    roll_where(sup));
-		return -EBUSY;
-	}
-	r = roll_new(sup, service);
-	if (r->count == 0) {
-		*why = supervisor_no_such(mem, sup, service);
-		talloc_free(r);
-		return -ENOENT;
-	}
-	sup->roll = r;
-	client_later(client, &r->client);
-	advance(r);
-	return 0;
+	if (r == NULL || joins(r, order))
+		return 0;
+	*why = talloc_asprintf(mem, "a %s%s%s %s already (%s); only one is done at a time",
+	    r->order.what, r->order.target == NULL ? "" : " of ",
+	    r->order.target == NULL ? "" : r->order.target,
+	    r->failed ? "has failed, but is under way" : "is under way", roll_where(sup));
+	return -EBUSY;
 }
 
-void
-roll_start_list(struct supervisor *sup, struct instance **list, size_t count, struct client *client)
+/* Somebody has lost patience. */
+static void
+cut_drains(struct roll *r)
 {
-	struct roll *r = roll_new(sup, "");
+	r->order.now = true;
+	for (size_t i = 0; i < r->count; i++) {
+		if (r->turns[i].stage == TURN_WAITS || r->turns[i].stage == TURN_OLD)
+			instance_cut_drain(r->turns[i].inst);
+	}
+}
 
-	r->queue = talloc_memdup(r, list, count * sizeof(struct instance *));
-	r->count = count;
+/* FRESH is NULL if one is under way. */
+static void
+begin_or_join(struct supervisor *sup, const struct roll_order *order, struct roll *fresh,
+    struct client *client)
+{
+	bool joined = fresh == NULL;
+	struct roll *r = joined ? sup->roll : fresh;
+
 	sup->roll = r;
+	if (joined && client != NULL)
+		client_progress(client, talloc_asprintf(r, "joining the %s that is under way: %s",
+					    r->order.what, roll_where(sup)));
 	if (client != NULL)
-		client_later(client, &r->client);
-	advance(r);
+		roll_tell(r, client);
+	if (joined && order->now)
+		cut_drains(r);
+	if (order->after != NULL)
+		rollback_begins(order->after, r);
+	if (!joined && r->order.why != NULL)
+		roll_progress(r, NULL, talloc_asprintf(r, "%s: %s", order->what, r->order.why));
+	if (!joined)
+		roll_tell_begin(r);
+	roll_advance(r);
+}
+
+int
+roll_start(struct supervisor *sup, const struct roll_order *order, struct client *client,
+    TALLOC_CTX *mem, char **why)
+{
+	struct instance **list;
+	size_t count = supervisor_select(sup, order->target, mem, &list);
+	struct roll *fresh = NULL;
+	int error = 0;
+
+	if (count == 0) {
+		*why = supervisor_no_such(mem, sup, order->target);
+		return -ENOENT;
+	}
+	if (sup->roll != NULL && sup->roll->over)
+		roll_finish(sup->roll); /* the next turn of the loop would have done it */
+	error = may_start(sup, order, mem, why);
+	if (error == 0 && sup->roll == NULL) {
+		fresh = roll_new(sup, order, list, count);
+		error = fresh == NULL ? -ENOMEM
+			: order->back ? rollback_enter(sup, order->target, mem, why)
+				      : rollback_leave(list, count, mem, why);
+	}
+	if (error == 0)
+		begin_or_join(sup, order, fresh, client);
+	else
+		talloc_free(fresh);
+	if (error < 0 && *why == NULL)
+		*why = no_memory;
+	return error;
+}
+
+int
+roll_start_list(struct supervisor *sup, const struct roll_order *order, struct instance **list,
+    size_t count, struct client *client)
+{
+	struct roll *fresh = roll_new(sup, order, list, count);
+
+	if (fresh == NULL)
+		return -ENOMEM;
+	begin_or_join(sup, order, fresh, client);
+	return 0;
 }
 
 void
@@ -293,10 +294,11 @@ roll_cancel(struct supervisor *sup, const char *why)
 {
 	struct roll *r = sup->roll;
 
+	rollback_cancel(sup, why);
 	if (r == NULL)
 		return;
-	finish(r, json_pack("{s:b s:s# s:i}", "ok", 0, "error", why, (int)strlen(why), "restarted",
-		      (int)r->restarted));
+	r->cancelled = why;
+	roll_finish(r);
 }
 
 const char *
@@ -304,5 +306,7 @@ roll_where(const struct supervisor *sup)
 {
 	if (sup->roll == NULL)
 		return NULL;
+	if (sup->roll->paused != NULL)
+		return roll_pause_text(sup->roll);
 	return sup->roll->where != NULL ? sup->roll->where : "it has just begun";
 }

@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "supervisor/state.h"
 #include "supervisor/supervisor.h"
 
 /* make(1), timeout(1) and their like signal the process group and the child as well: so soon
@@ -16,7 +17,6 @@ struct signals {
 	struct supervisor *sup;
 	int fd;
 	struct tevent_fd *fde;
-	sigset_t before;
 	int64_t told_ms; /* when a signal first told it to end */
 };
 
@@ -25,8 +25,8 @@ struct signals {
  * ended. Its own children are watched by pidfd: they are dealt with here only because a
  * zombie of ours would hide the orphans behind it.
  */
-static void
-reap_orphans(struct supervisor *sup)
+void
+signals_reap(struct supervisor *sup)
 {
 	for (;;) {
 		siginfo_t si = {.si_pid = 0};
@@ -34,6 +34,8 @@ reap_orphans(struct supervisor *sup)
 
 		if (waitid(P_ALL, 0, &si, WEXITED | WNOHANG | WNOWAIT) < 0 || si.si_pid == 0)
 			return;
+		if (upgrade_child(sup, si.si_pid))
+			continue;
 		g = supervisor_generation(sup, si.si_pid);
 		if (g != NULL)
 			generation_check(g);
@@ -74,7 +76,7 @@ take_signal(struct signals *s, int sig)
 		told_to_end(s, sig);
 		break;
 	case SIGCHLD:
-		reap_orphans(sup);
+		signals_reap(sup);
 		break;
 	case SIGHUP:
 		reload(sup, NULL);
@@ -83,9 +85,7 @@ take_signal(struct signals *s, int sig)
 		logfile_reopen_all(sup);
 		break;
 	case SIGUSR2:
-		output_warn(sup->out,
-		    "SIGUSR2: replacing baton itself is not available; nothing has "
-		    "changed (`baton restart` replaces the instances)");
+		upgrade(sup, NULL);
 		break;
 	}
 }
@@ -108,8 +108,23 @@ signals_end(struct signals *s)
 {
 	TALLOC_FREE(s->fde);
 	close(s->fd);
-	sigprocmask(SIG_SETMASK, &s->before, NULL);
+	sigprocmask(SIG_SETMASK, &s->sup->signals_given, NULL);
 	return 0;
+}
+
+void
+signals_state(struct state *s, struct supervisor *sup)
+{
+	int64_t blocked[STATE_SIGNALS];
+
+	for (int sig = 1; sig <= STATE_SIGNALS; sig++)
+		blocked[sig - 1] = sigismember(&sup->signals_given, sig) == 1;
+	state_numbers(s, "signals_given", blocked, STATE_SIGNALS);
+	sigemptyset(&sup->signals_given);
+	for (int sig = 1; sig <= STATE_SIGNALS; sig++) {
+		if (blocked[sig - 1] != 0)
+			sigaddset(&sup->signals_given, sig);
+	}
 }
 
 int
@@ -117,7 +132,7 @@ signals_start(struct supervisor *sup)
 {
 	static const int taken[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGCHLD};
 	struct signals *s = talloc_zero(sup, struct signals);
-	sigset_t set;
+	sigset_t set, all;
 
 	if (s == NULL)
 		return -ENOMEM;
@@ -129,11 +144,19 @@ signals_start(struct supervisor *sup)
 	s->fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
 	if (s->fd < 0)
 		return -errno;
-	sigprocmask(SIG_BLOCK, &set, &s->before);
+	if (!sup->resumed)
+		sigprocmask(SIG_BLOCK, NULL, &sup->signals_given);
+	sigorset(&all, &set, &sup->signals_given);
 	/* Ignored signals (nohup, a shell's background job) would never be queued. */
 	for (size_t i = 0; i < sizeof(taken) / sizeof(taken[0]); i++)
 		signal(taken[i], SIG_DFL);
+	/* What a write may earn: a reader that is gone, a file as large as it may be, a terminal
+	 * that wants nothing from the background. Each is an errno as well. */
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN);
+	signal(SIGTTOU, SIG_IGN);
+	/* After an upgrade this is what unblocks the others. */
+	sigprocmask(SIG_SETMASK, &all, NULL);
 	talloc_set_destructor(s, signals_end);
 	s->fde = tevent_add_fd(sup->ev, s, s->fd, TEVENT_FD_READ, readable, s);
 	return s->fde == NULL ? -ENOMEM : 0;

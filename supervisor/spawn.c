@@ -20,17 +20,20 @@
 #include <unistd.h>
 
 #include "supervisor/protocol.h"
+#include "supervisor/state.h"
 
 /* What a child says before it ends without having run its program. */
 struct failure {
 	int error;
 	enum failure_at {
+		AT_CGROUP,
 		AT_DESCRIPTORS,
 		AT_LIMITS,
 		AT_NICE,
 		AT_IDENTITY,
 		AT_DIRECTORY,
 		AT_PRIVILEGES,
+		AT_PARENT,
 		AT_EXEC
 	} at;
 };
@@ -50,6 +53,20 @@ spawn_raise_descriptor_limit(void)
 	limit_raised = setrlimit(RLIMIT_NOFILE, &all) == 0;
 }
 
+void
+spawn_state(struct state *s)
+{
+	struct state sub = state_object(s, "descriptor_limit");
+	int64_t raised = limit_raised;
+	int64_t soft = (int64_t)limit_as_given.rlim_cur, hard = (int64_t)limit_as_given.rlim_max;
+
+	state_number(&sub, "raised", &raised);
+	state_number(&sub, "soft", &soft); /* -1: unlimited */
+	state_number(&sub, "hard", &hard);
+	limit_raised = raised != 0;
+	limit_as_given = (struct rlimit){.rlim_cur = (rlim_t)soft, .rlim_max = (rlim_t)hard};
+}
+
 /* LISTEN_PID, in place: after fork nothing may be allocated, and the length must not change. */
 static void
 write_pid(char *digits)
@@ -63,14 +80,18 @@ write_pid(char *digits)
 		memmove(digits, digits + 1, len--); /* 10 digits at most: no leading zeroes */
 }
 
-static void
-reset_signals(void)
+/* SIGPIPE is ignored, as systemd does: when baton is killed nobody reads its instances' lines
+ * any more, and that must not end them. */
+void
+spawn_reset_signals(void)
 {
 	struct sigaction sa = {.sa_handler = SIG_DFL};
 	sigset_t none;
 
 	for (int sig = 1; sig < NSIG; sig++)
 		sigaction(sig, &sa, NULL); /* SIGKILL and SIGSTOP refuse; nothing to change there */
+	sa.sa_handler = SIG_IGN;
+	sigaction(SIGPIPE, &sa, NULL);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }
@@ -78,7 +99,7 @@ reset_signals(void)
 /* Puts the descriptors into place. They are moved out of the way first, above everything that
  * is to be filled: a plain dup2 could overwrite one that is still to be copied. */
 static int
-place_descriptors(const struct spawn *s, int *exec_fd)
+place_descriptors(const struct spawn *s, int *exec_fd, int *program)
 {
 	int above = BATON_LISTEN_FDS_START + (int)s->nfds;
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -89,15 +110,21 @@ place_descriptors(const struct spawn *s, int *exec_fd)
 	if (null < 0 || out < 0 || err < 0 || report < 0)
 		return -errno;
 	*exec_fd = report;
+	if (s->program > 0) {
+		*program = fcntl(s->program, F_DUPFD_CLOEXEC, above);
+		if (*program < 0)
+			return -errno;
+	}
 	for (size_t i = 0; i < s->nfds; i++) {
-		s->fds[i] = fcntl(s->fds[i], F_DUPFD_CLOEXEC, above);
-		if (s->fds[i] < 0)
+		if (s->fds[i] >= 0 && (s->fds[i] = fcntl(s->fds[i], F_DUPFD_CLOEXEC, above)) < 0)
 			return -errno;
 	}
 	if (dup2(null, 0) < 0 || dup2(out, 1) < 0 || dup2(err, 2) < 0)
 		return -errno;
 	for (size_t i = 0; i < s->nfds; i++) {
-		if (dup2(s->fds[i], BATON_LISTEN_FDS_START + (int)i) < 0)
+		if (s->fds[i] < 0)
+			close(BATON_LISTEN_FDS_START + (int)i);
+		else if (dup2(s->fds[i], BATON_LISTEN_FDS_START + (int)i) < 0)
 			return -errno;
 	}
 	/* baton's own are close-on-exec already; this is for what baton inherited itself. */
@@ -166,21 +193,44 @@ become(const struct spawn *s, enum failure_at *at)
 	return error;
 }
 
-static void
-child(const struct spawn *s, int exec_fd)
+/* After the change of user, which takes it away again. If the supervisor died before, nothing
+ * more will come of it: its child has another parent by then. */
+static int
+die_with(pid_t supervisor)
 {
-	struct failure f = {.at = AT_DESCRIPTORS};
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
+		return -errno;
+	return getppid() == supervisor ? 0 : -ESRCH;
+}
+
+static void
+child(const struct spawn *s, int exec_fd, pid_t supervisor)
+{
+	struct failure f = {.at = AT_CGROUP};
+	int program = 0;
 
 	setsid();
-	f.error = -place_descriptors(s, &exec_fd);
+	if (s->cgroup > 0 && write(s->cgroup, "0", 1) < 0)
+		f.error = errno;
+	if (f.error == 0) {
+		f.at = AT_DESCRIPTORS;
+		f.error = -place_descriptors(s, &exec_fd, &program);
+	}
 	if (f.error == 0)
 		f.error = -become(s, &f.at);
+	if (f.error == 0 && s->config->die_with_supervisor) {
+		f.at = AT_PARENT;
+		f.error = -die_with(supervisor);
+	}
 	if (f.error == 0) {
 		if (s->pid_at != NULL)
 			write_pid(s->pid_at);
-		reset_signals();
+		spawn_reset_signals();
 		f.at = AT_EXEC;
-		execve(s->path, s->argv, s->envp);
+		if (program > 0)
+			execveat(program, "", s->argv, s->envp, AT_EMPTY_PATH);
+		else
+			execve(s->path, s->argv, s->envp);
 		f.error = errno;
 	}
 	if (write(exec_fd, &f, sizeof(f)) < 0)
@@ -192,13 +242,13 @@ int
 spawn_process(const struct spawn *s, pid_t *pid, int *pidfd, int *exec_fd)
 {
 	int report[2], fd, error;
-	pid_t p;
+	pid_t p, self = getpid();
 
 	if (pipe2(report, O_CLOEXEC | O_NONBLOCK) < 0)
 		return -errno;
 	p = fork();
 	if (p == 0)
-		child(s, report[1]);
+		child(s, report[1], self);
 	error = -errno;
 	close(report[1]);
 	if (p < 0) {
@@ -220,21 +270,30 @@ spawn_process(const struct spawn *s, pid_t *pid, int *pidfd, int *exec_fd)
 	return 0;
 }
 
+bool
+spawn_is_starved(int error)
+{
+	return error == EMFILE || error == ENFILE || error == ENOMEM || error == EAGAIN;
+}
+
 char *
-spawn_failure(TALLOC_CTX *mem, int exec_fd, const char *path)
+spawn_failure(TALLOC_CTX *mem, int exec_fd, const char *path, bool *starved)
 {
 	static const char *const steps[] = {
+	    [AT_CGROUP] = "go into its control group",
 	    [AT_DESCRIPTORS] = "pass its descriptors on",
 	    [AT_LIMITS] = "set its limits",
 	    [AT_NICE] = "set its nice value",
 	    [AT_IDENTITY] = "become its user",
 	    [AT_DIRECTORY] = "change to its directory",
 	    [AT_PRIVILEGES] = "give up new privileges",
+	    [AT_PARENT] = "die with the supervisor",
 	};
 	struct failure f;
 
 	if (read(exec_fd, &f, sizeof(f)) != (ssize_t)sizeof(f))
 		return NULL;
+	*starved = spawn_is_starved(f.error);
 	if (f.at != AT_EXEC)
 		return talloc_asprintf(mem, "cannot %s: %s", steps[f.at], strerror(f.error));
 	if (f.error == ENOENT)

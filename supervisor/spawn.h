@@ -3,6 +3,7 @@
 #ifndef SUPERVISOR_SPAWN_H
 #define SUPERVISOR_SPAWN_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 #include <talloc.h>
@@ -12,11 +13,13 @@
 
 struct spawn {
 	const char *path; /* for execve */
+	int program;      /* a descriptor, executed instead of PATH; 0: none */
 	char **argv, **envp;
 	char *pid_at; /* ten digits in envp that become the child's pid; may be NULL */
-	int *fds;     /* the child's descriptors 3, 4, …; the child writes over its copy */
+	int *fds; /* the child's descriptors 3, 4, …, -1: none; the child writes over its copy */
 	size_t nfds;
-	int out, err;                        /* the child's stdout and stderr */
+	int out, err; /* the child's stdout and stderr */
+	int cgroup;   /* who writes "0" there is in its control group; 0: it has none */
 	const struct identity *identity;     /* as whom */
 	const struct service_config *config; /* umask, limits, directory and the like */
 };
@@ -26,6 +29,11 @@ struct spawn {
  * What is started gets the limit that baton was given.
  */
 void spawn_raise_descriptor_limit(void);
+/* The limit as it was given, to the document of state.h or from it. */
+struct state;
+void spawn_state(struct state *s);
+/* In a child, before its exec: no handlers, nothing ignored, nothing blocked. */
+void spawn_reset_signals(void);
 
 /*
  * Starts it in a session of its own, with default signals, stdin from /dev/null, and no
@@ -34,7 +42,10 @@ void spawn_raise_descriptor_limit(void);
  */
 int spawn_process(const struct spawn *s, pid_t *pid, int *pidfd, int *exec_fd);
 
-/* After the process has ended: why it never ran its program, in words, or NULL if it did. */
-char *spawn_failure(TALLOC_CTX *mem, int exec_fd, const char *path);
+/* After the process has ended: why it never ran its program, in words, or NULL if it did;
+ * *STARVED then says whether spawn_is_starved. */
+char *spawn_failure(TALLOC_CTX *mem, int exec_fd, const char *path, bool *starved);
+/* Whether that errno means a want of memory, descriptors or processes: nobody's fault. */
+bool spawn_is_starved(int error);
 
 #endif

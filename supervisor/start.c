@@ -5,18 +5,19 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "supervisor/good.h"
 #include "supervisor/program.h"
+#include "supervisor/protocol.h"
 #include "supervisor/spawn.h"
 #include "supervisor/supervisor.h"
 
-/* From whom it takes: the one that drains, the one that it is to replace, or what the dead
- * have left. */
-static int
-open_channels(struct generation *g)
+int
+start_channels(struct generation *g)
 {
 	struct instance *inst = g->instance;
 	const struct generation *giver = inst->old != NULL ? inst->old : inst->current;
@@ -33,6 +34,16 @@ open_channels(struct generation *g)
 		inst->left = NULL;
 	}
 	return 0;
+}
+
+/* A spare gets them when it becomes an instance. */
+static int
+open_channels(struct generation *g)
+{
+	if (!g->instance->spare)
+		return start_channels(g);
+	g->becomes = channel_new();
+	return g->becomes == NULL ? -errno : 0;
 }
 
 /* A relative path means the same with and without `directory`. */
@@ -52,21 +63,44 @@ find_program(TALLOC_CTX *mem, const struct service_config *c, char **path, const
 	return *path == NULL ? -ENOMEM : 0;
 }
 
-/* Sockets, then the ends of the handover: environment.c says so. */
+void
+start_number(struct generation *g)
+{
+	const struct ready_config *r = &g->ready;
+	int next = BATON_LISTEN_FDS_START + (int)g->instance->nlisteners;
+	int given = r->kind == READY_FD ? (int)r->fd : 0;
+
+	g->give_number = next == given ? ++next : next;
+	next += next + 1 == given ? 2 : 1;
+	g->take_number = g->takes == NULL ? -1 : next++;
+	g->ready_number = r->kind != READY_FD ? -1 : given != 0 ? given : next;
+}
+
+static void
+list_one(struct spawn *s, int number, int fd)
+{
+	if (number >= 0)
+		s->fds[number - BATON_LISTEN_FDS_START] = fd;
+}
+
+/* READY_FD is the writing end, or -1. */
 static int
-list_descriptors(struct spawn *s, const struct generation *g, TALLOC_CTX *mem)
+list_descriptors(struct spawn *s, const struct generation *g, int ready_fd, TALLOC_CTX *mem)
 {
 	const struct instance *inst = g->instance;
+	int last = g->take_number > g->give_number ? g->take_number : g->give_number;
 
-	s->nfds = inst->nlisteners + (g->takes == NULL ? 1 : 2);
+	last = g->ready_number > last ? g->ready_number : last;
+	s->nfds = (size_t)(last + 1 - BATON_LISTEN_FDS_START);
 	s->fds = talloc_array(mem, int, (unsigned)s->nfds);
 	if (s->fds == NULL)
 		return -ENOMEM;
-	for (size_t i = 0; i < inst->nlisteners; i++)
-		s->fds[i] = inst->listeners[i].fd;
-	s->fds[inst->nlisteners] = channel_give_fd(g->gives);
-	if (g->takes != NULL)
-		s->fds[inst->nlisteners + 1] = channel_take_fd(g->takes);
+	for (size_t i = 0; i < s->nfds; i++)
+		s->fds[i] = i < inst->nlisteners ? inst->listeners[i].fd : -1;
+	list_one(s, g->give_number,
+	    inst->spare ? channel_take_fd(g->becomes) : channel_give_fd(g->gives));
+	list_one(s, g->take_number, g->takes == NULL ? -1 : channel_take_fd(g->takes));
+	list_one(s, g->ready_number, ready_fd);
 	return 0;
 }
 
@@ -84,19 +118,83 @@ open_output(struct generation *g, bool err)
 }
 
 static int
-spawn_with(struct generation *g, struct spawn *s)
+spawn_with(struct generation *g, struct spawn *s, TALLOC_CTX *mem)
 {
+	int ready_fd = g->ready_number >= 0 ? ready_open(g) : -1;
 	int error;
 
 	s->out = open_output(g, false);
-	if (s->out < 0)
-		return s->out;
 	s->err = open_output(g, true);
-	error = s->err < 0 ? s->err : spawn_process(s, &g->pid, &g->pidfd, &g->exec_fd);
-	close(s->out);
+	error = list_descriptors(s, g, ready_fd, mem);
+	if (error == 0 && g->ready_number >= 0 && ready_fd < 0)
+		error = ready_fd;
+	if (error == 0 && (s->out < 0 || s->err < 0))
+		error = s->out < 0 ? s->out : s->err;
+	if (error == 0)
+		error = spawn_process(s, &g->pid, &g->pidfd, &g->exec_fd);
+	if (s->out >= 0)
+		close(s->out);
 	if (s->err >= 0)
 		close(s->err);
+	if (ready_fd >= 0)
+		close(ready_fd);
 	return error;
+}
+
+/* The file as it is now, or the copy of what has proved good. */
+static int
+choose_program(struct generation *g, struct spawn *s, TALLOC_CTX *mem, const char **why)
+{
+	const struct service *service = g->instance->service;
+	const struct good *from = service->from;
+	char *path = service->config->command[0];
+	int error = from != NULL ? 0 : find_program(mem, service->config, &path, why);
+
+	g->config_number = service->config_number;
+	g->rolled_back = from != NULL;
+	if (from != NULL) {
+		s->program = from->fd;
+		g->exe = from->exe;
+	} else if (error == 0) {
+		g->program = talloc_strdup(g, path);
+		g->exe = executable_at(path);
+	}
+	s->path = path;
+	return error;
+}
+
+/* A descriptor for struct spawn, 0 if it has no such limits, or a negative errno. */
+static int
+open_cgroup(const struct instance *inst, TALLOC_CTX *mem, const char **why)
+{
+	const struct service_config *c = inst->service->config;
+	int fd;
+
+	if (c->ncgroups == 0)
+		return 0;
+	fd = cgroup_make(mem, inst->name, c->cgroups, c->ncgroups, why);
+	if (fd >= 0 || !c->cgroup_optional)
+		return fd;
+	output_warn(inst->sup->out, "%s: runs without a control group: %s", inst->name,
+	    *why == NULL ? strerror(-fd) : *why);
+	*why = NULL;
+	return 0;
+}
+
+void
+start_move_group(const struct generation *g)
+{
+	TALLOC_CTX *tmp = talloc_new(NULL);
+	const char *why = NULL;
+	int fd = open_cgroup(g->instance, tmp, &why);
+
+	if (fd < 0 || (fd > 0 && dprintf(fd, "%d", (int)g->pid) < 0))
+		output_warn(g->instance->sup->out,
+		    "%s: stays in the control group of its spare: %s", g->instance->name,
+		    why != NULL ? why : strerror(fd < 0 ? -fd : errno));
+	if (fd > 0)
+		close(fd);
+	talloc_free(tmp);
 }
 
 int
@@ -105,8 +203,7 @@ start_process(struct generation *g, TALLOC_CTX *mem, const char **why)
 	const struct service_config *c = g->instance->service->config;
 	struct identity id = {.other = false};
 	struct spawn s = {.argv = c->command, .config = c, .identity = &id};
-	char *path;
-	int error = find_program(mem, c, &path, why);
+	int error = choose_program(g, &s, mem, why);
 
 	if (error == 0)
 		error = identity_find(mem, c->user, c->group, &id, why);
@@ -117,12 +214,14 @@ start_process(struct generation *g, TALLOC_CTX *mem, const char **why)
 	g->notify = generation_listen(g, id.other ? id.uid : geteuid());
 	if (g->notify == NULL)
 		return -errno;
-	s.path = path;
+	start_number(g);
 	error = environment_build(mem, g, &id, &s.envp, &s.pid_at, why);
-	if (error == 0)
-		error = list_descriptors(&s, g, mem);
-	if (error == 0)
-		error = spawn_with(g, &s);
+	if (error == 0) {
+		s.cgroup = open_cgroup(g->instance, mem, why);
+		error = s.cgroup < 0 ? s.cgroup : spawn_with(g, &s, mem);
+		if (s.cgroup > 0)
+			close(s.cgroup);
+	}
 	if (error == 0)
 		notify_expect(g->notify, g->pid);
 	return error;

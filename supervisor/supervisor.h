@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The internal header of the running supervisor: what there is, who owns what, and the
- * functions of each file, in sections named after it. Everything hangs in one talloc tree:
+ * functions of each file, in sections named after it; those about one process, one instance
+ * and one service are in headers of their own. Everything hangs in one talloc tree:
  *
  *   supervisor → service → instance → generation (one process)
  *             → control → client
@@ -23,95 +24,36 @@
 
 #include "supervisor/channel.h"
 #include "supervisor/config.h"
+#include "supervisor/executable.h"
+#include "supervisor/generation.h"
 #include "supervisor/identity.h"
+#include "supervisor/instance.h"
 #include "supervisor/life.h"
 #include "supervisor/lines.h"
 #include "supervisor/notify.h"
 #include "supervisor/output.h"
+#include "supervisor/probe.h"
+#include "supervisor/service.h"
+#include "supervisor/socket_file.h"
 #include "supervisor/timer.h"
 
-/* The longest line of an instance's output that is kept whole. */
-#define OUTPUT_LINE_MAX_BYTES 4096
-/* How many of its last stderr lines a generation keeps for reports, and how much of each. */
-#define TAIL_LINES            8
-#define TAIL_LINE_MAX_BYTES   400
+/* What is kept of what happened. */
+#define EVENTS_KEPT 200
 
 struct supervisor;
-struct instance;
-struct logfile;
+struct events;
+struct follower;
+struct asked;
+struct state;
+struct upgrade;
 struct op;
 struct roll;
+struct rollback;
 struct control;
 struct client;
-
-/* One listening socket of one instance: open from before the first start to the very end. */
-struct listener {
-	int fd;
-	const char *name;       /* for LISTEN_FDNAMES */
-	struct address address; /* as bound: a port of 0 has become the kernel's choice */
-	bool chosen;            /* … and so it was */
-};
-
-/* One process. A child of its instance. */
-struct generation {
-	struct generation *prev, *next; /* in supervisor.generations */
-	struct instance *instance;
-	unsigned number; /* 1, 2, 3, … in its instance */
-	pid_t pid;       /* 0: it could not be started */
-	int pidfd;
-	struct tevent_fd *pid_event;
-	struct tevent_fd *out_event, *err_event; /* own the pipes' reading ends */
-	struct lines *out_lines, *err_lines;
-	struct tail *tail; /* its last lines on stderr */
-	struct notify *notify;
-	struct channel *gives; /* to its successors, all of them */
-	struct channel *takes; /* from the one that it is to replace; NULL: from nobody */
-	int exec_fd;           /* tells why execve failed; empty when it did not */
-	int64_t started_ms;    /* on the monotonic clock */
-	int64_t ready_ms;      /* -1: not ready yet */
-	bool stopping;         /* it said STOPPING=1, of its own accord or because it was told to */
-	bool told;             /* SIGTERM was sent, and it has not come back since */
-	bool recalled;         /* told to serve on; it has not answered by READY=1 */
-	bool drained;          /* it told how its drain went: counts */
-	struct notify_drained counts;
-	bool doomed;            /* SIGKILL was sent */
-	bool hung;              /* its watchdog has expired */
-	struct timer *watchdog; /* runs from ready on, if it has one */
-	char *status;           /* its last STATUS=, cleaned; NULL: none */
-	char *failure;          /* why baton gave it up, or could not start it; NULL: did not */
-	bool succeeded;         /* once it has ended: with status 0 */
-	char *ended;            /* once it has ended: how, in words */
-};
-
-struct instance {
-	struct supervisor *sup;
-	struct service *service;
-	unsigned index;
-	char *name;   /* "hello.0" */
-	char *prefix; /* "hello.0 | " */
-	struct life life;
-	struct generation *current, *successor, *old; /* life.h's CURRENT, NEXT, OLD */
-	struct timer *timer, *old_timer;
-	struct timer *refuse_timer; /* runs while it is down and its sockets are open */
-	bool refusing;              /* its TCP sockets refuse connections */
-	struct listener *listeners;
-	size_t nlisteners;
-	unsigned last_number; /* of the youngest generation */
-	unsigned restarts;    /* starts that were neither the first nor a replacement */
-	char *last_exit;      /* how the last process ended, in words; NULL: none has */
-	struct channel *left; /* what a dead generation offered and nobody has read; or NULL */
-	unsigned last_drain_number; /* which generation told last_drain; 0: none yet */
-	struct notify_drained last_drain;
-};
-
-struct service {
-	struct supervisor *sup;
-	struct logfile *out, *err; /* where lines go; NULL: not to a file */
-	const struct service_config *config;
-	struct life_policy policy;
-	struct instance **instances;
-	unsigned ninstances;
-};
+struct manager;
+struct inherited;
+struct store;
 
 enum supervisor_phase {
 	SUP_STARTING, /* instance by instance, in order */
@@ -125,66 +67,41 @@ struct supervisor {
 	struct timers *timers;
 	struct output *out;
 	struct config *config;
-	struct config *config_before; /* what is being stopped may still use it */
-	const char *argv0;            /* as baton was called, for lines that say what to type */
-	const char *how_to_reach;     /* " -c FILE" or " --control PATH" for such lines, or "" */
-	const char *manager;          /* baton's own NOTIFY_SOCKET, or NULL */
+	const char *argv0;           /* as baton was called, for lines that say what to type */
+	const char *how_to_reach;    /* " -c FILE" or " --control PATH" for such lines, or "" */
+	struct manager *manager;     /* baton's own; NULL: it has none */
+	struct inherited *inherited; /* sockets that it was given, and did not use yet */
+	struct store *store;         /* those of its own that the manager keeps */
 	struct service **services;
 	size_t nservices;
 	struct generation *generations; /* every process that has not been reaped */
 	struct control *control;
-	struct logfile *logfiles; /* all that are open */
-	struct op *ops;           /* waiting for instances; NULL: none is */
-	struct roll *roll;        /* NULL: no restart is under way */
-	json_t *last_restart;     /* the verdict on the one before; NULL: there was none */
+	struct events *events;
+	struct follower *followers; /* clients to whom events or lines go */
+	uint64_t lines;             /* that instances have written */
+	struct logfile *logfiles;   /* all that are open */
+	struct op *ops;             /* waiting for instances; NULL: none is */
+	struct roll *roll;          /* NULL: no restart is under way */
+	json_t *last_restart;       /* the verdict on the one before; NULL: there was none */
 	enum supervisor_phase phase;
 	size_t next_service; /* which one is started (or, plus one, stopped) now */
 	unsigned next_instance;
 	bool stop_next_runs; /* order.c: it is looking at the instances already */
 	bool killing;        /* told twice to end */
 	int64_t started_ms;
+	char **argv;             /* as baton was called, to be called so again */
+	const char *program;     /* where it is found: a path, or a name in PATH */
+	sigset_t signals_given;  /* those that were blocked when baton was called */
+	struct upgrade *upgrade; /* NULL: none is under way */
+	struct client *upgrader; /* who waits for it; NULL: nobody */
+	bool resumed;            /* by an upgrade: it was running before */
+
+	struct rollback *rollbacks; /* to be done when nothing else is under way */
+
+	struct config **configs_before; /* read before and still in use: a talloc array */
+
+	struct asked *asked; /* for the status; NULL: nobody waits for it */
 };
-
-/* What happens to an instance, for those who wait: the order of starting, a restart. */
-enum instance_news {
-	NEWS_STARTED, /* a generation was started */
-	NEWS_READY,   /* it became ready; it is current now */
-	NEWS_BACK,    /* one that was told to end was called back, and serves again */
-	NEWS_FAILED,  /* it ended before it was ready, or could not be started */
-	NEWS_ENDED,   /* a generation that had been ready has ended */
-	NEWS_GAVE_UP, /* it crashed too often and is not started again */
-	NEWS_DOWN,    /* told to stop, and nothing is left */
-};
-
-/* --- listener.c: binding ------------------------------------------------------------- */
-
-/* Binds every socket of every service. On failure everything bound so far is closed again,
- * and *WHY is one line naming address, service, and remedy. Returns 0 or a negative errno. */
-int listener_open_all(struct supervisor *sup, TALLOC_CTX *mem, char **why);
-
-/* Binds the sockets of one more instance, as listener_open_all does. */
-int listener_open_instance(struct instance *inst, TALLOC_CTX *mem, char **why);
-/* Its sockets as C wants them, in MEM: those that BEFORE (or NULL) has are shared, others are
- * bound. NULL with *WHY set (in WHY_MEM) if that fails. */
-struct listener *listener_open(TALLOC_CTX *mem, const struct instance *inst,
-    const struct service_config *c, const struct listener *before, TALLOC_CTX *why_mem, char **why);
-/* Makes its TCP sockets refuse connections (those that wait are reset), or take them again. */
-void listener_refuse(struct instance *inst);
-void listener_resume(struct instance *inst);
-
-/* --- logfile.c ------------------------------------------------------------------------- */
-
-/* The one of that path, opened if it is new; NULL with *ERROR set if it cannot be. */
-struct logfile *logfile_get(struct supervisor *sup, const char *path, int *error);
-/* Opens those that the service's section names. Returns 0, or -errno with *WHY set. */
-int logfile_open_service(struct service *s, TALLOC_CTX *mem, char **why);
-/* Opens those of a section before it counts. */
-int logfile_open_named(
-    struct supervisor *sup, const struct service_config *c, TALLOC_CTX *mem, char **why);
-void logfile_line(struct logfile *l, const char *text, size_t len);
-/* For SIGUSR1: whoever rotates logs has moved them away. */
-void logfile_reopen_all(struct supervisor *sup);
-uint64_t logfile_dropped(const struct supervisor *sup);
 
 /* --- op.c: orders about single services, and waiting for what comes of them ------------ */
 
@@ -194,73 +111,61 @@ void op_start(struct supervisor *sup, const char *name, struct client *client);
 void op_stop(struct supervisor *sup, const char *name, struct client *client);
 /* Starts what has failed, and what waits for its next start; the crashes are forgotten. */
 void op_reset(struct supervisor *sup, const char *name, struct client *client);
-void op_scale(struct supervisor *sup, const char *service, long instances, struct client *client);
-/* For reload.c: instances that were made for it, with sockets and all; CLIENT may be NULL. */
+/* For others: instances that were made already, with sockets and all; CLIENT may be NULL. They
+ * are started in any case: without memory all at once, and the client is told so. */
 void
 op_start_list(struct supervisor *sup, struct instance **list, size_t count, struct client *client);
-/* Stops the instances from KEEP on, or all, and removes them, or the service, with nobody waiting. */
-void op_shrink(struct supervisor *sup, struct service *s, unsigned keep);
-void op_remove(struct supervisor *sup, struct service *s);
+/* Stops them; when nothing of them lives any more, THEN(DATA) is called from the loop. False: no
+ * memory, nothing happens, and CLIENT has not been told. */
+typedef void op_then_fn(void *data);
+bool op_stop_list(struct supervisor *sup, struct instance **list, size_t count,
+    struct client *client, op_then_fn *then, void *data);
 void op_news(struct supervisor *sup, struct instance *inst, const struct generation *g,
     enum instance_news news);
-/* Whether one is under way that a restart would get into the way of; then *WHY is set. */
-bool op_busy(const struct supervisor *sup, TALLOC_CTX *mem, char **why);
 /* The supervisor stops: whoever waits is told. */
 void op_cancel_all(struct supervisor *sup, const char *why);
 
-/* --- environment.c ------------------------------------------------------------------- */
+/* --- event.c: what has happened ------------------------------------------------------- */
 
-/* The environment for a new generation, built anew from baton's own. *PID_AT points at the
- * digits of LISTEN_PID (ENVIRONMENT_PID_DIGITS zeroes), which the child overwrites. */
-#define ENVIRONMENT_PID_DIGITS 10
-int environment_build(TALLOC_CTX *mem, const struct generation *g, const struct identity *id,
-    char ***out, char **pid_at, const char **why);
-/* Whether baton sets NAME itself, so that no configuration may. */
-bool environment_is_batons(const char *name);
-/* Reads an env_file for its errors. */
-int environment_check_file(TALLOC_CTX *mem, const char *file, const char **why);
+struct events *events_new(TALLOC_CTX *mem);
+void event_state(struct state *s, struct events *e);
+/* WHAT ("ready", "reload") happened to INST and G, which may be NULL. FORMAT makes a text for
+ * people that does not name the instance; MORE (taken over; NULL: nothing) adds members. */
+void event_emit(struct supervisor *sup, const struct instance *inst, const struct generation *g,
+    const char *what, json_t *more, const char *format, ...) __attribute__((format(printf, 6, 7)));
+void event_news(const struct instance *inst, const struct generation *g, enum instance_news news);
+/* Whether it is about that service or instance (NULL: any), or about baton as a whole. */
+bool event_is_about(const json_t *event, const char *name);
+/* The last COUNT of them, as an array. */
+json_t *event_list(const struct supervisor *sup, const char *name, long count);
 
-/* --- start.c --------------------------------------------------------------------------- */
+/* --- follow.c: clients who follow --------------------------------------------------------- */
 
-/* Starts G's process, for which only the numbers are set. MEM is for what may be freed
- * afterwards. Returns 0, or a negative errno, with *WHY set if there is more to say. */
-int start_process(struct generation *g, TALLOC_CTX *mem, const char **why);
+/* Tells CLIENT the last COUNT, and, if ON, what comes after them. */
+void
+follow_events(struct supervisor *sup, struct client *client, const char *name, long count, bool on);
+/* Whether and what the client follows. */
+void follow_state(struct state *s, struct supervisor *sup, struct client *client);
+void
+follow_logs(struct supervisor *sup, struct client *client, const char *name, long count, bool on);
+/* Something has happened; an instance has written a line, which is kept, too. */
+void follow_event(struct supervisor *sup, json_t *event);
+void follow_line(struct instance *inst, bool err, const char *text, size_t len);
+/* Nothing more comes: who follows is told. */
+void follow_end(struct supervisor *sup);
 
-/* --- generation.c: one process and its descriptors ----------------------------------- */
+/* --- connections.c -------------------------------------------------------------------------- */
 
-/* Starts one. NULL only for lack of memory; if it could not be started, failure is set and
- * pid is 0. The instance hears of its end by instance_generation_ended. */
-struct generation *generation_start(struct instance *inst);
-/* A pipe that is read into lines; returns the writing end, the caller's, or -errno. */
-int generation_open_output(struct generation *g, bool err);
-/* Its NOTIFY_SOCKET, for messages of UID. */
-struct notify *generation_listen(struct generation *g, uid_t uid);
-/* SIGTERM to the process; what it started is its own business. */
-void generation_term(struct generation *g);
-/* After SIGTERM: it is to serve on. It answers by READY=1, if it knows how. */
-void generation_recall(struct generation *g);
-/* Nothing more comes from G's predecessor: what is left is kept until G has read it. */
-void generation_giver_gone(struct generation *g);
-/* Whether it runs; also one that has ended and was not reaped yet does not. */
-bool generation_lives(const struct generation *g);
-/* SIGKILL to its whole process group. WHY is kept as the failure if none is known yet. */
-void generation_kill(struct generation *g, const char *why);
-/* Takes what there is to know about one that has ended (a no-op while it lives). */
-void generation_check(struct generation *g);
-/* Milliseconds from start to readiness, or since the start if it is not ready. */
-int64_t generation_age_ms(const struct generation *g);
+struct connections;
+typedef void connections_fn(struct connections *c, void *data);
 
-/* --- instance.c: carries out what life.c decides -------------------------------------- */
-
-struct instance *instance_new(struct service *service, unsigned index);
-void instance_event(struct instance *inst, enum life_event event);
-void instance_generation_ready(struct generation *g);
-/* A generation that was called back serves again. */
-void instance_generation_back(struct generation *g);
-/* G's process is gone: takes G's role away, lets life.c decide, and frees G. */
-void instance_generation_ended(struct generation *g);
-/* "http://127.0.0.1:8080" or several, or "-". */
-char *instance_urls(TALLOC_CTX *mem, const struct instance *inst);
+/* Counts those that are open on every TCP socket, and calls FN from the loop when it is done,
+ * at the latest after LIMIT_MS. NULL: it cannot be known, and FN is not called. */
+struct connections *connections_count(
+    TALLOC_CTX *mem, struct supervisor *sup, int limit_ms, connections_fn *fn, void *data);
+/* On the sockets of INST, which may be shared. -1: it has no TCP socket, or it is not known;
+ * C may be NULL. */
+int64_t connections_of(const struct connections *c, const struct instance *inst);
 
 /* --- order.c: starting one after the other, stopping in reverse ------------------------ */
 
@@ -283,27 +188,54 @@ char *report_drained(TALLOC_CTX *mem, const struct notify_drained *d);
 
 /* --- status.c: for programs -------------------------------------------------------------- */
 
-/* Everything, as `baton status --json` prints it. */
-json_t *status_json(const struct supervisor *sup);
+/* Tells CLIENT everything, as `baton status --json` prints it, as soon as it is known. */
+void status_tell(struct supervisor *sup, struct client *client);
+/* Nothing more is waited for: whoever asked is told what is known. */
+void status_tell_all(struct supervisor *sup);
+/* Its last lines on stderr, for a verdict; none if G is NULL. */
+json_t *status_tail(const struct generation *g);
 /* {"moved":12,…} */
 json_t *status_drained(const struct notify_drained *d);
 
 /* --- roll.c: the rolling restart ------------------------------------------------------- */
 
-/* Begins one, of every service when SERVICE is NULL. CLIENT hears of progress and verdict; it
- * may go away at any time. Returns 0, or -EBUSY / -ENOENT with *WHY set (child of MEM). */
-int roll_start(struct supervisor *sup, const char *service, struct client *client, TALLOC_CTX *mem,
-    char **why);
-/* The same about these instances, when nothing stands against it; CLIENT may be NULL. */
-void roll_start_list(
-    struct supervisor *sup, struct instance **list, size_t count, struct client *client);
-/* A no-op when no roll is under way, or it is not about this instance now. */
+/* What is to be done; the strings are copied, but WHAT. */
+struct roll_order {
+	const char *what;   /* "restart", "reload", …: what messages call it */
+	const char *target; /* a service, or one instance; NULL: all, or a list */
+	const char *why;    /* if nobody has asked for it: the reason, for people; or NULL */
+	bool canary;        /* pause after the first instance of each service in any case */
+	bool now;           /* no process drains: it is killed when its successor is ready */
+	bool back;          /* not to the file: to what rollback.c says has proved good */
+
+	struct rollback *after; /* … by itself, after a failure: the roll's own then; or NULL */
+};
+
+/* Begins one, or joins the one that is under way if that does the same. CLIENT (may be NULL)
+ * hears of progress and verdict; it may go away at any time. Returns 0, or a negative errno
+ * with *WHY set (child of MEM): -EBUSY if another one is under way, -ENOENT, -ENOMEM. */
+int roll_start(struct supervisor *sup, const struct roll_order *order, struct client *client,
+    TALLOC_CTX *mem, char **why);
+/* The same about these instances, when nothing stands against it and none is under way. Returns
+ * 0 or -ENOMEM, and CLIENT has not been told. */
+int roll_start_list(struct supervisor *sup, const struct roll_order *order, struct instance **list,
+    size_t count, struct client *client);
+/* A no-op when no roll is under way, or it is not about this instance. (roll_news.c) */
 void roll_news(struct supervisor *sup, struct instance *inst, const struct generation *g,
     enum instance_news news);
+/* G of INST has failed in a way that roll_news does not see, or at another time: a roll about
+ * its service, if one is under way, fails for that REASON. (roll_news.c) */
+void roll_spoil(struct supervisor *sup, const struct instance *inst, const struct generation *g,
+    const char *reason);
 /* Ends the roll with a verdict: the supervisor stops. */
 void roll_cancel(struct supervisor *sup, const char *why);
 /* "hello.0" and what is waited for, or NULL: for status. */
 const char *roll_where(const struct supervisor *sup);
+/* Ends the pause after a canary, of SERVICE if that is not NULL. Returns 0, or -EINVAL with
+ * *WHY set (child of MEM) if there is none. (roll_canary.c) */
+int roll_continue(struct supervisor *sup, const char *service, TALLOC_CTX *mem, char **why);
+/* The pause, or null: for status. (roll_canary.c) */
+json_t *roll_pause_json(const struct supervisor *sup);
 
 /* --- reload.c --------------------------------------------------------------------------- */
 
@@ -311,17 +243,65 @@ const char *roll_where(const struct supervisor *sup);
  * CLIENT (NULL: nobody waits) and on baton's stderr. */
 void reload(struct supervisor *sup, struct client *client);
 
-/* --- watchdog.c ------------------------------------------------------------------------- */
+/* --- manager.c: what baton tells its own service manager --------------------------------- */
 
-/* G became ready, or said WATCHDOG=1: its time begins anew. */
-void watchdog_heard(struct generation *g);
-/* Why a hung one is killed, in words; belongs to G. */
-char *watchdog_why(struct generation *g);
+/* Finds NOTIFY_SOCKET and WATCHDOG_USEC in the environment, and from now on says WATCHDOG=1 if
+ * it is asked for. Without them, this and all that follows are no-ops. */
+void manager_start(struct supervisor *sup);
+/* Lines as in sd_notify(3). Never waits; what the manager does not take now it gets later. */
+void
+manager_say(struct supervisor *sup, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* The same, with a duplicate of a descriptor. */
+void manager_pass(struct supervisor *sup, int fd, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+void manager_reloading(struct supervisor *sup);
+void manager_state(struct state *s, struct supervisor *sup);
+
+/* --- inherited.c: sockets that baton was given ------------------------------------------- */
+
+/* Takes what LISTEN_FDS says, whoever has sent it, and removes that from the environment. */
+int inherited_take(struct supervisor *sup);
+/* One that fits INST's `listen` line C, whose address is then in L with the rest; -1: none. */
+int inherited_find(
+    const struct instance *inst, const struct listen_config *c, int backlog, struct listener *l);
+/* All services have their sockets: says which ones were not wanted. */
+void inherited_settle(struct supervisor *sup);
+void inherited_state(struct state *s, struct supervisor *sup);
+
+/* --- store.c: sockets in the manager's store ---------------------------------------------- */
+
+/* Of a Unix socket's name there: socket_file_number. */
+unsigned long long store_file_number(const char *name);
+/* Whether the manager has it, so that the next baton will. */
+bool store_keeps(const struct supervisor *sup, const struct listener *l);
+/* Whether NAME, which came with FD, was given by an earlier baton. */
+bool store_is_ours(const char *name, int fd);
+/* NAME is in the store already. */
+void store_has(struct supervisor *sup, const char *name);
+/* Makes the store the same as what the services have now. */
+void store_update(struct supervisor *sup);
+void store_state(struct state *s, struct supervisor *sup);
+
+/* --- upgrade.c -------------------------------------------------------------------------- */
+
+/* Replaces baton's own program by the one that is found now, if that understands the state; or
+ * changes nothing and says why, to CLIENT (NULL: nobody waits) and on baton's stderr. */
+void upgrade(struct supervisor *sup, struct client *client);
+/* Baton stops: whoever waits is told. */
+void upgrade_cancel(struct supervisor *sup, const char *why);
+/* Whether PID was the program that is asked, and has ended: it is dealt with then. */
+bool upgrade_child(struct supervisor *sup, pid_t pid);
+/* Where baton's own program will be looked for, in MEM. */
+const char *upgrade_program(TALLOC_CTX *mem, const char *argv0);
 
 /* --- signals.c ------------------------------------------------------------------------- */
 
 /* Blocks the signals that baton takes and reads them in the loop. Returns 0 or -errno. */
 int signals_start(struct supervisor *sup);
+/* Those that were blocked when baton was called, to the document of state.h or from it. */
+void signals_state(struct state *s, struct supervisor *sup);
+/* Takes the ends of children and orphans that nobody has looked at yet. */
+void signals_reap(struct supervisor *sup);
 
 /* --- supervisor.c ----------------------------------------------------------------------- */
 
@@ -330,17 +310,22 @@ struct supervisor *supervisor_new(TALLOC_CTX *mem, struct config *config, const 
 struct service *supervisor_service_new(struct supervisor *sup, const struct service_config *config);
 /* From now on CONFIG counts, which outlives it. */
 void supervisor_service_configure(struct service *s, const struct service_config *config);
+/* The same for one that counted before, under its number then. */
+void supervisor_service_reconfigure(
+    struct service *s, const struct service_config *config, unsigned number);
 /* Runs until all is ended. Returns the exit status for main. */
 int supervisor_run(struct supervisor *sup);
+/* The same after an upgrade. */
+int supervisor_resume(struct supervisor *sup);
 /* Finds the instance's process among generations by pid, NULL if it is none of ours. */
 struct generation *supervisor_generation(struct supervisor *sup, pid_t pid);
-/* The instances of the service NAME, or the one instance of that name, or all for NULL, as an
- * array in MEM. Returns how many there are. */
+/* The instances of the service NAME with its spares behind them, or the one instance of that
+ * name, or all for NULL, as an array in MEM. Returns how many there are. */
 size_t supervisor_select(
     struct supervisor *sup, const char *name, TALLOC_CTX *mem, struct instance ***list);
 /* "there is no service …", with those that there are. */
 char *supervisor_no_such(TALLOC_CTX *mem, const struct supervisor *sup, const char *name);
-/* Spreads the word: report, roll, order, op. */
-void supervisor_news(struct instance *inst, const struct generation *g, enum instance_news news);
+/* Spreads the word: report, events, probation, roll, order, op. */
+void supervisor_news(struct instance *inst, struct generation *g, enum instance_news news);
 
 #endif

@@ -7,11 +7,15 @@
 #include <time.h>
 #include <unistd.h>
 
+/* A timer that is missing is a start, or an end, that never comes. */
+#define TIMERS_RESERVE 16
+
 struct timers {
 	int fd;
 	struct tevent_fd *fde;
 	struct timer *first;  /* sorted by due_ms, oldest first among equals */
 	int64_t armed_for_ms; /* what the timerfd is set to; 0 when it is not set */
+	struct timer *reserve[TIMERS_RESERVE]; /* for when there is no memory */
 };
 
 struct timer {
@@ -109,6 +113,15 @@ timer_unix_ms(void)
 	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
+static void
+fill_reserve(struct timers *t)
+{
+	for (size_t i = 0; i < TIMERS_RESERVE; i++) {
+		if (t->reserve[i] == NULL)
+			t->reserve[i] = talloc(t, struct timer);
+	}
+}
+
 struct timers *
 timers_new(TALLOC_CTX *mem, struct tevent_context *ev)
 {
@@ -125,19 +138,46 @@ timers_new(TALLOC_CTX *mem, struct tevent_context *ev)
 	t->fde = tevent_add_fd(ev, t, t->fd, TEVENT_FD_READ, timers_due, t);
 	if (t->fde == NULL)
 		TALLOC_FREE(t);
+	else
+		fill_reserve(t);
 	return t;
+}
+
+int64_t
+timer_due_ms(const struct timer *timer)
+{
+	return timer->due_ms;
 }
 
 struct timer *
 timer_after(TALLOC_CTX *mem, struct timers *timers, int64_t after_ms, timer_fn *fn, void *data)
 {
+	return timer_at(mem, timers, timer_now_ms() + after_ms, fn, data);
+}
+
+static struct timer *
+from_reserve(TALLOC_CTX *mem, struct timers *t)
+{
+	for (size_t i = 0; i < TIMERS_RESERVE; i++) {
+		if (t->reserve[i] != NULL)
+			return talloc_move(mem, &t->reserve[i]);
+	}
+	return NULL;
+}
+
+struct timer *
+timer_at(TALLOC_CTX *mem, struct timers *timers, int64_t due_ms, timer_fn *fn, void *data)
+{
 	struct timer *timer = talloc(mem, struct timer);
 	struct timer **p = &timers->first;
 
 	if (timer == NULL)
+		timer = from_reserve(mem, timers);
+	else
+		fill_reserve(timers);
+	if (timer == NULL)
 		return NULL;
-	*timer = (struct timer){
-	    .timers = timers, .due_ms = timer_now_ms() + after_ms, .fn = fn, .data = data};
+	*timer = (struct timer){.timers = timers, .due_ms = due_ms, .fn = fn, .data = data};
 	while (*p != NULL && (*p)->due_ms <= timer->due_ms)
 		p = &(*p)->next;
 	timer->next = *p;

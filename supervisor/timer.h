@@ -32,4 +32,9 @@ struct timers *timers_new(TALLOC_CTX *mem, struct tevent_context *ev);
 struct timer *
 timer_after(TALLOC_CTX *mem, struct timers *timers, int64_t after_ms, timer_fn *fn, void *data);
 
+/* The same for a moment on the monotonic clock; and which moment that is. */
+struct timer *
+timer_at(TALLOC_CTX *mem, struct timers *timers, int64_t due_ms, timer_fn *fn, void *data);
+int64_t timer_due_ms(const struct timer *timer);
+
 #endif

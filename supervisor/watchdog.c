@@ -1,57 +1,92 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Processes that live and do nothing. One that does not say WATCHDOG=1 in time is replaced,
- * not just killed: it may still hold connections that it would serve if it woke up, and until
- * the successor is ready it is all there is. Then it is killed, for it cannot drain.
+ * Processes that live and do nothing: one that does not say WATCHDOG=1 in time is given up as
+ * sick (sick.c), and killed when its successor is ready, for it cannot drain.
+ *
+ * Nobody is condemned for what baton itself has missed. What has been said and was not read yet
+ * counts. And the time is measured in two parts: if baton comes late to the end of one, it was
+ * away itself, and so was the process perhaps (a frozen container, a stopped virtual machine, an
+ * overloaded machine), so the whole time begins anew. The first part is longer than half, for
+ * who speaks at half the time, as is usual, causes no wake-up by its timer; the last one leaves
+ * room for a process that waits for a quarter anew when a pause has interrupted it.
  */
 #include "supervisor/supervisor.h"
 
-static void arm(struct generation *g);
+static void arm(struct generation *g, bool last);
+
+/* A part of its time; never none at all. */
+static int64_t
+eighths_ms(const struct generation *g, int n)
+{
+	return (g->watchdog_ms * n + 7) / 8;
+}
+
+static void
+hung(struct generation *g)
+{
+	sick_found(
+	    g, SICK_HUNG, talloc_asprintf(g, "has not said WATCHDOG=1 for %ld ms", g->watchdog_ms));
+}
 
 static void
 expired(void *data)
 {
 	struct generation *g = talloc_get_type_abort(data, struct generation);
-	struct instance *inst = g->instance;
+	bool late = timer_now_ms() - g->watchdog_due_ms > eighths_ms(g, 1);
 
 	g->watchdog = NULL;
-	if (g != inst->current || g->told || g->doomed)
+	notify_drain(g->notify);
+	if (g->watchdog != NULL || g->watchdog_ms == 0)
 		return;
-	if (!g->hung)
-		output_warn(inst->sup->out,
-		    "%s: generation %u (pid %d) has not said WATCHDOG=1 for %ld ms; replacing it",
-		    inst->name, g->number, (int)g->pid, inst->service->config->watchdog_ms);
-	g->hung = true;
-	/* Nothing happens while another process of it drains, or a successor starts already; if
-	 * that fails, it is tried again. */
-	arm(g);
-	instance_event(inst, LIFE_EV_RESTART);
+	if (late)
+		arm(g, false);
+	else if (!g->watchdog_last)
+		arm(g, true);
+	else
+		hung(g);
 }
 
 static void
-arm(struct generation *g)
+arm(struct generation *g, bool last)
 {
+	int64_t wait_ms = last ? eighths_ms(g, 3) : eighths_ms(g, 5);
+
 	TALLOC_FREE(g->watchdog);
-	g->watchdog = timer_after(
-	    g, g->instance->sup->timers, g->instance->service->config->watchdog_ms, expired, g);
+	g->watchdog_last = last;
+	g->watchdog_due_ms = timer_now_ms() + wait_ms;
+	g->watchdog = timer_after(g, g->instance->sup->timers, wait_ms, expired, g);
+}
+
+void
+watchdog_rearm(struct generation *g, int64_t due_ms)
+{
+	g->watchdog = timer_at(g, g->instance->sup->timers, due_ms, expired, g);
 }
 
 void
 watchdog_heard(struct generation *g)
 {
-	if (g->instance->service->config->watchdog_ms == 0 || g->ready_ms < 0)
+	if (g->watchdog_ms == 0 || g->ready_ms < 0)
 		return;
-	if (g->hung)
-		output_say(g->instance->sup->out,
-		    "%s  generation %u  pid %d  says WATCHDOG=1 again", g->instance->name,
-		    g->number, (int)g->pid);
-	g->hung = false;
-	arm(g);
+	sick_over(g, SICK_HUNG, "says WATCHDOG=1 again");
+	arm(g, false);
 }
 
-char *
-watchdog_why(struct generation *g)
+void
+watchdog_change(struct generation *g, int64_t usec)
 {
-	return talloc_asprintf(g, "did not say WATCHDOG=1 for %ld ms and was killed",
-	    g->instance->service->config->watchdog_ms);
+	g->watchdog_ms = usec <= 0 ? 0 : (usec + 999) / 1000;
+	if (g->watchdog_ms == 0) {
+		TALLOC_FREE(g->watchdog);
+		sick_over(g, SICK_HUNG, "wants no watchdog any more");
+	}
+	watchdog_heard(g);
+}
+
+void
+watchdog_triggered(struct generation *g)
+{
+	TALLOC_FREE(g->watchdog);
+	if (g->ready_ms >= 0)
+		sick_found(g, SICK_HUNG, talloc_strdup(g, "has said WATCHDOG=trigger"));
 }

@@ -22,7 +22,13 @@ static const struct {
     {"[::]:8443", "[::]:8443", "http://[::1]:8443", 8443},
     {"[2001:DB8:0::7]:65535", "[2001:db8::7]:65535", "http://[2001:db8::7]:65535", 65535},
     {"10.0.0.1:00080", "10.0.0.1:80", "http://10.0.0.1:80", 80},
+    {"unix:/run/x.sock", "unix:/run/x.sock", "unix:/run/x.sock", 0},
+    {"unix:x", "unix:x", "unix:x", 0},
+    {"unix:a%i/b%%%i", "unix:a%i/b%%%i", "unix:a%i/b%%%i", 0},
 };
+
+#define BYTES_50  "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+#define BYTES_100 BYTES_50 BYTES_50
 
 static const struct {
 	const char *text, *why;
@@ -43,6 +49,13 @@ static const struct {
     {"[]:8080", "there is no IPv6 address between the brackets"},
     {"localhost:8080", "names are not looked up, so the host must be an address"},
     {"127.1:8080", "names are not looked up, so the host must be an address"},
+    {"unix:", "the path is missing"},
+    {"unix:@x", "a Unix socket needs a path; names without a file are not supported"},
+    {"unix:/run/", "the path is a directory's"},
+    {"unix:/run/%n", "in a path, % is followed by i (the instance's number) or %"},
+    {"unix:/run/100%", "in a path, % is followed by i (the instance's number) or %"},
+    {"unix:" BYTES_100 "12345678", "a Unix socket's path has at most 107 bytes"},
+    {"unix:" BYTES_100 "12345%i", "a Unix socket's path has at most 107 bytes"},
     {"1.2.3.256:80", "names are not looked up, so the host must be an address"},
     {"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
      "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa:80",
@@ -95,6 +108,10 @@ equality_is_of_family_host_and_port(void **state)
 	    {"[::1]:80", "[0:0::1]:80", true},
 	    {"[::1]:80", "127.0.0.1:80", false},
 	    {"127.0.0.1:0", "127.0.0.1:0", false},
+	    {"unix:/a", "unix:/a", true},
+	    {"unix:/a", "unix:/b", false},
+	    {"unix:/a", "127.0.0.1:0", false},
+	    {"127.0.0.1:80", "unix:/a", false},
 	};
 
 	(void)state;
@@ -108,12 +125,46 @@ equality_is_of_family_host_and_port(void **state)
 	}
 }
 
+static void
+each_instance_has_an_address_of_its_own(void **state)
+{
+	static const struct {
+		const char *base;
+		unsigned index;
+		const char *own;
+		bool has_index;
+	} rows[] = {
+	    {"127.0.0.1:80", 0, "127.0.0.1:80", false},
+	    {"[::1]:80", 7, "[::1]:87", false},
+	    {"unix:/run/x", 3, "unix:/run/x", false},
+	    {"unix:/run/x%i", 3, "unix:/run/x3", true},
+	    {"unix:%i/%i", 255, "unix:255/255", true},
+	    {"unix:100%%%i", 12, "unix:100%12", true},
+	    {"unix:100%%i", 12, "unix:100%i", false},
+	    {"unix:" BYTES_100 "1234%i", 255, "unix:" BYTES_100 "1234255", true},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		TALLOC_CTX *mem = talloc_new(NULL);
+		struct address base, own;
+		const char *why;
+
+		assert_int_equal(address_parse(rows[i].base, &base, &why), 0);
+		assert_int_equal(address_has_index(&base), rows[i].has_index);
+		own = address_of_instance(&base, rows[i].index);
+		assert_string_equal(address_text(mem, &own), rows[i].own);
+		talloc_free(mem);
+	}
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(good_addresses_are_read_and_written_back),
 	    cmocka_unit_test(bad_addresses_are_refused_with_the_reason),
+	    cmocka_unit_test(each_instance_has_an_address_of_its_own),
 	    cmocka_unit_test(equality_is_of_family_host_and_port),
 	};
 

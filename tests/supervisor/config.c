@@ -64,6 +64,44 @@ static const struct {
 	"f:1: command: expected a section before the first key, found none\n"},
     {"[service a]\ncommand = x\nlisen = 127.0.0.1:80\n",
 	"f:3: [service a] lisen: unknown key; did you mean \"listen\"?\n"},
+    {"[service a]\ncommand = x\nready = \n",
+	"f:3: [service a] ready: expected notify, fd, fd:N, http:/PATH, delay:Nms or delay:Ns, found \"\"\n"},
+    {"[service a]\ncommand = x\nready = fd:2\n",
+	"f:3: [service a] ready: expected notify, fd, fd:N, http:/PATH, delay:Nms or delay:Ns, found \"fd:2\"\n"},
+    {"[service a]\ncommand = x\nready = fd:256\n",
+	"f:3: [service a] ready: expected notify, fd, fd:N, http:/PATH, delay:Nms or delay:Ns, found \"fd:256\"\n"},
+    {"[service a]\ncommand = x\nready = fd:\n",
+	"f:3: [service a] ready: expected notify, fd, fd:N, http:/PATH, delay:Nms or delay:Ns, found \"fd:\"\n"},
+    {"[service a]\ncommand = x\nready = fdx\n",
+	"f:3: [service a] ready: expected notify, fd, fd:N, http:/PATH, delay:Nms or delay:Ns, found \"fdx\"\n"},
+    {"[service a]\ncommand = x\nready = fd:3x\n",
+	"f:3: [service a] ready: expected notify, fd, fd:N, http:/PATH, delay:Nms or delay:Ns, found \"fd:3x\"\n"},
+    {"[service a]\ncommand = x\nready = http:x\n",
+	"f:3: [service a] ready: expected notify, fd, fd:N, http:/PATH, delay:Nms or delay:Ns, found \"http:x\"\n"},
+    {"[service a]\ncommand = x\nready = http:/a b\n",
+	"f:3: [service a] ready: expected notify, fd, fd:N, http:/PATH, delay:Nms or delay:Ns, found \"http:/a b\"\n"},
+    {"[service a]\ncommand = x\nready = http:/a#b\n",
+	"f:3: [service a] ready: expected notify, fd, fd:N, http:/PATH, delay:Nms or delay:Ns, found \"http:/a#b\"\n"},
+    {"[service a]\ncommand = x\nready = delay:5\n",
+	"f:3: [service a] ready: expected notify, fd, fd:N, http:/PATH, delay:Nms or delay:Ns, found \"delay:5\"\n"},
+    {"[service a]\ncommand = x\nready = delay:-1s\n",
+	"f:3: [service a] ready: expected notify, fd, fd:N, http:/PATH, delay:Nms or delay:Ns, found \"delay:-1s\"\n"},
+    {"[service a]\ncommand = x\nready = delay:3601s\n",
+	"f:3: [service a] ready: expected notify, fd, fd:N, http:/PATH, delay:Nms or delay:Ns, found \"delay:3601s\"\n"},
+    {"[service a]\ncommand = x\nready = delay:99999999ms\n",
+	"f:3: [service a] ready: expected notify, fd, fd:N, http:/PATH, delay:Nms or delay:Ns, found \"delay:99999999ms\"\n"},
+    {"[service a]\ncommand = x\nhealth = /x\n",
+	"f:3: [service a] health: expected http:/PATH, found \"/x\"\n"},
+    {"[service a]\ncommand = x\nhealth = https:/x\n",
+	"f:3: [service a] health: expected http:/PATH, found \"https:/x\"\n"},
+    {"[service a]\ncommand = x\nready = http:/x\n",
+	"f:3: [service a] ready: expected a `listen` on which http:/x can be asked, found none\n"},
+    {"[service a]\ncommand = x\nhealth = http:/x\n",
+	"f:3: [service a] health: expected a `listen` on which http:/x can be asked, found none\n"},
+    {"[service a]\ncommand = x\nlisten = 127.0.0.1:80\nready = fd:3\n",
+	"f:4: [service a] ready: expected fd:N with N from 4 on, as its sockets are 3 to 3, found fd:3\n"},
+    {"[service a]\ncommand = x\nready = delay:2s\nstart_timeout_ms = 2000\n",
+	"f:3: [service a] ready: expected a delay below start_timeout_ms (2000), found 2000 ms\n"},
     {"[service a]\ncommand = x\ncolour = red\n",
 	"f:3: [service a] colour: unknown key; `baton help config` lists them all\n"},
     {"[supervisor]\ncommand = x\n" GOOD_TAIL,
@@ -117,13 +155,13 @@ static const struct {
 	"f:3: [service a] drain_timeout_ms: expected a number of milliseconds from 1 to 86400000, "
 	"found \"30s\"\n"},
     {"[service a]\ncommand = x\nlisten = localhost:80\n",
-	"f:3: [service a] listen: expected IPV4:PORT, [IPV6]:PORT or :PORT, found "
+	"f:3: [service a] listen: expected IPV4:PORT, [IPV6]:PORT, :PORT or unix:PATH, found "
 	"\"localhost:80\": names are not looked up, so the host must be an address\n"},
     {"[service a]\ncommand = x\nlisten.a:b = 127.0.0.1:80\n",
-	"f:3: [service a] listen.a: expected IPV4:PORT, [IPV6]:PORT or :PORT, found \"b = "
+	"f:3: [service a] listen.a: expected IPV4:PORT, [IPV6]:PORT, :PORT or unix:PATH, found \"b = "
 	"127.0.0.1:80\": names are not looked up, so the host must be an address\n"},
     {"[service a]\ncommand = x\nlisten.a.b = 127.0.0.1:80\n",
-	"f:3: [service a] listen.a.b: expected IPV4:PORT, [IPV6]:PORT or :PORT, found "
+	"f:3: [service a] listen.a.b: expected IPV4:PORT, [IPV6]:PORT, :PORT or unix:PATH, found "
 	"\"127.0.0.1:80\": a socket's name is 1 to 32 letters, digits, '-' and '_'\n"},
     {"[service a]\ncommand = x\ninstances = 3\nlisten = 127.0.0.1:65534\n",
 	"f:4: [service a] listen: expected a port with room for 3 instances, found 65534: the last "
@@ -141,7 +179,7 @@ static const struct {
     /* All of them at once, in the order of the file. */
     {"[service a]\ninstances = x\nlisten = y\nfoo = z\n",
 	"f:2: [service a] instances: expected a number from 1 to 256, found \"x\"\n"
-	"f:3: [service a] listen: expected IPV4:PORT, [IPV6]:PORT or :PORT, found \"y\": the port is "
+	"f:3: [service a] listen: expected IPV4:PORT, [IPV6]:PORT, :PORT or unix:PATH, found \"y\": the port is "
 	"missing\n"
 	"f:4: [service a] foo: unknown key; `baton help config` lists them all\n"
 	"f:1: [service a] command: missing; expected a program and its arguments\n"},

@@ -149,6 +149,15 @@ the_path_is_found_in_the_documented_order(void **state)
 	assert_string_equal(source, "$BATON_CONTROL");
 	where.environment = "";
 	assert_string_equal(control_path(mem, &where, &source), "/c");
+	/* A relative one begins where the file is. */
+	where.configured = "c";
+	assert_string_equal(control_path(mem, &where, &source), "c");
+	where.config_file = "/etc/baton.conf";
+	assert_string_equal(control_path(mem, &where, &source), "/etc/c");
+	where.config_file = "sub/conf";
+	assert_string_equal(control_path(mem, &where, &source), "sub/c");
+	where.config_file = "./baton.conf";
+	assert_string_equal(control_path(mem, &where, &source), "c");
 	where.configured = NULL;
 	if (geteuid() == 0) {
 		assert_string_equal(control_path(mem, &where, &source), "/run/baton/control.sock");

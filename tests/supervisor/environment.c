@@ -50,6 +50,7 @@ generation_of(struct supervisor *sup, unsigned nlisteners)
 	g->instance = inst;
 	g->number = 17;
 	g->notify = notify_new(g, sup->ev, 0, ignore_message, NULL);
+	start_number(g);
 	return g;
 }
 
@@ -87,6 +88,7 @@ it_is_built_anew_for_each_generation(void **state)
 	setenv("BATON_GENERATION", "77", 1);
 	setenv("BATON_SERVICE", "wrong", 1);
 	setenv("BATON_HANDOVER", "8,9", 1);
+	setenv("BATON_SPARE", "8", 1);
 	setenv("BATON_HTTP_BODY_MAX_BYTES", "5", 1);
 	assert_int_equal(environment_build(mem, g, &nobody, &env, &pid_at, &why), 0);
 	assert_string_equal(value(env, "LISTEN_FDS"), "2");
@@ -98,6 +100,7 @@ it_is_built_anew_for_each_generation(void **state)
 	assert_string_equal(value(env, "BATON_INSTANCE"), "3");
 	assert_string_equal(value(env, "BATON_GENERATION"), "17");
 	assert_null(value(env, "WATCHDOG_USEC"));
+	assert_null(value(env, "BATON_SPARE"));
 	/* After the two sockets; there is nobody to take from. */
 	assert_string_equal(value(env, "BATON_HANDOVER"), "5,-1");
 	assert_string_equal(value(env, "BATON_HTTP_BODY_MAX_BYTES"), "5");
@@ -166,15 +169,87 @@ without_sockets_none_are_spoken_of(void **state)
 
 	(void)state;
 	setenv("LISTEN_FDS", "77", 1);
+	start_number(g);
 	assert_int_equal(environment_build(mem, g, &nobody, &env, &pid_at, &why), 0);
 	assert_null(pid_at);
+	assert_null(value(env, "BATON_READY_FD"));
 	assert_null(value(env, "LISTEN_FDS"));
 	assert_null(value(env, "LISTEN_PID"));
 	assert_null(value(env, "LISTEN_FDNAMES"));
 	assert_string_equal(value(env, "BATON_HANDOVER"), "3,-1");
 	g->takes = channel_new();
+	start_number(g);
 	assert_int_equal(environment_build(mem, g, &nobody, &env, &pid_at, &why), 0);
 	assert_string_equal(value(env, "BATON_HANDOVER"), "3,4");
+	channel_drop(&g->takes);
+	talloc_free(sup);
+}
+
+/* A program that does not know spares must find nothing to serve. */
+static void
+a_spare_has_neither_sockets_nor_a_predecessor(void **state)
+{
+	struct supervisor *sup = supervisor_of("front");
+	struct generation *g = generation_of(sup, 0);
+	TALLOC_CTX *mem = talloc_new(sup);
+	const struct identity nobody = {.other = false};
+	char **env, *pid_at;
+	const char *why;
+
+	(void)state;
+	g->instance->spare = true;
+	assert_int_equal(environment_build(mem, g, &nobody, &env, &pid_at, &why), 0);
+	assert_string_equal(value(env, "BATON_SPARE"), "3");
+	assert_string_equal(value(env, "BATON_INSTANCE"), "spare.3");
+	assert_string_equal(value(env, "BATON_GENERATION"), "17");
+	assert_null(value(env, "BATON_HANDOVER"));
+	assert_null(value(env, "LISTEN_FDS"));
+	assert_null(value(env, "LISTEN_PID"));
+	assert_null(value(env, "LISTEN_FDNAMES"));
+	talloc_free(sup);
+}
+
+static const struct {
+	const char *ready;
+	bool takes;
+	const char *handover, *number; /* with two sockets, 3 and 4 */
+} numbers[] = {
+    {"notify", true, "5,6", NULL},
+    {"fd", false, "5,-1", "6"},
+    {"fd", true, "5,6", "7"},
+    {"fd:5", true, "6,7", "5"},
+    {"fd:6", true, "5,7", "6"},
+    {"fd:7", true, "5,6", "7"},
+    {"fd:5", false, "6,-1", "5"},
+    {"fd:200", true, "5,6", "200"},
+};
+
+static void
+a_given_number_is_kept_and_the_others_make_way(void **state)
+{
+	struct supervisor *sup = supervisor_of("front");
+	struct generation *g = generation_of(sup, 2);
+	const struct identity nobody = {.other = false};
+	char *pid_at, **env;
+	const char *why;
+
+	(void)state;
+	g->takes = channel_new();
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+		struct channel *takes = g->takes;
+
+		config_ready_set(sup->config->services[0], numbers[i].ready);
+		g->ready = sup->config->services[0]->ready;
+		g->takes = numbers[i].takes ? takes : NULL;
+		start_number(g);
+		assert_int_equal(environment_build(sup, g, &nobody, &env, &pid_at, &why), 0);
+		assert_string_equal(value(env, "BATON_HANDOVER"), numbers[i].handover);
+		if (numbers[i].number == NULL)
+			assert_null(value(env, "BATON_READY_FD"));
+		else
+			assert_string_equal(value(env, "BATON_READY_FD"), numbers[i].number);
+		g->takes = takes;
+	}
 	channel_drop(&g->takes);
 	talloc_free(sup);
 }
@@ -186,6 +261,8 @@ main(void)
 	    cmocka_unit_test(it_is_built_anew_for_each_generation),
 	    cmocka_unit_test(what_is_configured_replaces_what_was_there),
 	    cmocka_unit_test(without_sockets_none_are_spoken_of),
+	    cmocka_unit_test(a_spare_has_neither_sockets_nor_a_predecessor),
+	    cmocka_unit_test(a_given_number_is_kept_and_the_others_make_way),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

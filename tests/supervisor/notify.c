@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +15,16 @@
 #include <unistd.h>
 
 #include "supervisor/notify.h"
+
+static void
+notify_send(const char *path, const char *text)
+{
+	int fd = notify_connect(path);
+
+	assert_true(fd >= 0);
+	assert_int_equal(notify_post(fd, text, -1), 0);
+	close(fd);
+}
 
 static const struct {
 	const char *text;
@@ -28,6 +39,8 @@ static const struct {
     {"XREADY=1", 0, false, false, NULL},
     {"STOPPING=1\nSTATUS=bye bye", 2, false, true, "bye bye"},
     {"STATUS=a=b\nMAINPID=4711\nREADY=1\nWATCHDOG=1\nX_MINE=2", 3, true, false, "a=b"},
+    {"READY=1\nX_BATON_SPARE=1", 2, true, false, NULL},
+    {"X_BATON_SPARE=0\nX_BATON_SPARE", 0, false, false, NULL},
     {"STATUS=first\nSTATUS=", 2, false, false, ""},
     {"\n\n\n", 0, false, false, NULL},
     {"", 0, false, false, NULL},
@@ -45,6 +58,7 @@ messages_are_parsed_and_unknown_keys_skipped(void **state)
 		strcpy(text, rows[i].text);
 		assert_int_equal(notify_parse(text, &m), rows[i].known);
 		assert_int_equal(m.ready, rows[i].ready);
+		assert_int_equal(m.spare, strstr(rows[i].text, "X_BATON_SPARE=1") != NULL);
 		assert_int_equal(m.stopping, rows[i].stopping);
 		if (rows[i].status == NULL)
 			assert_null(m.status);
@@ -81,6 +95,38 @@ how_a_drain_went_is_parsed(void **state)
 		notify_parse(text, &m);
 		assert_int_equal(m.drained, drains[i].drained);
 		assert_memory_equal(&m.counts, &drains[i].counts, sizeof(m.counts));
+	}
+}
+
+static const struct {
+	const char *text;
+	bool alive, trigger;
+	int64_t usec;
+} watchdogs[] = {
+    {"WATCHDOG=1", true, false, -1},
+    {"WATCHDOG=trigger", false, true, -1},
+    {"WATCHDOG=2\nWATCHDOG=", false, false, -1},
+    {"WATCHDOG_USEC=20000000\nWATCHDOG=1", true, false, 20000000},
+    {"WATCHDOG_USEC=0\nREADY=1", false, false, 0},
+    {"WATCHDOG_USEC=5\nWATCHDOG_USEC=x", false, false, 5},
+    {"WATCHDOG_USEC=", false, false, -1},
+    {"WATCHDOG_USEC=-1", false, false, -1},
+    {"WATCHDOG_USEC=1234567890123456789", false, false, -1},
+};
+
+static void
+what_is_said_to_a_watchdog_is_parsed(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(watchdogs) / sizeof(watchdogs[0]); i++) {
+		struct notify_message m;
+		char text[128];
+
+		strcpy(text, watchdogs[i].text);
+		notify_parse(text, &m);
+		assert_int_equal(m.watchdog, watchdogs[i].alive);
+		assert_int_equal(m.trigger, watchdogs[i].trigger);
+		assert_int_equal(m.watchdog_usec, watchdogs[i].usec);
 	}
 }
 
@@ -219,11 +265,11 @@ static void
 a_manager_that_is_not_there_hurts_nobody(void **state)
 {
 	(void)state;
-	notify_send(NULL, "READY=1");
-	notify_send("", "READY=1");
-	notify_send("relative", "READY=1");
-	notify_send("/nowhere/at/all", "READY=1");
-	notify_send("@nobody-has-this-name", "READY=1");
+	assert_int_equal(notify_connect(NULL), -EINVAL);
+	assert_int_equal(notify_connect(""), -EINVAL);
+	assert_int_equal(notify_connect("relative"), -EINVAL);
+	assert_int_equal(notify_connect("/nowhere/at/all"), -ENOENT);
+	assert_int_equal(notify_connect("@nobody-has-this-name"), -ECONNREFUSED);
 }
 
 int
@@ -232,6 +278,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(messages_are_parsed_and_unknown_keys_skipped),
 	    cmocka_unit_test(how_a_drain_went_is_parsed),
+	    cmocka_unit_test(what_is_said_to_a_watchdog_is_parsed),
 	    cmocka_unit_test(only_the_process_and_its_session_are_believed),
 	    cmocka_unit_test(another_user_is_not_believed),
 	    cmocka_unit_test(messages_too_long_are_refused),

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/* What a reload is going to do: made ready before anything changes. */
+#ifndef SUPERVISOR_RELOAD_H
+#define SUPERVISOR_RELOAD_H
+
+#include "supervisor/supervisor.h"
+
+/* One service of the fresh configuration. What it owns is freed with it, unless applied. */
+struct part {
+	const struct service_config *config;
+	struct service *service; /* the one that runs, or a new one */
+	bool fresh;
+	enum config_change change;
+	struct listener **listeners; /* for each instance that stays */
+	unsigned nstay;
+	struct instance **added;
+	unsigned nadded;
+};
+
+struct plan {
+	struct supervisor *sup;
+	struct config *config;
+	struct part *parts;
+	size_t nparts;
+	/* Room, so that there is enough when nothing may fail any more: */
+	struct service **all;
+	struct instance **start, **replace;
+};
+
+/* Opens and allocates all that the plan's configuration needs, beside what runs. Returns 0, or a
+ * negative errno, with *WHY (in MEM) set if there is more to say. (reload_prepare.c) */
+int reload_prepare(struct plan *p, TALLOC_CTX *mem, char **why);
+
+#endif

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: MIT */
+/* All of a reload that can fail: sockets, log files, memory. What runs is not touched. */
+#include <errno.h>
+#include <string.h>
+
+#include "supervisor/reload.h"
+
+static struct service *
+running(const struct supervisor *sup, const char *name)
+{
+	for (size_t i = 0; i < sup->nservices; i++) {
+		if (strcmp(sup->services[i]->config->name, name) == 0)
+			return sup->services[i];
+	}
+	return NULL;
+}
+
+static int
+prepare_new(struct plan *p, struct part *part, TALLOC_CTX *mem, char **why)
+{
+	struct service *s = supervisor_service_new(p->sup, part->config);
+
+	if (s == NULL)
+		return -ENOMEM;
+	part->service = talloc_steal(p, s);
+	part->fresh = true;
+	for (unsigned i = 0; i < s->ninstances; i++) {
+		int error = listener_open_instance(s->instances[i], mem, why);
+
+		if (error < 0)
+			return error;
+	}
+	return logfile_open_service(s, mem, why);
+}
+
+/* Instances that stay get their sockets for the new addresses, further ones are made. */
+static int
+prepare_running(struct plan *p, struct part *part, TALLOC_CTX *mem, char **why)
+{
+	struct service *s = part->service;
+	struct instance **grown;
+	unsigned n = (unsigned)part->config->instances;
+
+	part->change = config_service_change(s->config, part->config);
+	part->nstay = n < s->ninstances ? n : s->ninstances;
+	part->listeners = talloc_zero_array(p, struct listener *, part->nstay);
+	part->added = talloc_zero_array(p, struct instance *, n + 1);
+	grown = talloc_realloc(
+	    s, s->instances, struct instance *, n > s->ninstances ? n : s->ninstances);
+	if (part->listeners == NULL || part->added == NULL || grown == NULL)
+		return -ENOMEM;
+	s->instances = grown;
+	for (unsigned i = 0; i < part->nstay; i++) {
+		part->listeners[i] = listener_open(p, s->instances[i], part->config,
+		    part->config->shared && i > 0 ? part->listeners[0] : s->instances[i]->listeners,
+		    mem, why);
+		if (part->listeners[i] == NULL)
+			return *why == NULL ? -ENOMEM : -EADDRINUSE;
+	}
+	for (; part->nstay + part->nadded < n; part->nadded++) {
+		struct instance *inst = instance_new(s, part->nstay + part->nadded);
+
+		if (inst == NULL)
+			return -ENOMEM;
+		part->added[part->nadded] = talloc_steal(p, inst);
+		inst->listeners = listener_open(inst, inst, part->config,
+		    part->config->shared ? part->listeners[0] : NULL, mem, why);
+		if (inst->listeners == NULL)
+			return *why == NULL ? -ENOMEM : -EADDRINUSE;
+		inst->nlisteners = part->config->nlistens;
+	}
+	return logfile_open_named(p->sup, part->config, mem, why);
+}
+
+/* For the lists of what is to be done, and for the configuration that counted until now. */
+static int
+make_room(struct plan *p)
+{
+	struct supervisor *sup = p->sup;
+	size_t n = 1, had = talloc_array_length(sup->configs_before);
+	struct config **grown = sup->configs_before;
+
+	for (size_t i = 0; i < p->nparts; i++)
+		n += (size_t)p->config->services[i]->instances;
+	p->all = talloc_zero_array(p, struct service *, (unsigned)(p->nparts + sup->nservices));
+	p->start = talloc_zero_array(p, struct instance *, (unsigned)n);
+	p->replace = talloc_zero_array(p, struct instance *, (unsigned)n);
+	if (had == 0 || grown[had - 1] != NULL) {
+		grown = talloc_realloc(sup, grown, struct config *, (unsigned)had + 1);
+		if (grown == NULL)
+			return -ENOMEM;
+		grown[had] = NULL;
+		sup->configs_before = grown;
+	}
+	return p->all == NULL || p->start == NULL || p->replace == NULL ? -ENOMEM : 0;
+}
+
+int
+reload_prepare(struct plan *p, TALLOC_CTX *mem, char **why)
+{
+	int error = 0;
+
+	p->nparts = p->config->nservices;
+	p->parts = talloc_zero_array(p, struct part, (unsigned)p->nparts);
+	if (p->parts == NULL)
+		return -ENOMEM;
+	for (size_t i = 0; i < p->nparts && error == 0; i++) {
+		struct part *part = &p->parts[i];
+
+		part->config = p->config->services[i];
+		part->service = running(p->sup, part->config->name);
+		error = part->service == NULL ? prepare_new(p, part, mem, why)
+					      : prepare_running(p, part, mem, why);
+	}
+	return error < 0 ? error : make_room(p);
+}

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+/* What the files of socket_file.h share: which file is whose, and how one is made. */
+#ifndef SUPERVISOR_SOCKET_FILE_INTERNAL_H
+#define SUPERVISOR_SOCKET_FILE_INTERNAL_H
+
+#include <stdbool.h>
+
+#include "supervisor/socket_file.h"
+
+struct socket_inode {
+	dev_t dev;
+	ino_t ino;
+};
+
+struct socket_file {
+	unsigned holders;
+	char *path;
+	char *away;
+	struct socket_inode real;
+	bool left; /* it stays */
+	bool refusing;
+	struct socket_inode stub; /* what stands at the path then: a socket that does not listen */
+	int stub_fd;              /* it; open, so that no other file gets its inode; or -1 */
+};
+
+bool socket_file_is_at(const struct socket_inode *i, const char *path);
+int socket_file_inode(const char *path, struct socket_inode *out);
+/* In the same directory, so that it can be renamed. -ENAMETOOLONG if a socket cannot have it. */
+int socket_file_temporary(const struct address *a, struct address *out);
+/* It never has another mode, not for a moment, and is nobody's who should not have it. */
+int socket_file_bind_owned(int fd, const struct address *a, const struct socket_owner *owner);
+
+#endif

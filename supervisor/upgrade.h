@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Baton replaces its own program: what the running one and the new one agree on.
+ *
+ * The new one is first asked, as a child with the same descriptors: `baton upgrade-check`, with
+ * the state on standard input. It reads all of it, says UPGRADE_YES with its version and ends with
+ * 0, or says why it cannot go on. Then it is executed, with the arguments that baton was
+ * called with and BATON_UPGRADE, in the process itself.
+ */
+#ifndef SUPERVISOR_UPGRADE_H
+#define SUPERVISOR_UPGRADE_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+#include <talloc.h>
+
+struct answer;
+struct state_doc;
+struct supervisor;
+
+#define UPGRADE_CHECK "upgrade-check"
+#define UPGRADE_YES   "can go on as baton "
+
+/* "PID:FD:FD": for which process; its state; the program itself, which need not stay open. */
+#define UPGRADE_ENV "BATON_UPGRADE"
+
+/* --- upgrade_ask.c ----------------------------------------------------------------------- */
+
+struct upgrade_question {
+	const struct state_doc *doc;
+	int state_fd; /* its text */
+	int program_fd;
+};
+
+/* WHY is NULL when the program has understood the state, else one line; it may free all. */
+typedef void upgrade_answer_fn(const char *why, void *data);
+
+/* Asks the program, whose path is for messages and must stay. Freeing *OUT ends it. Returns 0
+ * or -errno. */
+int upgrade_ask(TALLOC_CTX *mem, struct supervisor *sup, const char *path,
+    const struct upgrade_question *q, upgrade_answer_fn *fn, void *data, struct answer **out);
+/* Whether it was that process, and has ended: FN is called then. */
+bool upgrade_ask_child(struct answer *a, pid_t pid);
+
+/* --- upgrade.c --------------------------------------------------------------------------- */
+
+/* Whether the descriptors of the state, and of the program, are to survive an exec. */
+void upgrade_keep_descriptors(const struct upgrade_question *q, bool keep);
+
+/* --- upgrade_resume.c -------------------------------------------------------------------- */
+
+/* The descriptor of the state that this process is to go on from; -1: it is a fresh one. */
+int upgrade_inherited(void);
+
+/* `baton upgrade-check`: the exit status. */
+int upgrade_check_main(void);
+
+/* Goes on from there, to the very end: the exit status. */
+int upgrade_resume_main(int fd, char **argv);
+
+#endif

@@ -25,7 +25,9 @@ HARNESS   := $(wildcard tests/harness/*.c)
 PUBLIC    := $(wildcard ctx/ctx.h ctx/bag.h ctx/registry.h server/http.h)
 TESTS     := $(patsubst %.c,$(B)/%,$(wildcard tests/ctx/*.c tests/server/*.c tests/supervisor/*.c \
 	tests/e2e/*.c))
-FIXTURES  := $(patsubst %.c,$(B)/%,$(wildcard tests/fixtures/*.c))
+# faults.c is preloaded into others, which a sanitizer does not like.
+FIXTURES  := $(patsubst %.c,$(B)/%,$(filter-out %/faults.c,$(wildcard tests/fixtures/*.c))) \
+	$(if $(SAN),,$(B)/tests/fixtures/faults.so)
 # Fuzz targets have a build of the library to themselves, with clang. Not once more with SAN.
 FUZZERS   := $(if $(SAN),,$(patsubst %.c,$(B)/%,$(wildcard tests/fuzz/*.c)))
 TESTS     += $(if $(FUZZERS),$(B)/tests/fuzz/run)
@@ -53,8 +55,9 @@ help:
 	@echo 'make lint      formatting, static analysis, warnings as errors with gcc and clang'
 	@echo 'make install   to $(PREFIX) (PREFIX=… DESTDIR=…), make uninstall, make clean'
 
+# In a process group of its own, so that Ctrl-C is for baton alone and the end is its own.
 run: all
-	$(B)/baton run -c etc/baton.conf
+	@set -m 2>/dev/null; $(B)/baton run -c etc/baton.conf; exit $$?
 
 test: $(B)/.deps-test all $(TESTS) $(FIXTURES)
 	BATON_BUILD=$(abspath $(B)) SAN='$(SAN)' CC='$(CC)' tests/run.sh $(TESTS)
@@ -116,6 +119,10 @@ $(B)/tests/supervisor/%: $(B)/obj/tests/supervisor/%.o $(call obj,$(HARNESS)) \
 $(B)/tests/fixtures/%: $(B)/obj/tests/fixtures/%.o
 	@mkdir -p $(@D)
 	$(LINK) -o $@ $^
+
+$(B)/tests/fixtures/faults.so: $(B)/obj/tests/fixtures/faults.o
+	@mkdir -p $(@D)
+	$(LINK) -shared -o $@ $^
 
 $(B)/obj/fuzz/%.o: %.c | $(B)/.deps-test $(HEADERS)
 	@mkdir -p $(@D)

@@ -24,6 +24,11 @@ each() {
 	for f in etc/man/*.[1-9]; do
 		[ ! -e "$f" ] || "$1" 644 "$f" "share/man/man${f##*.}/${f##*/}"
 	done
+	"$1" 644 etc/completion/baton share/bash-completion/completions/baton
+	"$1" unit etc/systemd/baton.service lib/systemd/system/baton.service
+	for f in etc/systemd/baton.socket etc/guides/*; do
+		[ ! -e "$f" ] || "$1" 644 "$f" "share/doc/baton/${f##*/}"
+	done
 }
 put() {
 	mkdir -p "$root/$(dirname "$3")"
@@ -31,6 +36,10 @@ put() {
 	link) ln -sf "$2" "$root/$3" ;;
 	pc)
 		sed "s|@PREFIX@|$PREFIX|; s|@VERSION@|$VERSION|" "$2" >"$root/$3"
+		chmod 644 "$root/$3"
+		;;
+	unit)
+		sed "s|/usr/local/|$PREFIX/|" "$2" >"$root/$3"
 		chmod 644 "$root/$3"
 		;;
 	*) install -m "$1" "$2" "$root/$3" ;;
@@ -46,7 +55,7 @@ case $action in
 install) each put ;;
 uninstall)
 	each remove
-	rmdir "$root/include/baton" 2>/dev/null || :
+	rmdir "$root/include/baton" "$root/share/doc/baton" 2>/dev/null || :
 	;;
 *)
 	echo "install.sh: what is '$action'?" >&2

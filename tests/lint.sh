@@ -59,6 +59,7 @@ manual_pages() {
 }
 scripts() {
 	local f
+	bash -n etc/completion/baton
 	for f in $(list '*.sh' '.ci/run'); do
 		case $(head -n 1 "$f") in
 		'#!/bin/sh') sh -n "$f" ;;
@@ -69,7 +70,7 @@ scripts() {
 	done
 }
 licence_lines() {
-	list '*.c' '*.h' '*.sh' '*.py' '*.go' '.ci/*' Makefile | while read -r f; do
+	list '*.c' '*.h' '*.sh' '*.py' '*.go' '.ci/*' 'etc/completion/*' Makefile | while read -r f; do
 		head -n 3 "$f" | grep -q 'SPDX-License-Identifier: MIT' ||
 		    echo "$f: no line 'SPDX-License-Identifier: MIT' at its top"
 	done
@@ -89,7 +90,7 @@ one_user_of_microhttpd() {
 	    list 'server/*.[ch]' | xargs -r grep -n '<microhttpd\.h>'
 	list 'ctx/*' 'supervisor/*' 'tests/*.[ch]' | grep -v '^tests/bench/' |
 	    xargs -r grep -n '<microhttpd\.h>'
-	list 'supervisor/*.[ch]' | xargs -r grep -nE '["<](baton|ctx)/|"server/(http|internal)'
+	list 'supervisor/*.[ch]' | xargs -r grep -nE '["<](baton|ctx)/|"server/(http|internal|request|conn|work)'
 	list 'ctx/*.[ch]' | xargs -r grep -nE '["<](baton/http|server|supervisor)'
 }
 

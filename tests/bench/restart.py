@@ -5,11 +5,12 @@
 Each is restarted every 500 ms while clients that never retry keep their connections. What
 cannot run here is skipped with a notice. restart.py [BUILD]
 """
-import asyncio, collections, os, re, shutil, signal, socket, subprocess, sys, tempfile, time
+import asyncio, collections, json, os, re, shutil, signal, socket, statistics, subprocess, sys, tempfile, time
 
 BUILD = sys.argv[1] if len(sys.argv) > 1 else os.environ.get('BATON_BUILD', 'build')
 HERE = os.path.dirname(os.path.abspath(__file__))
 CLIENTS, GAP, RESTARTS, EVERY = 40, 0.01, 9, 0.5
+PAIRS, PAIR_SECONDS, IDLE = 5, 20, 1000
 
 
 def free_port():
@@ -177,19 +178,57 @@ def contend(kind):
                 print(f'{kind.name:12} {what:10} {RESTARTS} restarts: ok {n["ok"]}, failed {n["failed"]}, '
                       f'refused {n["refused"]}, reopened {n["reopened"]}, other statuses {n["bad"]}', flush=True)
             if shutil.which('wrk'):
-                quiet, shaken, errors = [], [], 0
-                for _ in range(3):
-                    quiet.append(wrk(server, 6, 0)[1])
-                    e, p99 = wrk(server, 6, 11)
-                    shaken.append(p99)
-                    errors += e
-                ratio = sorted(b / a for a, b in zip(quiet, shaken))[1]
-                print(f'{kind.name:12} wrk -c64   3 x 11 restarts: socket errors {errors}, '
-                      f'p99 with restarts / without {ratio:.2f} (median of 3)', flush=True)
+                print(f'{kind.name:12} wrk -c64   11 restarts: socket errors {wrk(server, 6, 11)[0]}', flush=True)
+                if kind is Baton:
+                    pairs(server)
         finally:
             server.end()
+
+
+def pairs(server):
+    """Quiet and shaken by turns, each long enough for a restart to be no more than a part of it."""
+    ratios, errors = [], 0
+    for _ in range(PAIRS):
+        quiet = wrk(server, PAIR_SECONDS, 0)[1]
+        e, shaken = wrk(server, PAIR_SECONDS, int(PAIR_SECONDS / EVERY) - 1)
+        errors += e
+        ratios.append(shaken / quiet)
+    print(f'{server.name:12} p99 with a restart every {EVERY} s / without: median {statistics.median(ratios):.2f} of '
+          f'{", ".join(f"{r:.2f}" for r in ratios)} ({PAIRS} pairs of {PAIR_SECONDS} s), socket errors {errors}', flush=True)
+
+
+def events(server):
+    out = subprocess.run([f'{BUILD}/baton', 'events', '--json', '--no-follow', '-n', 'all', *server.control],
+                         capture_output=True, text=True, check=True).stdout
+    return [json.loads(line) for line in out.splitlines()]
+
+
+def farewell():
+    """From SIGTERM to the end of an instance with idle connections, which move to its successor."""
+    with tempfile.TemporaryDirectory(prefix='baton-bench-') as tmp:
+        server = Baton(tmp)
+        server.start()
+        try:
+            idle = [socket.create_connection(('127.0.0.1', server.port), 10) for _ in range(IDLE)]
+            for s in idle:
+                s.sendall(b'GET / HTTP/1.1\r\nHost: a\r\n\r\n')
+            for s in idle:
+                s.recv(4096)
+            for _ in range(RESTARTS):
+                server.restart().wait()
+            for s in idle:
+                s.sendall(b'GET / HTTP/1.1\r\nHost: a\r\n\r\n')
+            alive = sum(s.recv(4096).startswith(b'HTTP/1.1 200') for s in idle)
+            # The old one gets its SIGTERM at the moment in which its successor is ready.
+            at = {(e['event'], e.get('generation')): e['time_unix_ms'] for e in events(server)}
+            times = [at['drained', g] - at['ready', g + 1] for g in range(1, RESTARTS + 1)]
+        finally:
+            server.end()
+    print(f'{Baton.name:12} from an instance\'s SIGTERM to its end, {IDLE} idle connections: median '
+          f'{statistics.median(times):.0f} ms, most {max(times):.0f} ms of {RESTARTS}; {alive} of them answer', flush=True)
 
 
 if __name__ == '__main__':
     for contender in (Baton, Grace, Nginx):
         contend(contender)
+    farewell()

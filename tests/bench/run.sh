@@ -4,7 +4,7 @@
 # what it leaves out because a peer is not installed. BENCH='ctx http' runs only those of these
 # names; the long ones run only if they are named, or with BENCH=all.
 set -u
-long='restart'
+long='restart crowd'
 failed=
 for program in "$@"; do
 	name=${program##*/}

@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -163,12 +164,51 @@ a_client_that_never_reads_is_dropped(void **state)
 	assert_well();
 }
 
+/* A whole gigabyte, if anybody took it. */
+static void
+a_line_of_a_gigabyte_is_not_read(void **state)
+{
+	struct client *c = client_open_unix(baton.control);
+	char *much = talloc_array(harness_mem(), char, 1 << 20);
+	size_t sent = 0;
+
+	(void)state;
+	memset(much, ' ', 1 << 20);
+	while (sent < 1UL << 30) {
+		ssize_t n = send(client_fd(c), much, 1 << 20, MSG_NOSIGNAL);
+
+		if (n < 0)
+			break;
+		sent += (size_t)n;
+	}
+	assert_true(sent < 16UL << 20);
+	assert_well();
+}
+
+enum { CROWD = 1000 };
+
+/* Descriptors for them, whatever the shell allows at first. */
+static void
+raise_limit(void)
+{
+	struct rlimit limit;
+
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	if (limit.rlim_cur < CROWD + 100)
+		limit.rlim_cur = CROWD + 100;
+	if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
+		skip();
+}
+
 static void
 a_crowd_that_stays_keeps_nobody_out(void **state)
 {
-	enum { CROWD = 200 };
+	struct client *early = client_open_unix(baton.control);
 
 	(void)state;
+	raise_limit();
+	/* One that waits for an answer has its place, whoever comes later. */
+	client_send(early, "{\"command\":\"restart\"}\n");
 	for (int i = 0; i < CROWD; i++) {
 		struct client *c = client_open_unix(baton.control);
 
@@ -176,6 +216,47 @@ a_crowd_that_stays_keeps_nobody_out(void **state)
 			client_send_bytes(c, "{\"comm", 7);
 	}
 	assert_well();
+	for (const char *line = ""; line != NULL && strstr(line, "\"type\":\"result\"") == NULL;) {
+		line = client_read_line(early);
+		assert_non_null(line);
+		assert_null(strstr(line, "\"ok\":false"));
+	}
+}
+
+/* They all have a request under way, but one that can be given up. */
+static void
+a_crowd_of_followers_keeps_nobody_out(void **state)
+{
+	static const char *const follow[] = {"{\"command\":\"events\",\"follow\":true}\n",
+	    "{\"command\":\"logs\",\"follow\":true}\n"};
+	struct client *last = NULL;
+
+	(void)state;
+	for (int i = 0; i < 200; i++) {
+		last = client_open_unix(baton.control);
+		client_send_bytes(last, follow[i % 2], strlen(follow[i % 2]));
+		/* It is in, or it could be pushed out before it has asked. */
+		assert_non_null(client_read_line(last));
+	}
+	assert_well();
+	baton_restart(&baton);
+	assert_non_null(strstr(client_read_line(last), "lines"));
+}
+
+/* Between requests a client may be silent, in the middle of one it may not for ever. */
+static void
+who_stops_in_the_middle_of_a_request_is_cut_off(void **state)
+{
+	struct client *quiet = client_open_unix(baton.control);
+	struct client *half = client_open_unix(baton.control);
+
+	(void)state;
+	client_send(quiet, STATUS);
+	assert_non_null(strstr(client_read_line(quiet), "\"ok\":true"));
+	client_send_bytes(half, "{\"command\"", 10);
+	assert_int_not_equal(client_wait_end(half), CLIENT_DATA);
+	client_send(quiet, STATUS);
+	assert_non_null(strstr(client_read_line(quiet), "\"ok\":true"));
 }
 
 /* The mode keeps others out; if somebody has changed it, the credentials do. */
@@ -238,7 +319,10 @@ main(void)
 	    test(a_line_without_end_is_cut_off),
 	    test(half_requests_and_dead_clients_are_forgotten),
 	    test(a_client_that_never_reads_is_dropped),
+	    test(a_line_of_a_gigabyte_is_not_read),
 	    test(a_crowd_that_stays_keeps_nobody_out),
+	    test(a_crowd_of_followers_keeps_nobody_out),
+	    test(who_stops_in_the_middle_of_a_request_is_cut_off),
 	    test(another_user_is_refused),
 	    test(stop_ends_everything_and_then_answers),
 	};

@@ -20,6 +20,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "tests/harness/baton.h"
+#include "tests/harness/client.h"
+#include "tests/harness/port.h"
 #include "tests/harness/tempdir.h"
 
 enum { CLIENTS = 16 };
@@ -196,11 +199,51 @@ no_number_is_lost_or_executed_twice(void **state)
 	check_record(record, atomic_load(&n->next));
 }
 
+/* The same as a service of four instances, of which two are replaced at a time: every
+ * connection moves, some of them while others move, and some while others are asked. */
+static void
+two_at_a_time_lose_and_repeat_no_number(void **state)
+{
+	enum { INSTANCES = 4, RESTARTS = 5 };
+	const char *record = tempdir_path(tempdir_new(), "record");
+	struct numbers *n = talloc_zero(harness_mem(), struct numbers);
+	uint16_t port = port_free(INSTANCES);
+	char exe[4096] = "";
+	struct baton b;
+
+	(void)state;
+	assert_true(readlink("/proc/self/exe", exe, sizeof(exe) - 1) > 0);
+	b = baton_start(&(struct baton_spec){
+	    .services = talloc_asprintf(harness_mem(),
+		"[service web]\ncommand = %s %s\ninstances = %d\nlisten = %s\nsurge = 2\n", exe,
+		record, INSTANCES, port_address(port))});
+	baton_wait_ready(&b, INSTANCES);
+	for (int i = 0; i < CLIENTS; i++)
+		n->c[i] = client_open((uint16_t)(port + i % INSTANCES));
+	assert_int_equal(pthread_create(&n->thread, NULL, ask, n), 0);
+	for (int i = 0; i < RESTARTS && n->wrong[0] == '\0'; i++) {
+		int before = atomic_load(&n->answered);
+
+		wait_until("some are answered",
+		    atomic_load(&n->answered) > before + 50 || n->wrong[0] != '\0');
+		baton_restart(&b);
+	}
+	atomic_store(&n->stop, true);
+	pthread_join(n->thread, NULL);
+	if (n->wrong[0] != '\0')
+		harness_fail("%s", n->wrong);
+	for (int i = 0; i < CLIENTS; i++)
+		client_close(n->c[i]);
+	baton_stop(&b);
+	check_record(record, atomic_load(&n->next));
+}
+
 int
 main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 	    e2e_test(no_number_is_lost_or_executed_twice),
+	    e2e_test(two_at_a_time_lose_and_repeat_no_number),
 	};
 
 	if (argc == 2)

@@ -34,7 +34,9 @@ install_puts_everything_in_its_place(void **state)
 {
 	static const char *const expected[] = {"bin/baton", "lib/libbaton.a", "lib/libbaton.so",
 	    "lib/libbaton.so.0", "lib/pkgconfig/baton.pc", "include/baton/http.h",
-	    "include/baton/ctx.h", "share/man/man1/baton.1", "share/man/man5/baton.conf.5"};
+	    "include/baton/ctx.h", "share/man/man1/baton.1", "share/man/man5/baton.conf.5",
+	    "share/bash-completion/completions/baton", "lib/systemd/system/baton.service",
+	    "share/doc/baton/baton.socket", "share/doc/baton/systemd.md"};
 	const struct installed i = installed_new();
 	const char *files = installed_sh(&i, "cd prefix && find . ! -type d | sort");
 
@@ -80,6 +82,23 @@ uninstall_removes_exactly_that(void **state)
 	assert_string_equal(installed_sh(&here, "find . ! -type d | sort"),
 	    "./usr/bin/other\n./usr/include/other.h\n./usr/lib/libother.so\n");
 	assert_string_equal(installed_sh(&here, "find . -path '*baton*'"), "");
+}
+
+/* systemd-analyze reports what it does not understand, and a unit that got more open. */
+static void
+systemd_understands_the_units(void **state)
+{
+	const struct installed i = installed_new();
+
+	(void)state;
+	installed_sh(&i, "grep -q \"^ExecStart=$PWD/prefix/bin/baton run\" "
+			 "prefix/lib/systemd/system/baton.service");
+	assert_string_equal(
+	    installed_sh(&i, "systemd-analyze verify --man=no prefix/share/doc/baton/baton.socket "
+			     "prefix/lib/systemd/system/baton.service 2>&1"),
+	    "");
+	installed_sh(&i, "systemd-analyze security --offline=true --threshold=40 "
+			 "prefix/lib/systemd/system/baton.service");
 }
 
 static void
@@ -227,6 +246,7 @@ main(void)
 	    e2e_test(install_puts_everything_in_its_place),
 	    e2e_test(destdir_stays_out_of_what_is_installed),
 	    e2e_test(uninstall_removes_exactly_that),
+	    e2e_test(systemd_understands_the_units),
 	    e2e_test(the_library_exports_its_own_names_only),
 	    e2e_test(programs_compile_in_every_way),
 	    e2e_test(the_first_handler_of_the_readme_serves),

@@ -210,12 +210,12 @@ restarts_that_make_no_sense_are_refused(void **state)
 	next_start(&p, "--hang-before-ready");
 	first = baton_command(&p.baton, "restart", NULL);
 	proc_expect(first, PROC_OUT, "generation 2 started");
-	second = proc_finish(baton_command(&p.baton, "restart", NULL), 1);
+	second = proc_finish(baton_command(&p.baton, "restart", "s.0"), 1);
 	assert_has(proc_text(second, PROC_ERR), "under way already");
 	/* the command's end is not the restart's: asking again finds it still there */
 	proc_signal(first, SIGKILL);
 	proc_wait(first);
-	second = proc_finish(baton_command(&p.baton, "restart", NULL), 1);
+	second = proc_finish(baton_command(&p.baton, "restart", "s.0"), 1);
 	assert_has(proc_text(second, PROC_ERR), "under way already");
 	assert_string_equal(client_fetch(p.port, "/"), "peer\n");
 	baton_stop(&p.baton);

@@ -23,12 +23,14 @@ all_gone(const struct baton_who *who, int n)
 	return true;
 }
 
-/* Three restarts of `instances` under a load; every instance is then another process. */
+/* Three restarts of `instances`, so many at a time, under a load; every instance is then another
+ * process. */
 static void
-restart_under(struct load_spec load, int instances)
+restart_some_under(struct load_spec load, int instances, int surge)
 {
 	uint16_t port = port_free(instances);
-	struct baton b = baton_hello(port, instances);
+	struct baton b = baton_serve(port, instances, harness_built("hello"),
+	    talloc_asprintf(harness_mem(), "surge = %d", surge));
 	struct baton_who first[8], now;
 	struct load_result r;
 	struct load *l;
@@ -52,6 +54,12 @@ restart_under(struct load_spec load, int instances)
 		assert_int_equal(now.generation, 1 + RESTARTS);
 	}
 	baton_stop(&b);
+}
+
+static void
+restart_under(struct load_spec load, int instances)
+{
+	restart_some_under(load, instances, 1);
 }
 
 static void
@@ -118,6 +126,17 @@ four_instances_lose_nothing(void **state)
 	    (struct load_spec){.keepalive = 16, .oneshot = 8, .gap_ms = 2, .post_bytes = 1000}, 4);
 }
 
+static void
+two_or_four_at_a_time_lose_nothing(void **state)
+{
+	(void)state;
+	for (int surge = 2; surge <= 4; surge += 2)
+		restart_some_under(
+		    (struct load_spec){
+			.keepalive = 16, .oneshot = 8, .gap_ms = 2, .post_bytes = 1000},
+		    4, surge);
+}
+
 /* Large answers, which no socket buffer holds as a whole. */
 static void
 large_answers_arrive_whole(void **state)
@@ -149,6 +168,7 @@ main(void)
 	    e2e_test(slow_clients_lose_nothing),
 	    e2e_test(a_single_instance_loses_nothing),
 	    e2e_test(four_instances_lose_nothing),
+	    e2e_test(two_or_four_at_a_time_lose_nothing),
 	    e2e_test(large_answers_arrive_whole),
 	};
 

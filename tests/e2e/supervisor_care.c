@@ -1,12 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* What baton takes care of unseen: descriptors, limits, its own manager, readers that stop. */
+/* What baton takes care of unseen: descriptors, limits, readers that stop. */
 #include "tests/e2e/supervisor_stage.h"
 
 #include <dirent.h>
-#include <stddef.h>
-#include <sys/socket.h>
-#include <sys/un.h>
-#include <unistd.h>
 
 /* How many descriptors a process has open; *HIGHEST is the greatest of them. */
 static int
@@ -124,44 +120,6 @@ a_reader_that_goes_away_ends_nobody(void **state)
 	proc_wait(p);
 }
 
-/* A datagram of at most 500 bytes, as text. */
-static const char *
-receive(int fd)
-{
-	char *text = talloc_zero_size(harness_mem(), 501);
-
-	assert_true(recv(fd, text, 500, 0) > 0);
-	return text;
-}
-
-static void
-its_own_manager_hears_when_all_is_started(void **state)
-{
-	struct stage *s = stage_new("");
-	struct sockaddr_un un = {.sun_family = AF_UNIX};
-	const struct timeval patience = {.tv_sec = PATIENCE_MS / 1000};
-	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	const char *variable, *main_pid;
-
-	(void)state;
-	snprintf(un.sun_path, sizeof(un.sun_path), "%s/notify", s->dir);
-	assert_int_equal(bind(fd, (struct sockaddr *)&un, sizeof(un)), 0);
-	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
-	variable = talloc_asprintf(harness_mem(), "NOTIFY_SOCKET=%s", un.sun_path);
-	s->baton = proc_start(
-	    &(struct proc_spec){.argv = (const char *const[]){"baton", "run", "-c", s->conf, NULL},
-		.env = (const char *const[]){variable, NULL}});
-	main_pid = talloc_asprintf(harness_mem(), "MAINPID=%d\n", (int)proc_pid(s->baton));
-	assert_non_null(strstr(receive(fd), main_pid));
-	/* Not the instances' own READY=1: those go to sockets of baton's. */
-	assert_string_equal(receive(fd), "READY=1\nSTATUS=running\n");
-	assert_true(stage_matches(stage_status(s), "^w +w\\.1 +1 +[0-9]+ +ready "));
-	proc_signal(s->baton, SIGTERM);
-	assert_string_equal(receive(fd), "STOPPING=1\nSTATUS=stopping\n");
-	proc_finish(s->baton, 0);
-	close(fd);
-}
-
 static void
 limits_are_passed_on_as_they_were_given(void **state)
 {
@@ -204,7 +162,6 @@ main(void)
 	    e2e_test(nothing_accumulates_over_restarts),
 	    e2e_test(a_reader_that_stops_holds_nobody_up),
 	    e2e_test(a_reader_that_goes_away_ends_nobody),
-	    e2e_test(its_own_manager_hears_when_all_is_started),
 	    e2e_test(limits_are_passed_on_as_they_were_given),
 	    e2e_test(many_instances_fit),
 	};

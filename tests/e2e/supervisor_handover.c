@@ -109,7 +109,7 @@ connections_are_kept_over_restarts_and_counted(void **state)
 	assert_int_equal(r.reopened, 0);
 	assert_true(stage_matches(status(&s),
 	    talloc_asprintf(harness_mem(),
-		"\"last_restart\":\\{\"ok\":true,\"restarted\":1,.*\"instances\":\\[\\{\"name\":\"s\\.0\","
+		"\"last_restart\":\\{\"ok\":true,\"what\":\"restart\",\"restarted\":1,.*\"instances\":\\[\\{\"name\":\"s\\.0\","
 		"\"from\":5,\"to\":6,.*\\}\\],\"connections\":\\{\"moved\":%d,\"finished\":",
 		moved)));
 	baton_stop(&s.baton);

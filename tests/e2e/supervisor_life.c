@@ -22,8 +22,11 @@ instances_start_in_order_and_serve(void **state)
 	assert_int_equal(a.instance, 0);
 	assert_int_equal(b.instance, 1);
 	assert_int_equal(a.generation, 1);
-	assert_true(stage_matches(stage_status(s),
-	    "^w +w\\.0 +1 +[0-9]+ +ready +127\\.0\\.0\\.1:[0-9]+ +[0-9]+.* +0 +-$"));
+	/* The worker may not have closed what we have. */
+	wait_until("it has no connection any more",
+	    stage_matches(stage_status(s),
+		"^w +w\\.0 +1 +[0-9]+ +ready +127\\.0\\.0\\.1:[0-9]+ +[0-9]+.* +0 +0 "
+		"+[0-9.]+[KM] +[0-9.]+% +-$"));
 	stage_stop(s);
 	/* Ended in reverse order, and nothing is left: no process, no socket, no lock. */
 	assert_true(stage_matches(proc_text(s->baton, PROC_OUT), "^w\\.1  generation 1  pid"));
@@ -80,7 +83,7 @@ a_crash_restarts_at_once_then_waits_longer(void **state)
 	assert_int_equal(stage_ask((uint16_t)(s->port + 1)).generation, 1);
 	assert_int_equal(stage_ask(s->port).generation, 4);
 	stage_wait_status(
-	    s, "^w +w\\.0 +4 +[0-9]+ +ready .* 3 +was ended by signal 9 \\(SIGKILL\\)$");
+	    s, "^w +w\\.0 +4 +[0-9]+ +ready .* 3 .* was ended by signal 9 \\(SIGKILL\\)$");
 	stage_stop(s);
 }
 
@@ -109,8 +112,8 @@ one_that_fails_does_not_keep_the_others_down(void **state)
 	stage_mode(s, "hang");
 	stage_run(s);
 	proc_expect(s->baton, PROC_ERR,
-	    "^baton: w\\.0: generation 1 was not ready within 300 ms \\(no READY=1 on NOTIFY_SOCKET\\) "
-	    "and was killed; starting it again at once$");
+	    "^baton: w\\.0: generation 1 was not ready within 300 ms \\(no READY=1 on "
+	    "NOTIFY_SOCKET\\); starting it again at once$");
 	proc_expect(s->baton, PROC_ERR, "^baton: w\\.1: generation 1 was not ready");
 	stage_mode(s, "good");
 	proc_expect(s->baton, PROC_OUT, "^w\\.[01] .* ready in ");
@@ -279,7 +282,7 @@ signals_to_baton_itself_do_not_end_it(void **state)
 	proc_signal(s->baton, SIGUSR1);
 	proc_expect(s->baton, PROC_OUT, "^SIGUSR1: 0 log files opened anew$");
 	proc_signal(s->baton, SIGUSR2);
-	proc_expect(s->baton, PROC_ERR, "^baton: SIGUSR2: .*nothing has changed");
+	proc_expect(s->baton, PROC_OUT, "^baton was upgraded from .*, 2 instances kept$");
 	assert_int_equal(stage_ask(s->port).generation, 1);
 	stage_stop(s);
 }

@@ -1,8 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* Output of instances in files: rotation, full disks, and what is not to be touched. */
+/*
+ * Where lines go: files that are rotated, disks that are full, readers that stop or go. None of
+ * them stops or ends baton or an instance.
+ */
 #include "tests/e2e/supervisor_stage.h"
 
+#include <fcntl.h>
 #include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 static struct stage *
 stage_with(const char *lines)
@@ -79,6 +85,139 @@ a_full_disk_stops_nobody(void **state)
 	assert_null(strstr(strstr(proc_text(s->baton, PROC_ERR), "No space") + 1, "No space"));
 }
 
+/* `exec "$0" run -c "$1"` is what these commands end with; $2 is the stage's directory. */
+static void
+run_by_shell(struct stage *s, const char *command, const int *fds, int nfds)
+{
+	s->baton =
+	    proc_start(&(struct proc_spec){.argv = (const char *const[]){"/bin/sh", "-c", command,
+					       harness_built("baton"), s->conf, s->dir, NULL},
+		.fds = fds,
+		.fds_n = nfds});
+}
+
+/* Both instances are ready, told by the control socket alone. */
+static void
+wait_until_ready(struct stage *s)
+{
+	wait_until("the control socket is there", access(s->control, F_OK) == 0);
+	stage_wait_status(s, "^w +w\\.0 +1 +[0-9]+ +ready ");
+	stage_wait_status(s, "^w +w\\.1 +1 +[0-9]+ +ready ");
+}
+
+static void
+when_there_is_room_again_lines_are_written_again(void **state)
+{
+	struct stage *s = stage_new("");
+	const char *disk = tempdir_path(s->dir, "disk"), *log, *filler;
+
+	(void)state;
+	if (proc_wait(proc_run("/usr/bin/unshare", "-m", "true")) != 0)
+		skip(); /* it takes root, or at least a mount namespace */
+	s->conf = tempdir_write(s->dir, "conf", "%sstdout = %s/log\n", tempdir_read(s->conf), disk);
+	assert_int_equal(mkdir(disk, 0755), 0);
+	s->baton = proc_run("/usr/bin/unshare", "-m", "/bin/sh", "-c",
+	    "mount -t tmpfs -o size=64k none \"$2\"/disk || exit 1; "
+	    "head -c 100000 /dev/zero 2>/dev/null >\"$2\"/disk/filler; exec \"$0\" run -c \"$1\"",
+	    harness_built("baton"), s->conf, s->dir);
+	proc_expect(s->baton, PROC_ERR,
+	    "^baton: .*/log: No space left on device; lines are dropped until there is room$");
+	proc_expect(s->baton, PROC_OUT, "^Ctrl-C ");
+	proc_finish(stage_cli(s, "restart"), 0);
+	/* What only baton sees. */
+	log = talloc_asprintf(harness_mem(), "/proc/%d/root%s/log", (int)proc_pid(s->baton), disk);
+	filler =
+	    talloc_asprintf(harness_mem(), "/proc/%d/root%s/filler", (int)proc_pid(s->baton), disk);
+	assert_string_equal(tempdir_read(log), "");
+	assert_int_equal(unlink(filler), 0);
+	proc_finish(stage_cli(s, "restart", "w.0"), 0);
+	wait_until("it is written on", count_lines(log, "worker is up\n") >= 1);
+	assert_true(stage_matches(tempdir_read(log), "^baton: [1-4] lines were dropped here$"));
+	stage_stop(s);
+	assert_null(strstr(strstr(proc_text(s->baton, PROC_ERR), "No space") + 1, "No space"));
+}
+
+static void
+a_limit_on_files_ends_nobody(void **state)
+{
+	struct stage *s = stage_new("");
+
+	(void)state;
+	s->conf =
+	    tempdir_write(s->dir, "conf", "%sstdout = %s/log\n", tempdir_read(s->conf), s->dir);
+	stage_mode(s, "flood");
+	run_by_shell(s, "ulimit -f 8; exec \"$0\" run -c \"$1\"", NULL, 0);
+	proc_expect(s->baton, PROC_ERR, "^baton: .*/log: File too large; lines are dropped ");
+	proc_expect(s->baton, PROC_OUT, "^Ctrl-C ");
+	proc_finish(stage_cli(s, "restart"), 0);
+	stage_stop(s);
+}
+
+static bool
+has_dropped(struct stage *s)
+{
+	struct proc *p = stage_cli(s, "status", "--json");
+
+	proc_finish(p, 0);
+	return stage_matches(proc_text(p, PROC_OUT), "\"lines_dropped\": [1-9]");
+}
+
+static void
+a_reader_that_stops_or_goes_ends_nobody(void **state)
+{
+	struct stage *s = stage_new("");
+	int fds[2];
+
+	(void)state;
+	assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
+	stage_mode(s, "flood");
+	run_by_shell(s, "exec \"$0\" run -c \"$1\" >&3 2>&3 3>&-", &fds[1], 1);
+	wait_until_ready(s);
+	/* The pipe's description is ours as well: its flags must stay as they are. */
+	assert_int_equal(fcntl(fds[1], F_GETFL) & O_NONBLOCK, 0);
+	close(fds[1]);
+	proc_finish(stage_cli(s, "restart"), 0);
+	wait_until("lines were dropped", has_dropped(s));
+	close(fds[0]);
+	proc_finish(stage_cli(s, "restart"), 0);
+	assert_int_equal(stage_ask(s->port).generation, 3);
+	stage_stop(s);
+}
+
+static void
+closed_output_ends_nobody(void **state)
+{
+	struct stage *s = stage_new("");
+
+	(void)state;
+	run_by_shell(s, "exec \"$0\" run -c \"$1\" <&- >&- 2>&-", NULL, 0);
+	wait_until_ready(s);
+	proc_finish(stage_cli(s, "restart"), 0);
+	assert_int_equal(stage_ask(s->port).generation, 2);
+	stage_stop(s);
+}
+
+/* In the background of a terminal that stops those who write from there. */
+static void
+a_terminal_stops_nobody(void **state)
+{
+	struct stage *s = stage_new("");
+
+	(void)state;
+	s->baton = proc_start(&(struct proc_spec){
+	    .argv = (const char *const[]){"/usr/bin/script", "-qec",
+		talloc_asprintf(harness_mem(),
+		    "/bin/bash -c 'stty tostop; set -m; %s run -c %s & echo waits; wait $!'",
+		    harness_built("baton"), s->conf),
+		"/dev/null", NULL},
+	    .in = true});
+	proc_expect(s->baton, PROC_OUT, "^waits");
+	proc_expect(s->baton, PROC_OUT, "^Ctrl-C ");
+	proc_finish(stage_cli(s, "restart"), 0);
+	proc_finish(stage_cli(s, "stop"), 0);
+	proc_finish(s->baton, 0);
+}
+
 static void
 inherited_output_is_not_touched(void **state)
 {
@@ -109,6 +248,11 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    e2e_test(files_are_opened_anew_when_they_were_moved_away),
 	    e2e_test(a_full_disk_stops_nobody),
+	    e2e_test(when_there_is_room_again_lines_are_written_again),
+	    e2e_test(a_limit_on_files_ends_nobody),
+	    e2e_test(a_reader_that_stops_or_goes_ends_nobody),
+	    e2e_test(closed_output_ends_nobody),
+	    e2e_test(a_terminal_stops_nobody),
 	    e2e_test(inherited_output_is_not_touched),
 	    e2e_test(a_file_that_cannot_be_opened_is_told_at_the_start),
 	};

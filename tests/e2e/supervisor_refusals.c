@@ -25,10 +25,9 @@ a_port_that_is_taken_starts_nothing(void **state)
 	stage_run(s);
 	proc_finish(s->baton, 1);
 	line = talloc_asprintf(harness_mem(),
-	    "baton: w.1 of service w: cannot listen on 127.0.0.1:%d: Address already in use: another "
-	    "program listens there; end it (`ss -ltnp 'sport = :%d'` shows which), or change the "
-	    "address (%s:6)\n",
-	    s->port + 1, s->port + 1, s->conf);
+	    "baton: w.1 of service w: cannot listen on 127.0.0.1:%d: Address already in use: %.15s "
+	    "(pid %d) listens there; end it, or change the address (%s:6)\n",
+	    s->port + 1, program_invocation_short_name, (int)getpid(), s->conf);
 	assert_string_equal(proc_text(s->baton, PROC_ERR), line);
 	assert_string_equal(proc_text(s->baton, PROC_OUT), "");
 	assert_int_equal(access(s->control, F_OK), -1);
@@ -89,8 +88,16 @@ static const struct {
 } words[] = {
     {{"baton"}, 2, "^usage: baton COMMAND"},
     {{"baton", "dance"}, 2, "^baton: unknown command \"dance\"; `baton help` lists them$"},
-    {{"baton", "restat"}, 2, "^baton: unknown command \"restat\"; did you mean "},
-    {{"baton", "status", "--jsn"}, 2, "^baton: status: --jsn is no option of it; usage: "},
+    {{"baton", "restat"}, 2, "^baton: unknown command \"restat\"; did you mean \"restart\"\\?$"},
+    {{"baton", "status", "--jsn"}, 2,
+	"^baton: status: --jsn is no option of it; did you mean --json\\?; usage: "},
+    {{"baton", "stop", "--instances=2"}, 2,
+	"^baton: stop: --instances=2 is no option of it; usage: "},
+    {{"baton", "status", "--color=red"}, 2,
+	"^baton: status: --color: expected auto, always or never, found \"red\"$"},
+    {{"baton", "logs", "-n", "some"}, 2,
+	"^baton: logs: -n: expected a number or \"all\", found \"some\"$"},
+    {{"baton", "events", "-n-1"}, 2, "^baton: events: -n: expected a number or"},
     {{"baton", "status", "-c"}, 2, "^baton: status: -c needs a value; usage: "},
     {{"baton", "status", "hello"}, 2, "^baton: status: unexpected \"hello\"; usage: "},
     {{"baton", "status", "-c", "/nowhere/conf"}, 2,
@@ -104,9 +111,9 @@ static const struct {
     {{"baton", "run", "--instances", "two", "/bin/true"}, 2,
 	"^baton: --instances: instances: expected a number from 1 to 256, found \"two\"$"},
     {{"baton", "run", "--listen", "localhost:80", "/bin/true"}, 2,
-	"^baton: --listen: listen: expected IPV4:PORT, \\[IPV6\\]:PORT or :PORT, found"},
+	"^baton: --listen: listen: expected IPV4:PORT, \\[IPV6\\]:PORT, :PORT or unix:PATH, found"},
     {{"baton", "run", "--name", "a.b", "/bin/true"}, 2, "^baton: --name: expected 1 to 32"},
-    {{"baton", "help", "me"}, 2, "unknown topic \"me\"; there is: config$"},
+    {{"baton", "help", "me"}, 2, "unknown topic \"me\"; there is: config, and every command$"},
     {{"baton", "status", "--control", "/nowhere/socket"}, 3,
 	"^baton: no supervisor answers on /nowhere/socket \\(--control\\): No such file"},
     {{"baton", "stop", "--control", "/nowhere/socket"}, 3, "looked, in this order, at: --control"},

@@ -194,6 +194,30 @@ without_a_file_there_is_nothing_to_read(void **state)
 	stage_stop(s);
 }
 
+/* It drains with what the old configuration said of it. */
+static void
+an_instance_too_many_is_shown_until_it_has_ended(void **state)
+{
+	struct stage *s = stage_new("");
+	uint16_t port = port_free(2);
+	struct who last;
+
+	(void)state;
+	stage_mode(s, "slow-exit 700");
+	write_conf(s, service(s, "w", port, "instances = 2\n"));
+	stage_run(s);
+	proc_expect(s->baton, PROC_OUT, "^Ctrl-C ");
+	last = stage_ask((uint16_t)(port + 1));
+	write_conf(s, service(s, "w", port, "drain_timeout_ms = 20000\n"));
+	proc_finish(stage_cli(s, "reload"), 0);
+	assert_true(stage_matches(
+	    stage_status(s), talloc_asprintf(harness_mem(),
+				 "^w +w\\.1 +1 +[0-9]+ +stopping +127\\.0\\.0\\.1:%d ", port + 1)));
+	stage_wait_gone(last.pid);
+	wait_until("it is gone", strstr(stage_status(s), "w.1") == NULL);
+	stage_stop(s);
+}
+
 int
 main(void)
 {
@@ -203,6 +227,7 @@ main(void)
 	    e2e_test(addresses_change_and_the_old_socket_is_kept_where_it_can),
 	    e2e_test(what_cannot_be_applied_changes_nothing),
 	    e2e_test(a_new_program_that_fails_leaves_the_old_one_serving),
+	    e2e_test(an_instance_too_many_is_shown_until_it_has_ended),
 	    e2e_test(without_a_file_there_is_nothing_to_read),
 	};
 

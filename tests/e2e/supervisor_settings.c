@@ -48,6 +48,29 @@ the_sections_settings_are_the_programs(void **state)
 }
 
 static void
+it_is_told_to_end_by_the_signal_that_it_knows(void **state)
+{
+	struct stage *s = run_script("trap 'echo told by USR1; exit 0' USR1\ntrap '' TERM\n"
+				     "echo up; while :; do sleep 0.01; done",
+	    "stop_signal = USR1\n");
+
+	(void)state;
+	proc_expect(s->baton, PROC_OUT, "^w\\.0 \\| up$");
+	end(s);
+	assert_true(stage_matches(proc_text(s->baton, PROC_OUT), "^w\\.0 \\| told by USR1$"));
+	s = run_script("trap '' QUIT; echo up; while :; do sleep 0.01; done",
+	    "stop_signal = SIGQUIT\ndrain_timeout_ms = 50\n");
+	proc_expect(s->baton, PROC_OUT, "^w\\.0 \\| up$");
+	proc_signal(s->baton, SIGTERM);
+	proc_expect(s->baton, PROC_ERR, "did not end within 50 ms of SIGQUIT and was killed");
+	proc_finish(s->baton, 0);
+	s = run_script("", "stop_signal = KILL\n");
+	proc_finish(s->baton, 2);
+	proc_expect(s->baton, PROC_ERR,
+	    "stop_signal: expected HUP, INT, QUIT, TERM, USR1, USR2 or WINCH, found \"KILL\"$");
+}
+
+static void
 the_privileges_are_dropped(void **state)
 {
 	struct stage *s;
@@ -145,6 +168,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    e2e_test(the_sections_settings_are_the_programs),
+	    e2e_test(it_is_told_to_end_by_the_signal_that_it_knows),
 	    e2e_test(the_privileges_are_dropped),
 	    e2e_test(another_user_serves_on_a_port_that_root_has_bound),
 	    e2e_test(what_cannot_be_is_told_before_anything_starts),

@@ -2,6 +2,7 @@
 /* Waiting for what a started program writes, and for its end (see proc.h). */
 #include "tests/harness/proc_internal.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <poll.h>
 #include <regex.h>
@@ -42,11 +43,37 @@ proc_pid(const struct proc *p)
 	return p->pid;
 }
 
+/* Whether each of its threads has come to a stop. */
+static bool
+stands_still(pid_t pid)
+{
+	char path[288], state = 'T';
+	struct dirent *d;
+	DIR *tasks;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
+	tasks = opendir(path);
+	while (tasks != NULL && state == 'T' && (d = readdir(tasks)) != NULL) {
+		snprintf(path, sizeof(path), "/proc/%d/task/%s/stat", (int)pid, d->d_name);
+		f = d->d_name[0] == '.' ? NULL : fopen(path, "re");
+		if (f != NULL && fscanf(f, "%*d (%*[^)]) %c", &state) != 1)
+			state = 'T'; /* this one has ended */
+		if (f != NULL)
+			fclose(f);
+	}
+	if (tasks != NULL)
+		closedir(tasks);
+	return state == 'T';
+}
+
 void
 proc_signal(struct proc *p, int sig)
 {
 	if (pidfd_send_signal(p->pidfd, sig, NULL, 0) < 0 && errno != ESRCH)
 		harness_fail("cannot send signal %d to %s: %m", sig, p->name);
+	if (sig == SIGSTOP)
+		wait_until("it stands still", stands_still(p->pid));
 }
 
 void

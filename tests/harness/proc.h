@@ -37,6 +37,7 @@ struct proc *proc_start(const struct proc_spec *spec);
 	proc_start(&(struct proc_spec){.argv = (const char *const[]){__VA_ARGS__, NULL}})
 
 pid_t proc_pid(const struct proc *p);
+/* After SIGSTOP it returns when every thread has stopped, which takes a while after kill(2). */
 void proc_signal(struct proc *p, int sig);
 
 /* Writes to standard input; a NULL text closes it. */

@@ -87,6 +87,14 @@ conn_recall(struct http_conn *c)
 	(void)address_count(s->addresses, c);
 }
 
+bool
+conn_ended(const struct http_conn *c)
+{
+	char byte;
+
+	return c->peer_done || recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+}
+
 /* The parser is about to close the fd. */
 void
 conn_closed(struct http_conn *c)

@@ -87,6 +87,8 @@ struct http_conn {
 struct http_conn *conn_new(struct http_server *s, const struct listener *l, int fd);
 void conn_open(struct http_conn *c);
 void conn_closed(struct http_conn *c);
+/* Has the peer sent its last, and has that been read? */
+bool conn_ended(const struct http_conn *c);
 /* Listens for the end of the peer's data. */
 void conn_watch(struct http_conn *c);
 void conn_move(struct http_conn *c, struct http_conns *list);

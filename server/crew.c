@@ -176,12 +176,10 @@ crew_wait_until(sem_t *sem, const struct timespec *until)
 static void
 drop_late(struct crew *c)
 {
-	struct http_request *req, *next;
+	struct http_request *req;
 
-	for (req = crew_take_back(c); req != NULL; req = next) {
-		next = req->next_done;
+	while ((req = crew_take_back(c)) != NULL)
 		request_unref(req);
-	}
 	for (size_t i = 0; i < c->ring_size; i++)
 		if ((req = atomic_exchange(&c->ring[i], NULL)) != NULL)
 			request_unref(req);

@@ -43,6 +43,7 @@ struct crew {
 	atomic_bool growing;
 	atomic_int dismissed; /* idle workers that shall end, so that a spare can be made */
 	_Atomic(struct http_request *) done; /* what has come back */
+	struct http_request *back;           /* what the leader has fetched of it */
 
 	atomic_bool monitor_asleep;
 	sem_t monitor_sem;
@@ -67,11 +68,14 @@ bool crew_wait_until(sem_t *sem, const struct timespec *until);
 
 /* Works until it shall end. */
 void crew_work(struct crew *c);
-/* False if enough are idle already: then it shall end. */
-bool crew_become_idle(struct crew *c);
+void crew_become_idle(struct crew *c);
+/* Ends an idle worker, if there is one and none is about to end; the monitor's. */
+void crew_dismiss(struct crew *c);
+/* As many workers as there should be? If not, a step towards it; the monitor's. */
+bool crew_settled(struct crew *c);
+void crew_settle(struct crew *c);
 /* Takes one from a count, if there is any. */
 bool crew_take_one(atomic_int *count);
-void crew_retry(struct crew *c);
 
 /* ---- crew_lead.c: leading --------------------------------------------------------------------- */
 

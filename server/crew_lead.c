@@ -109,8 +109,8 @@ lead_then_work(struct crew *c)
 	lead(c);
 	if (!atomic_load(&c->over)) {
 		crew_enter_role(c, "worker", true);
-		if (crew_become_idle(c))
-			crew_work(c);
+		crew_become_idle(c);
+		crew_work(c);
 	}
 }
 
@@ -154,9 +154,7 @@ crew_spare(struct crew *c)
 	if (err != 0)
 		atomic_store(&c->spare_coming, false);
 	/* There are as many threads as may be. If one of them is idle, it makes way. */
-	if (err == -EUSERS && atomic_load(&c->dismissed) == 0 && crew_take_one(&c->slack)) {
-		atomic_fetch_add(&c->dismissed, 1);
-		sem_post(&c->work);
-	}
+	if (err == -EUSERS)
+		crew_dismiss(c);
 	return err;
 }

@@ -5,7 +5,7 @@
  */
 #include "server/crew.h"
 
-/* Workers that may sit idle; others end. */
+/* Workers that may sit idle for good; the monitor dismisses others. */
 #define IDLE_WORKERS 64
 
 static void *run_worker(void *arg);
@@ -55,15 +55,41 @@ take(struct crew *c)
 	return atomic_exchange(&c->ring[atomic_fetch_add(&c->tail, 1) & (c->ring_size - 1)], NULL);
 }
 
-/* False if enough are idle already: then it shall end. */
-bool
+/*
+ * A worker too many does not end by itself: when a crowd of handlers returns at once, the ends
+ * of their threads would take more of the processor than their answers.
+ */
+void
 crew_become_idle(struct crew *c)
 {
-	if (atomic_fetch_add(&c->slack, 1) < IDLE_WORKERS)
-		return true;
-	atomic_fetch_sub(&c->slack, 1);
-	grow(c); /* whoever counted on this one finds another */
-	return false;
+	if (atomic_fetch_add(&c->slack, 1) >= IDLE_WORKERS)
+		monitor_wake(c);
+}
+
+void
+crew_dismiss(struct crew *c)
+{
+	if (atomic_load(&c->dismissed) > 0 || !crew_take_one(&c->slack))
+		return;
+	atomic_fetch_add(&c->dismissed, 1);
+	sem_post(&c->work);
+}
+
+bool
+crew_settled(struct crew *c)
+{
+	int slack = atomic_load(&c->slack);
+
+	return slack >= 0 && slack <= IDLE_WORKERS;
+}
+
+void
+crew_settle(struct crew *c)
+{
+	if (atomic_load(&c->slack) > 0)
+		crew_dismiss(c);
+	else
+		grow(c);
 }
 
 void
@@ -73,8 +99,7 @@ crew_work(struct crew *c)
 
 	while ((req = take(c)) != NULL) {
 		work_in_worker(c->server, req);
-		if (!crew_become_idle(c))
-			break;
+		crew_become_idle(c);
 	}
 }
 
@@ -103,12 +128,6 @@ crew_give(struct crew *c, struct http_request *req)
 }
 
 void
-crew_retry(struct crew *c)
-{
-	grow(c);
-}
-
-void
 crew_give_back(struct crew *c, struct http_request *req)
 {
 	struct http_request *first = atomic_load(&c->done);
@@ -120,10 +139,21 @@ crew_give_back(struct crew *c, struct http_request *req)
 		loop_wake(c->server);
 }
 
+/* Those that came first are first, though the list that nobody locks is the other way round. */
 struct http_request *
 crew_take_back(struct crew *c)
 {
-	return atomic_exchange(&c->done, NULL);
+	struct http_request *req = c->back, *first, *next;
+
+	if (req == NULL) {
+		for (first = atomic_exchange(&c->done, NULL); first != NULL; first = next) {
+			next = first->next_done;
+			first->next_done = req;
+			req = first;
+		}
+	}
+	c->back = req == NULL ? NULL : req->next_done;
+	return req;
 }
 
 unsigned

@@ -238,6 +238,7 @@ struct http_server {
 	bool quiet;        /* the parser's messages are not logged */
 	size_t residue_at; /* where the parser's record says it, in words; 0: unknown */
 	bool resumed;      /* the parser must run, for what was held back */
+	bool collect;      /* something may have come back from workers */
 	int epoll_fd, wake_fd;
 	enum source source_wake, source_parser; /* what epoll points to for these two */
 	struct crew *crew;

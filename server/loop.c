@@ -103,7 +103,7 @@ on_event(struct http_server *s, const struct epoll_event *ev)
 		/* Read before what it announces is looked at: nothing is missed. */
 		while (read(s->wake_fd, &n, sizeof(n)) > 0)
 			;
-		work_collect(s);
+		s->collect = true;
 		if (atomic_exchange(&s->dump_wanted, false))
 			work_dump(s);
 		break;
@@ -156,6 +156,8 @@ run_timers(struct http_server *s)
 	parser = parser_timeout_ms(s);
 	if (parser >= 0)
 		next = earlier(next, now + parser);
+	if (s->collect)
+		return 0;
 	if (next == INT64_MAX)
 		return -1;
 	return next <= now ? 0 : (int)earlier(next - now, 3600000);
@@ -177,6 +179,8 @@ turn(struct http_server *s)
 	s->now_ms = loop_now_ms();
 	for (int i = 0; i < n; i++)
 		on_event(s, &events[i]);
+	if (s->collect)
+		s->collect = work_collect(s);
 	/* After a wait for nothing but a timer of ours it has nothing to read either. */
 	if (n != 0 || parser_timeout_ms(s) == 0) {
 		s->heard_ms = s->now_ms;

@@ -52,7 +52,7 @@ static void
 sleep_until_woken(struct crew *c, uint64_t seen)
 {
 	atomic_store(&c->monitor_asleep, true);
-	if (atomic_load(&c->lead) != seen || atomic_load(&c->slack) < 0 || atomic_load(&c->over)) {
+	if (atomic_load(&c->lead) != seen || !crew_settled(c) || atomic_load(&c->over)) {
 		/* Something began in between; who saw us asleep has posted or will. */
 		if (atomic_exchange(&c->monitor_asleep, false))
 			return;
@@ -131,8 +131,8 @@ run_monitor(void *arg)
 
 		tick(c, (last & 1) != 0);
 		now = atomic_load(&c->lead);
-		if (atomic_load(&c->slack) < 0)
-			crew_retry(c);
+		if (!crew_settled(c))
+			crew_settle(c);
 		else if (now != last)
 			quiet = 0;
 		else if ((now & 1) == 0 && ++quiet >= QUIET_LOOKS)

@@ -356,8 +356,9 @@ on_connection(
 	} else if (*slot != NULL) {
 		struct http_conn *c = *slot;
 
-		/* Closed without a request: the parser has refused what it did not take for one. */
-		if (c->completed_run != s->parser_runs && !c->cut)
+		/* Closed without a request, and not by the peer: the parser has refused what it
+		 * did not take for one. */
+		if (c->completed_run != s->parser_runs && !c->cut && !conn_ended(c))
 			c->linger = true;
 		conn_closed(c);
 		*slot = NULL;

@@ -11,8 +11,10 @@
 
 #include "server/internal.h"
 
+/* When a crowd of handlers returns, the loop goes on with others after so many answers. */
+#define COLLECT_AT_ONCE 32
 /* Quick runs on end after which a route is no longer thought to block. */
-#define QUICK_RUNS 64
+#define QUICK_RUNS      64
 
 struct load *
 load_new(TALLOC_CTX *mem, const char *pattern)
@@ -234,19 +236,20 @@ learn(const struct http_server *s, struct load *load, int64_t ran_us)
 		load->blocking = false;
 }
 
-void
+bool
 work_collect(struct http_server *s)
 {
-	struct http_request *req, *next;
+	struct http_request *req;
+	int n;
 
-	for (req = crew_take_back(s->crew); req != NULL; req = next) {
-		next = req->next_done;
+	for (n = 0; n < COLLECT_AT_ONCE && (req = crew_take_back(s->crew)) != NULL; n++) {
 		note_back(s, req);
 		learn(s, req->load, req->ran_us);
 		parser_resume(req);
 		request_unref(req);
 	}
 	send_waiting(s);
+	return n == COLLECT_AT_ONCE;
 }
 
 /* ---- In the leader --------------------------------------------------------------------------- */

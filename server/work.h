@@ -42,8 +42,8 @@ enum work_result { WORK_NONE, WORK_SOME, WORK_LOST };
 enum work_result work_run(struct http_server *s);
 /* A new leader takes note of what the old one is still running. */
 void work_taken_over(struct http_server *s);
-/* Takes back what has come from other threads. */
-void work_collect(struct http_server *s);
+/* Takes back what has come from other threads; true if there may be more. */
+bool work_collect(struct http_server *s);
 /* In a worker: runs it and gives it back. */
 void work_in_worker(struct http_server *s, struct http_request *req);
 /* The leader answers in the handler's place: 503. */

@@ -100,6 +100,9 @@ def probe(server, begin_at, begin):
     by_fd = {s.fileno(): s for s in idle}
     for fd in by_fd:
         poll.register(fd, select.EPOLLIN)
+    idle[-1].sendall(GET)
+    answered(idle[-1])  # all that connected before have been accepted, too
+    idle[-1].setblocking(True)
     start = time.perf_counter()
     while len(waits) < PROBES:
         now = time.perf_counter()
@@ -122,21 +125,23 @@ def probe(server, begin_at, begin):
 
 
 def longest_wait():
-    print(f'GET / {RATE} times a second, while {SLEEPERS} handlers of a cold route begin to sleep 1 s:')
+    print(f'GET / {RATE} times a second, while {SLEEPERS} handlers of a cold route begin to sleep 1 s\n'
+          '(nobody: without them, which tells what the machine itself adds):')
     for _ in range(ROUNDS):
         with Server() as server:  # a new one: its threads and its route are cold
             waits = {}
-            for what in 'cold', 'again':
-                crowd = crowd_of_sleepers(server.port)
+            for what in 'nobody', 'cold', 'again':
+                crowd = crowd_of_sleepers(server.port) if what != 'nobody' else None
 
                 def begin():
-                    crowd.stdin.write('\n')
-                    crowd.stdin.flush()
+                    if crowd:
+                        crowd.stdin.write('\n')
+                        crowd.stdin.flush()
 
                 os.sched_setaffinity(0, {CPUS[-1]})
                 ms, bad = probe(server, PROBES // 4, begin)
                 os.sched_setaffinity(0, set(CPUS))
-                slept = int(crowd.communicate()[0])
+                slept = int(crowd.communicate()[0]) if crowd else 0
                 waits[what] = f'{what}: p50 {ms[len(ms) // 2]:.2f} p99 {ms[len(ms) * 99 // 100]:.2f} ' \
                               f'max {ms[-1]:.1f} ms, {bad} not 200, {slept} slept'
             print('  ' + '; '.join(waits.values()), flush=True)

@@ -4,6 +4,7 @@
  * reverse; signals are for http_server_run alone.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +16,8 @@
 
 /* Handlers whose context was cancelled at the drain deadline have this long to end. */
 #define HANDLERS_END_MS 1000
+/* For so many descriptors there is room from the beginning: 64 KiB of the kernel's memory. */
+#define FDS_AT_START    8192
 
 /* As many connections as the system allows: the soft limit is for programs that use select. */
 static void
@@ -26,6 +29,24 @@ raise_nofile(void)
 		lim.rlim_cur = lim.rlim_max;
 		setrlimit(RLIMIT_NOFILE, &lim);
 	}
+}
+
+/*
+ * Once there are threads, whoever needs a larger table of descriptors waits in the kernel until
+ * no processor uses the old one (RCU), often for 10 ms and more: that would be the leader, in
+ * the middle of a crowd of newcomers. Before there are threads, it costs nothing.
+ */
+static void
+widen_fd_table(const struct http_server *s)
+{
+	struct rlimit lim;
+	int fd, last = FDS_AT_START - 1;
+
+	if (getrlimit(RLIMIT_NOFILE, &lim) == 0 && lim.rlim_cur <= (rlim_t)last)
+		last = (int)lim.rlim_cur - 1;
+	fd = fcntl(s->wake_fd, F_DUPFD_CLOEXEC, last);
+	if (fd >= 0)
+		close(fd);
 }
 
 /* A spare gets its sockets when it is told which instance it is. */
@@ -52,6 +73,7 @@ open_all(struct http_server *s)
 		err = -ENOMEM;
 	} else {
 		raise_nofile();
+		widen_fd_table(s);
 		handover_inherit(s);
 		spare_inherit(s);
 		s->debug = monitor_debugging();

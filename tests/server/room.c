@@ -5,6 +5,7 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 
+#include "tests/harness/tempdir.h"
 #include "tests/server/serving.h"
 
 static int
@@ -181,6 +182,24 @@ count(const char *text, const char *what)
 	return n;
 }
 
+/* Else the loop would wait for the kernel to move a table that threads share. */
+static void
+there_is_room_for_many_descriptors_before_there_are_threads(void **state)
+{
+	struct http_server *s = server(NULL, "1000");
+	const char *size;
+	struct rlimit lim;
+
+	(void)state;
+	serving_start(s);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &lim), 0);
+	size = strstr(tempdir_read("/proc/self/status"), "\nFDSize:");
+	assert_non_null(size);
+	assert_true(strtoul(size + strlen("\nFDSize:"), NULL, 10) >=
+		    (lim.rlim_cur < 8192 ? lim.rlim_cur : 8192));
+	serving_stop(s);
+}
+
 static void
 without_descriptors_it_waits_and_does_not_spin(void **state)
 {
@@ -232,6 +251,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    e2e_test(there_is_room_for_many_descriptors_before_there_are_threads),
 	    e2e_test(without_descriptors_it_waits_and_does_not_spin),
 	    e2e_test(the_longest_idle_connection_makes_room),
 	    e2e_test(a_busy_connection_is_never_ended_for_another),

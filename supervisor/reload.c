@@ -142,8 +142,8 @@ carry_out(struct plan *p, struct client *client)
 			add_to_queue(p->start, &nstart, s->instances, s->ninstances);
 		else
 			add_to_queue(p->start, &nstart, part->added, part->nadded);
-		if (!part->fresh && s->ninstances > (unsigned)part->config->instances)
-			scale_shrink(s, (unsigned)part->config->instances);
+		if (!part->fresh && s->ninstances > part->n)
+			scale_shrink(s, part->n);
 		if (!part->fresh && part->change == CONFIG_NEEDS_PROCESS)
 			add_to_queue(p->replace, &nreplace, s->instances, part->nstay);
 	}

@@ -11,6 +11,7 @@ struct part {
 	struct service *service; /* the one that runs, or a new one */
 	bool fresh;
 	enum config_change change;
+	unsigned n;                  /* instances that it is to have */
 	struct listener **listeners; /* for each instance that stays */
 	unsigned nstay;
 	struct instance **added;

@@ -24,6 +24,7 @@ prepare_new(struct plan *p, struct part *part, TALLOC_CTX *mem, char **why)
 		return -ENOMEM;
 	part->service = talloc_steal(p, s);
 	part->fresh = true;
+	part->n = s->ninstances;
 	for (unsigned i = 0; i < s->ninstances; i++) {
 		int error = listener_open_instance(s->instances[i], mem, why);
 
@@ -33,13 +34,22 @@ prepare_new(struct plan *p, struct part *part, TALLOC_CTX *mem, char **why)
 	return logfile_open_service(s, mem, why);
 }
 
+/* What the file says, unless it says the same as before: then it may have been scaled since. */
+static unsigned
+number(const struct service *s, const struct service_config *fresh)
+{
+	const struct service_config *last = s->wanted != NULL ? s->wanted : s->config;
+
+	return fresh->instances == last->instances ? s->ninstances : (unsigned)fresh->instances;
+}
+
 /* Instances that stay get their sockets for the new addresses, further ones are made. */
 static int
 prepare_running(struct plan *p, struct part *part, TALLOC_CTX *mem, char **why)
 {
 	struct service *s = part->service;
 	struct instance **grown;
-	unsigned n = (unsigned)part->config->instances;
+	unsigned n = part->n = number(s, part->config);
 
 	part->change = config_service_change(s->config, part->config);
 	part->nstay = n < s->ninstances ? n : s->ninstances;
@@ -81,7 +91,7 @@ make_room(struct plan *p)
 	struct config **grown = sup->configs_before;
 
 	for (size_t i = 0; i < p->nparts; i++)
-		n += (size_t)p->config->services[i]->instances;
+		n += p->parts[i].n;
 	p->all = talloc_zero_array(p, struct service *, (unsigned)(p->nparts + sup->nservices));
 	p->start = talloc_zero_array(p, struct instance *, (unsigned)n);
 	p->replace = talloc_zero_array(p, struct instance *, (unsigned)n);

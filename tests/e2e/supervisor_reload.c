@@ -100,6 +100,29 @@ only_what_a_process_must_know_replaces_it(void **state)
 	stage_stop(s);
 }
 
+/* A file that says the same as before has nothing to say about it. */
+static void
+what_was_scaled_stays_until_the_file_says_another_number(void **state)
+{
+	uint16_t port;
+	struct stage *s = start_with(&port, 3, "");
+	struct proc *p;
+
+	(void)state;
+	proc_finish(stage_cli(s, "scale", "w=3"), 0);
+	p = proc_finish(stage_cli(s, "reload"), 0);
+	assert_true(stage_matches(proc_text(p, PROC_OUT), "0 new, 0 gone, 0 changed$"));
+	assert_int_equal(stage_ask((uint16_t)(port + 2)).generation, 1);
+	write_conf(s, service(s, "w", port, "env.X = 1\n"));
+	proc_finish(stage_cli(s, "reload"), 0);
+	assert_int_equal(stage_ask((uint16_t)(port + 2)).generation, 2);
+	write_conf(s, service(s, "w", port, "env.X = 1\ninstances = 2\n"));
+	proc_finish(stage_cli(s, "reload"), 0);
+	wait_until("the third is gone", client_try((uint16_t)(port + 2)) == ECONNREFUSED);
+	assert_int_equal(stage_ask((uint16_t)(port + 1)).generation, 2);
+	stage_stop(s);
+}
+
 static void
 addresses_change_and_the_old_socket_is_kept_where_it_can(void **state)
 {
@@ -224,6 +247,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    e2e_test(services_come_and_go),
 	    e2e_test(only_what_a_process_must_know_replaces_it),
+	    e2e_test(what_was_scaled_stays_until_the_file_says_another_number),
 	    e2e_test(addresses_change_and_the_old_socket_is_kept_where_it_can),
 	    e2e_test(what_cannot_be_applied_changes_nothing),
 	    e2e_test(a_new_program_that_fails_leaves_the_old_one_serving),

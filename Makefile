@@ -56,7 +56,7 @@ help:
 	@echo 'make install   to $(PREFIX) (PREFIX=… DESTDIR=…), make uninstall, make clean'
 
 # In a process group of its own, so that Ctrl-C is for baton alone and the end is its own.
-run: all
+run: $(B)/.deps-run all
 	@set -m 2>/dev/null; $(B)/baton run -c etc/baton.conf; exit $$?
 
 test: $(B)/.deps-test all $(TESTS) $(FIXTURES)
@@ -74,7 +74,7 @@ lint: $(B)/.deps-lint $(B)/.deps-test all
 	tests/lint.sh $(BASE)
 
 deps:
-	etc/deps.sh build test
+	etc/deps.sh build run test
 
 $(B)/.deps-%: etc/packages etc/deps.sh
 	@mkdir -p $(@D)

@@ -24,15 +24,18 @@ struct baton
 baton_start(const struct baton_spec *spec)
 {
 	struct baton b = {.dir = spec->dir != NULL ? spec->dir : (tempdir_new)()};
+	const char *program = spec->program != NULL ? spec->program : "baton";
 
+	/* The build may lie where an ordinary user cannot look. */
+	if (spec->uid != 0 && spec->program == NULL)
+		program = tempdir_copy(b.dir, "baton", (harness_built)("baton"));
 	b.control = tempdir_path(b.dir, "control.sock");
 	b.config = tempdir_write(
 	    b.dir, "baton.conf", "[supervisor]\ncontrol = %s\n%s", b.control, spec->services);
 	if (spec->uid != 0)
 		tempdir_own(b.dir, spec->uid);
 	b.proc = (proc_start)(&(struct proc_spec){
-	    .argv = (const char *const[]){spec->program != NULL ? spec->program : "baton", "run",
-		"-c", b.config, NULL},
+	    .argv = (const char *const[]){program, "run", "-c", b.config, NULL},
 	    .uid = spec->uid,
 	    .cwd = b.dir,
 	});

@@ -108,7 +108,7 @@ accept_one(struct http_server *s, struct listener *l)
 	if (!address_count(s->addresses, c)) {
 		counter_add(s, COUNTER_CONNECTIONS_PER_ADDRESS);
 		(void)send(fd, HTTP_429_CLOSE, strlen(HTTP_429_CLOSE), MSG_NOSIGNAL | MSG_DONTWAIT);
-		linger_start(s, fd);
+		(void)linger_start(s, fd);
 		close(fd);
 		talloc_free(c);
 		return 0;

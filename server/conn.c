@@ -100,17 +100,16 @@ void
 conn_closed(struct http_conn *c)
 {
 	struct http_server *s = c->server;
+	bool lingers = c->linger && !c->peer_done;
 
 	/* Neither is done by the close of one of two duplicates. */
 	epoll_ctl(s->epoll_fd, EPOLL_CTL_DEL, c->fd, NULL);
-	if (c->inherited && !c->linger)
+	if (!(lingers && linger_start(s, c->fd)) && c->inherited)
 		shutdown(c->fd, SHUT_RDWR);
 	conn_forget(c);
 	/* By us, not by a client that left. */
 	if (s->drain == DRAIN_CLOSING && (c->linger || (c->cut && !c->left)))
 		counter_add(s, COUNTER_ENDED);
-	if (c->linger && !c->peer_done)
-		linger_start(s, c->fd);
 	talloc_free(c);
 	accept_resume(s);
 }

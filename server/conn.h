@@ -164,7 +164,8 @@ int64_t busy_expire(struct http_server *s);
 struct lingering;
 TAILQ_HEAD(lingerings, lingering);
 
-void linger_start(struct http_server *s, int fd);
+/* False if it is not to be: no memory, no descriptor. */
+bool linger_start(struct http_server *s, int fd);
 void linger_read(struct http_server *s, struct lingering *l);
 int64_t linger_expire(struct http_server *s, int64_t now);
 

@@ -38,21 +38,21 @@ linger_end(struct http_server *s, struct lingering *l)
 }
 
 /* The parser has sent all it had and closes fd after this, with a FIN. */
-void
+bool
 linger_start(struct http_server *s, int fd)
 {
 	struct lingering *l = talloc_zero(s, struct lingering);
 	struct epoll_event ev = {.events = EPOLLIN | EPOLLRDHUP, .data.ptr = l};
 
 	if (l == NULL)
-		return;
+		return false;
 	l->source = SOURCE_LINGER;
 	/* The old registration would outlive its fd, for the duplicate keeps the file open. */
 	epoll_ctl(s->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
 	l->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
 	if (l->fd < 0) {
 		talloc_free(l);
-		return;
+		return false;
 	}
 	talloc_set_destructor(l, linger_destroy);
 	l->until_ms = s->now_ms + LINGER_MS;
@@ -60,6 +60,7 @@ linger_start(struct http_server *s, int fd)
 	TAILQ_INSERT_TAIL(&s->lingers, l, entry);
 	if (epoll_ctl(s->epoll_fd, EPOLL_CTL_ADD, l->fd, &ev) != 0)
 		linger_end(s, l);
+	return true;
 }
 
 void

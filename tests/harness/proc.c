@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/pidfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -179,20 +180,49 @@ proc_ended(struct proc *p)
 	return reap(p, 0);
 }
 
+/* How much it has written; the lock is held. */
+static size_t
+written(const struct proc_output *o)
+{
+	int unread = 0;
+
+	if (!o->eof && ioctl(o->fd, FIONREAD, &unread) < 0)
+		unread = 0;
+	return o->len + (size_t)unread;
+}
+
+static bool
+is_settled(const struct proc *p, const size_t goal[2])
+{
+	for (int i = 0; i < 2; i++)
+		if (!p->out[i].eof && p->out[i].len < goal[i])
+			return false;
+	return true;
+}
+
+/* Waits with the lock held until that much was read, or both have ended. */
+static void
+wait_for(struct proc *p, const size_t goal[2], int ms)
+{
+	const int64_t deadline = harness_now_ms() + ms;
+	const struct timespec until = {deadline / 1000, deadline % 1000 * 1000000};
+	bool late = false;
+
+	while (!is_settled(p, goal) && !late)
+		late = pthread_cond_timedwait(&p->more, &p->lock, &until) == ETIMEDOUT;
+}
+
 /*
- * After its end, what it wrote is in the pipes: the reader reaches their end, unless a child
- * of the program that still lives holds them open. Then what is there now is all we wait for.
+ * After its end, what it wrote is in the pipes, and is waited for, however slow the reader is.
+ * They have an end then, unless a child of the program that still lives holds them open: what
+ * that one writes is waited for a little only.
  */
 static void
 settle(struct proc *p)
 {
-	const int64_t deadline = harness_now_ms() + 200;
-	const struct timespec until = {deadline / 1000, deadline % 1000 * 1000000};
-	bool late = false;
-
 	pthread_mutex_lock(&p->lock);
-	while (!(p->out[0].eof && p->out[1].eof) && !late)
-		late = pthread_cond_timedwait(&p->more, &p->lock, &until) == ETIMEDOUT;
+	wait_for(p, (size_t[2]){written(&p->out[0]), written(&p->out[1])}, PATIENCE_MS);
+	wait_for(p, (size_t[2]){SIZE_MAX, SIZE_MAX}, 200);
 	pthread_mutex_unlock(&p->lock);
 }
 

@@ -31,14 +31,15 @@ static void
 take(struct proc *p, struct proc_output *o)
 {
 	char data[65536];
-	ssize_t n = read(o->fd, data, sizeof(data));
+	ssize_t n;
 
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
-		return;
+	/* It is ready, so this does not take long; and what is not in the pipe any more is kept
+	 * for whoever has the lock (proc_wait). */
 	pthread_mutex_lock(&p->lock);
+	n = read(o->fd, data, sizeof(data));
 	if (n > 0) {
 		keep(o, data, (size_t)n);
-	} else {
+	} else if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
 		o->eof = true;
 		close(o->fd);
 		o->fd = -1;

@@ -1,26 +1,39 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# Runs every fuzz target beside it for a moment, always the same way, or for FUZZ_SECONDS each
-# with another seed every time. Says how it went as a cmocka program does, for tests/run.sh.
+# Runs the fuzz targets beside it that are named, or all, for a moment, always the same way; or
+# for FUZZ_SECONDS each with another seed every time, after what has failed before. Says how it
+# went as a cmocka program does, for tests/run.sh.
 set -u
 here=$(dirname "$0")
 : "${FUZZ_RUNS:=30000}" "${FUZZ_SECONDS:=0}" "${FUZZ_DICT:=tests/fuzz/http.dict}"
+# fuzz TARGET WHAT…
+fuzz() {
+	target=$1
+	shift
+	"$target" "$@" -dict="$FUZZ_DICT" -max_len=1024 -timeout=10 -verbosity=0 \
+	    -print_final_stats=1 -artifact_prefix="$target." 2>&1
+}
 failed=0
-for t in "$here"/*; do
-	name=${t##*/}
+[ $# -gt 0 ] || set -- "$here"/*
+for name in "$@"; do
+	name=${name##*/}
 	case $name in run | *.*) continue ;; esac
-	[ -x "$t" ] || continue
-	corpus=$t.corpus
-	mkdir -p "$corpus"
-	if [ "$FUZZ_SECONDS" -gt 0 ]; then
-		set -- -max_total_time="$FUZZ_SECONDS"
-	else
-		rm -rf "$corpus" && mkdir -p "$corpus"
-		set -- -runs="$FUZZ_RUNS" -seed=1 -max_total_time=20
-	fi
+	t=$here/$name
 	echo "[ RUN      ] $name"
-	if "$t" "$@" -dict="$FUZZ_DICT" -max_len=1024 -timeout=10 -verbosity=0 \
-	    -print_final_stats=1 -artifact_prefix="$t." "$corpus" 2>&1; then
+	status=0
+	if [ "$FUZZ_SECONDS" -gt 0 ]; then
+		mkdir -p "$t.corpus"
+		for found in "$t".crash-* "$t".timeout-* "$t".oom-* "$t".leak-*; do
+			[ ! -e "$found" ] || fuzz "$t" "$found" || status=1
+		done
+		[ "$status" != 0 ] ||
+		    fuzz "$t" -max_total_time="$FUZZ_SECONDS" "$t.corpus" || status=1
+	else
+		# not the corpus that grows from one long run to the next
+		rm -rf "$t.fresh" && mkdir -p "$t.fresh"
+		fuzz "$t" -runs="$FUZZ_RUNS" -seed=1 -max_total_time=20 "$t.fresh" || status=1
+	fi
+	if [ "$status" = 0 ]; then
 		echo "[       OK ] $name"
 	else
 		echo "[  FAILED  ] $name"

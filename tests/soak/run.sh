@@ -1,18 +1,33 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# Runs the soak tests beside it one after the other. Each is a script that ends with status 0 if
-# all is well; BATON_BUILD is where everything was built, SOAK_SECONDS how long each should take.
+# Runs the parts of the soak test one after the other, up to the first that fails. BATON_BUILD is
+# where everything was built, SOAK_SECONDS (600) how long what goes by the clock should take.
 set -u
-passed=0 failed=0
-for t in "$(dirname "$0")"/*.sh; do
-	[ "${t##*/}" != run.sh ] || continue
-	echo "== ${t##*/}"
-	if "$t"; then
-		passed=$((passed + 1))
-	else
-		failed=$((failed + 1))
-		echo "FAIL  $t"
+: "${SOAK_SECONDS:=600}"
+export SOAK_SECONDS
+here=$(dirname "$0") pid=''
+# A part ends what it has started.
+forward() {
+	[ -z "$pid" ] || kill -TERM "$pid" 2>/dev/null
+	wait
+	exit "$1"
+}
+trap 'forward 129' HUP
+trap 'forward 130' INT
+trap 'forward 143' TERM
+begin=$(date +%s) parts=0
+for part in fuzz handover stress bad_days; do
+	start=$(date +%s)
+	echo "== $part"
+	"$here/$part.sh" &
+	pid=$!
+	if ! wait "$pid"; then
+		echo "FAIL  $part, after $(($(date +%s) - start)) s; the whole part again:"
+		echo "      BATON_BUILD=$BATON_BUILD SOAK_SECONDS=$SOAK_SECONDS $here/$part.sh"
+		exit 1
 	fi
+	pid=''
+	echo "ok    $part, $(($(date +%s) - start)) s"
+	parts=$((parts + 1))
 done
-echo "$passed passed, $failed failed"
-[ "$failed" = 0 ]
+echo "$parts parts passed in $(($(date +%s) - begin)) s"

@@ -43,25 +43,39 @@ ask(struct day *d, const char *command, const char *arg)
 	return status;
 }
 
+/* Whether there was such an allocation. */
+static bool
+one_fails_in(struct day *d, const struct order *o, int after, int turn)
+{
+	int status;
+	bool hit;
+
+	if (o->before != NULL)
+		o->before(d, turn);
+	preload_arm(FAULT_MEMORY, after, 1, ENOMEM);
+	status = ask(d, o->command, o->arg);
+	hit = preload_was_hit(FAULT_MEMORY);
+	preload_still_there(d, o->command, after);
+	if (status != 0)
+		wait_until(
+		    o->command, ask(d, o->again == NULL ? o->command : o->again, o->arg) == 0);
+	o->after(d, turn);
+	return hit;
+}
+
 static void
 memory_fails_in(struct day *d, const struct order *o)
 {
-	bool hit = true;
+	const int step = 1 + stride() / 10;
+	int turn = 0;
 
-	for (int after = 0, turn = 0; hit; after += stride(), turn++) {
-		int status;
-
-		if (o->before != NULL)
-			o->before(d, turn);
-		preload_arm(FAULT_MEMORY, after, 1, ENOMEM);
-		status = ask(d, o->command, o->arg);
-		hit = preload_was_hit(FAULT_MEMORY);
-		preload_still_there(d, o->command, after);
-		if (status != 0)
-			wait_until(o->command,
-			    ask(d, o->again == NULL ? o->command : o->again, o->arg) == 0);
-		o->after(d, turn);
-	}
+	for (int after = 0; one_fails_in(d, o, after, turn++); after += stride())
+		;
+	/* Those few may all have been without consequence, or have cost the client its answer:
+	 * more of them, until one has a reason to tell. */
+	for (int after = step; !day_told(d, o->told); after += step)
+		if (!one_fails_in(d, o, after, turn++))
+			harness_fail("the reason is never told");
 }
 
 static void

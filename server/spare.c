@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A spare: everything is set up but the sockets, and nobody is served, until the supervisor
- * says which instance has crashed and hands over its sockets (supervisor/protocol.h).
+ * says whose place it is to take and hands over the sockets (supervisor/protocol.h).
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -237,7 +237,7 @@ generation_start(struct instance *inst)
 void
 generation_term(struct generation *g)
 {
-	g->told = true;
+	g->told = g->told_once = true;
 	g->recalled = false;
 	if (g->pid > 0)
 		pidfd_send_signal(
@@ -247,6 +247,8 @@ generation_term(struct generation *g)
 void
 generation_recall(struct generation *g)
 {
+	if (g->ready_ms < 0)
+		return; /* a spare that stands in: it is on its way to serving anyway */
 	g->recalled = true;
 	if (g->stopping && g->gives != NULL)
 		channel_called_off(g->gives);

@@ -47,6 +47,7 @@ struct generation {
 	int64_t ready_ms;      /* -1: not ready yet */
 	bool stopping;         /* it said STOPPING=1, of its own accord or because it was told to */
 	bool told;             /* SIGTERM was sent, and it has not come back since */
+	bool told_once;        /* … or has: it may have given connections away */
 	bool recalled;         /* told to serve on; it has not answered by READY=1 */
 	bool drained;          /* it told how its drain went: counts */
 	struct notify_drained counts;

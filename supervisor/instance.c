@@ -30,7 +30,7 @@ instance_event(struct instance *inst, enum life_event event)
 		/* Where others are started again with it, all of them start in order. */
 		if (event == LIFE_EVENTS && inst->life.state == LIFE_BACKOFF &&
 		    was != LIFE_BACKOFF && inst->service->strategy == NULL &&
-		    spare_for(inst) != NULL)
+		    spare_call(inst, spare_for(inst)))
 			event = LIFE_EV_SPARE;
 		if (inst->life.state == LIFE_DOWN && inst->service->config->ncgroups > 0)
 			cgroup_remove(inst->name);
@@ -53,6 +53,13 @@ instance_generation_ready(struct generation *g)
 {
 	struct instance *inst = g->instance;
 
+	if (g == inst->old) {
+		/* A spare that stands in; if it comes too late, it is told to end again. */
+		instance_event(inst, LIFE_EV_OLD_READY);
+		if (g == inst->current)
+			supervisor_news(inst, g, NEWS_READY);
+		return;
+	}
 	instance_event(inst, g == inst->successor ? LIFE_EV_NEXT_READY : LIFE_EV_READY);
 	supervisor_news(inst, g, NEWS_READY);
 }
@@ -67,9 +74,21 @@ instance_generation_back(struct generation *g)
 		supervisor_news(inst, g, NEWS_BACK);
 }
 
+static void
+giver_is_gone(struct instance *inst, struct generation *g)
+{
+	if (g->gives == NULL)
+		return;
+	channel_giver_gone(g->gives);
+	if (g != inst->current && inst->current != NULL && inst->current->takes == g->gives)
+		generation_giver_gone(inst->current);
+	if (inst->successor != NULL && inst->successor->takes == g->gives)
+		generation_giver_gone(inst->successor);
+}
+
 /* Each side of a handover hears of the other's death from here, and only from here. */
 static void
-tell_the_other_side(struct instance *inst, struct generation *g)
+tell_the_other_side(struct instance *inst, struct generation *g, bool stand_in)
 {
 	struct generation *giver = g == inst->successor ? inst->current : inst->old;
 
@@ -79,13 +98,18 @@ tell_the_other_side(struct instance *inst, struct generation *g)
 		if (g == inst->successor)
 			channel_called_off(giver->gives);
 	}
-	if (g->gives == NULL)
-		return;
-	channel_giver_gone(g->gives);
-	if (g == inst->old && inst->current != NULL && inst->current->takes == g->gives)
-		generation_giver_gone(inst->current);
-	if (g == inst->current && inst->successor != NULL && inst->successor->takes == g->gives)
-		generation_giver_gone(inst->successor);
+	/* As nothing has ever been offered on it, who stands in can go on with it. */
+	if (!stand_in || g->told_once)
+		giver_is_gone(inst, g);
+}
+
+/* CURRENT, which was NEXT, is still starting: until it is ready a spare is what serves. */
+static void
+let_stand_in(struct instance *inst, struct generation *dead)
+{
+	instance_event(inst, LIFE_EV_SPARE);
+	if (inst->old == NULL && channel_give_fd(dead->gives) >= 0)
+		giver_is_gone(inst, dead);
 }
 
 /* What the dead had offered and nobody read goes to the next one that is started. */
@@ -115,14 +139,22 @@ is_done(const struct instance *inst, const struct generation *g)
 	return lifetime == LIFETIME_TEMPORARY || (lifetime == LIFETIME_TRANSIENT && g->succeeded);
 }
 
+static bool
+waits_for_next(const struct instance *inst)
+{
+	return inst->life.state == LIFE_REPLACING || inst->life.state == LIFE_ABORTING;
+}
+
 void
 instance_generation_ended(struct generation *g)
 {
 	struct instance *inst = g->instance;
 	bool asked = g->told && g->failure == NULL;
+	bool stand_in = g == inst->current && waits_for_next(inst) && !is_done(inst, g) &&
+			spare_call(inst, spare_beside(g));
 	enum life_event event;
 
-	tell_the_other_side(inst, g);
+	tell_the_other_side(inst, g, stand_in);
 	keep_what_is_left(inst, g);
 	if (g->drained) {
 		inst->last_drain = g->counts;
@@ -145,6 +177,8 @@ instance_generation_ended(struct generation *g)
 		inst->current = NULL;
 	}
 	instance_event(inst, event);
+	if (stand_in)
+		let_stand_in(inst, g);
 	supervisor_news(inst, g, g->ready_ms < 0 && !asked ? NEWS_FAILED : NEWS_ENDED);
 	if (inst->life.state == LIFE_FAILED && (event == LIFE_EV_EXIT || event == LIFE_EV_OLD_EXIT))
 		supervisor_news(inst, g, NEWS_GAVE_UP);

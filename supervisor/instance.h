@@ -49,6 +49,7 @@ struct instance {
 	char *prefix;       /* "hello.0 | " */
 	struct life life;
 	struct generation *current, *successor, *old; /* life.h's CURRENT, NEXT, OLD */
+	struct instance *relief; /* the place of the spare that LIFE_EV_SPARE is about */
 	struct timer *timer, *old_timer;
 	struct timer *refuse_timer; /* runs while it is down and its sockets are open */
 	int64_t down_since_ms;      /* nothing serves since then; 0: something does */

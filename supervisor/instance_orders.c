@@ -16,6 +16,8 @@ instance_stillborn(struct generation *g)
 	timer_after(g, g->instance->sup->timers, 0, stillborn_ended, g);
 }
 
+#define TAKE_ANY (LIFE_TAKE_SPARE | LIFE_TAKE_SPARE_AS_NEXT | LIFE_TAKE_SPARE_AS_OLD)
+
 static struct generation *
 spawn(struct instance *inst)
 {
@@ -100,7 +102,8 @@ end_by_force(struct instance *inst, struct generation *g)
 	else if (g->told)
 		why = talloc_asprintf(g, "did not end within %ld ms of SIG%s and was killed",
 		    c->drain_timeout_ms, sigabbrev_np((int)c->stop_signal));
-	else if (inst->life.state == LIFE_BECOMING)
+	else if (g->ready_ms < 0 && (inst->life.state == LIFE_BECOMING ||
+					inst->life.state == LIFE_RELIEVING || g == inst->old))
 		why = talloc_asprintf(g,
 		    "was a spare, did not say within %lld ms that it serves, and was killed",
 		    (long long)inst->service->policy.become_ms);
@@ -149,6 +152,24 @@ send_signals(struct instance *inst, unsigned orders)
 		end_by_force(inst, inst->old);
 }
 
+/* The one that whoever told of it has found. */
+static void
+take_spare(struct instance *inst, unsigned orders)
+{
+	struct timers *timers = inst->sup->timers;
+
+	if ((orders & LIFE_TAKE_SPARE) != 0)
+		spare_take(inst, &inst->current);
+	if ((orders & LIFE_TAKE_SPARE_AS_NEXT) != 0)
+		spare_take(inst, &inst->successor);
+	if ((orders & LIFE_TAKE_SPARE_AS_OLD) != 0) {
+		TALLOC_FREE(inst->old_timer);
+		inst->old_timer =
+		    timer_after(inst, timers, inst->service->policy.become_ms, old_timeout, inst);
+		spare_take(inst, &inst->old);
+	}
+}
+
 /* Returns what life must be told next: a start that memory refused is an end. */
 enum life_event
 instance_carry_out(struct instance *inst, const struct life_step *s)
@@ -167,8 +188,8 @@ instance_carry_out(struct instance *inst, const struct life_step *s)
 	if ((s->orders & LIFE_ARM_OLD) != 0)
 		inst->old_timer = timer_after(
 		    inst, timers, inst->service->policy.drain_timeout_ms, old_timeout, inst);
-	if ((s->orders & LIFE_TAKE_SPARE) != 0)
-		then = spare_take(inst) == NULL ? LIFE_EV_EXIT : then;
+	if ((s->orders & TAKE_ANY) != 0)
+		take_spare(inst, s->orders);
 	if ((s->orders & LIFE_SPAWN_CURRENT) != 0) {
 		inst->current = spawn(inst);
 		then = inst->current == NULL ? LIFE_EV_EXIT : then;

@@ -24,6 +24,7 @@ static life_cell_fn *const table[LIFE_STATES][LIFE_EVENTS] = {
 		[LIFE_EV_START] = life_start_afresh,
 	},
 	[LIFE_STARTING] = {
+		[LIFE_EV_SPARE] = life_stand_in,
 		[LIFE_EV_DONE] = life_finished,
 		[LIFE_EV_OLD_READY] = life_reinstate,
 		[LIFE_EV_READY] = life_ready,
@@ -36,6 +37,7 @@ static life_cell_fn *const table[LIFE_STATES][LIFE_EVENTS] = {
 		[LIFE_EV_KILL] = life_end_now,
 	},
 	[LIFE_LATE] = {
+		[LIFE_EV_SPARE] = life_stand_in,
 		[LIFE_EV_DONE] = life_finished,
 		[LIFE_EV_OLD_READY] = life_reinstate,
 		[LIFE_EV_TIMEOUT] = life_later,
@@ -59,6 +61,7 @@ static life_cell_fn *const table[LIFE_STATES][LIFE_EVENTS] = {
 		[LIFE_EV_KILL] = life_end_now,
 	},
 	[LIFE_READY] = {
+		[LIFE_EV_SPARE] = life_relieve,
 		[LIFE_EV_TAKEN] = life_start,
 		[LIFE_EV_DONE] = life_finished,
 		[LIFE_EV_EXIT] = life_crashed_ready,
@@ -85,6 +88,16 @@ static life_cell_fn *const table[LIFE_STATES][LIFE_EVENTS] = {
 		[LIFE_EV_TAKEN] = life_adopt,
 		[LIFE_EV_DONE] = life_adopt,
 		[LIFE_EV_NEXT_EXIT] = life_next_failed,
+		[LIFE_EV_EXIT] = life_adopt,
+		[LIFE_EV_TIMEOUT] = life_next_later,
+		[LIFE_EV_HOLD] = life_hold,
+		[LIFE_EV_STOP] = life_stop,
+		[LIFE_EV_KILL] = life_end_now,
+	},
+	[LIFE_RELIEVING] = {
+		[LIFE_EV_DONE] = life_adopt,
+		[LIFE_EV_NEXT_READY] = life_next_ready,
+		[LIFE_EV_NEXT_EXIT] = life_relief_failed,
 		[LIFE_EV_EXIT] = life_adopt,
 		[LIFE_EV_TIMEOUT] = life_next_later,
 		[LIFE_EV_HOLD] = life_hold,

@@ -14,6 +14,9 @@
  *
  * A spare has such a life, too, as an instance that serves nobody; when it becomes CURRENT of
  * another one (LIFE_BECOMING there), its own place is taken (LIFE_EV_TAKEN), and filled again.
+ * It can also become NEXT, of one that is sick (LIFE_RELIEVING). And when CURRENT ends while NEXT
+ * starts, it can be OLD: NEXT is CURRENT then, and the spare comes as an OLD does that was called
+ * back, serves, and has NEXT as its successor again.
  */
 #ifndef SUPERVISOR_LIFE_H
 #define SUPERVISOR_LIFE_H
@@ -29,6 +32,7 @@ enum life_state {
 	LIFE_READY,     /* CURRENT serves */
 	LIFE_REPLACING, /* CURRENT serves, NEXT was started */
 	LIFE_ABORTING,  /* CURRENT serves, NEXT missed the deadline, was told to end, has not */
+	LIFE_RELIEVING, /* CURRENT is sick; NEXT was a spare, was told what it is, serves not yet */
 	LIFE_RECALLING, /* no CURRENT; OLD was asked to serve on */
 	LIFE_BACKOFF,   /* no CURRENT; it is started again when the time has come */
 	LIFE_FAILED,    /* crashed too often; nothing is started until somebody says so */
@@ -41,7 +45,7 @@ enum life_event {
 	LIFE_EV_START,       /* start, or start again */
 	LIFE_EV_READY,       /* CURRENT says that it is ready */
 	LIFE_EV_NEXT_READY,  /* NEXT says so */
-	LIFE_EV_OLD_READY,   /* OLD, which was called back, says that it serves again */
+	LIFE_EV_OLD_READY,   /* OLD, which was called back or is a spare, says that it serves */
 	LIFE_EV_EXIT,        /* CURRENT has ended, or could not be started */
 	LIFE_EV_DONE,        /* CURRENT has ended, and that is no reason to start it again */
 	LIFE_EV_NEXT_EXIT,   /* NEXT has */
@@ -49,7 +53,7 @@ enum life_event {
 	LIFE_EV_TIMEOUT,     /* the deadline that was armed with LIFE_ARM has passed */
 	LIFE_EV_OLD_TIMEOUT, /* the one armed with LIFE_ARM_OLD has */
 	LIFE_EV_RESTART,     /* replace CURRENT by a successor */
-	LIFE_EV_SPARE,       /* there is a spare for the place of CURRENT */
+	LIFE_EV_SPARE,       /* there is a spare: CURRENT has ended, or is sick */
 	LIFE_EV_TAKEN,       /* CURRENT, a spare, is another instance's now */
 	LIFE_EV_HOLD,        /* end in good order, to be started again with others (strategy.c) */
 	LIFE_EV_AGAIN,       /* it has been held long enough: start; its crashes still count */
@@ -81,6 +85,8 @@ enum {
 	LIFE_ARM = 1 << 14,        /* the main timer, for wait_ms */
 	LIFE_ARM_OLD = 1 << 15,    /* OLD's timer, for drain_timeout_ms */
 	LIFE_TAKE_SPARE = 1 << 16, /* a spare becomes CURRENT */
+	LIFE_TAKE_SPARE_AS_NEXT = 1 << 17,
+	LIFE_TAKE_SPARE_AS_OLD = 1 << 18, /* … and OLD's timer runs, for become_ms */
 };
 #define LIFE_KILL_ALL (LIFE_KILL_CURRENT | LIFE_KILL_NEXT | LIFE_KILL_OLD)
 

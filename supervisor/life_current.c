@@ -80,7 +80,23 @@ life_become_failed(struct life_step *s, const struct life_moment *m)
 {
 	s->life.alive &= ~(unsigned)LIFE_CURRENT;
 	s->life.crashed_ms[s->life.total++ % LIFE_CRASHES_KEPT] = m->now_ms;
+	if (s->life.crashes == 0)
+		s->life.crashes = 1; /* of the sick one in whose place it was to be */
 	life_back_off(s, m);
+}
+
+/* CURRENT was NEXT until now, and is not ready: a spare serves meanwhile. One after the other
+ * could crash in this time, so there is a limit to that as well. */
+void
+life_stand_in(struct life_step *s, const struct life_moment *m)
+{
+	if (s->life.alive != LIFE_CURRENT)
+		return;
+	s->life.crashed_ms[s->life.total++ % LIFE_CRASHES_KEPT] = m->now_ms;
+	if (too_often(&s->life, m))
+		return;
+	s->life.alive |= LIFE_OLD;
+	s->orders |= LIFE_TAKE_SPARE_AS_OLD;
 }
 
 void

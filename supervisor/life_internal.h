@@ -20,7 +20,7 @@ void life_arm(struct life_step *s, int64_t wait_ms);
 
 /* --- life_current.c ------------------------------------------------------------------------ */
 
-life_cell_fn life_start, life_start_afresh, life_become;
+life_cell_fn life_start, life_start_afresh, life_become, life_stand_in;
 life_cell_fn life_ready, life_late, life_later, life_become_late;
 life_cell_fn life_crashed, life_crashed_ready, life_become_failed, life_finished;
 life_cell_fn life_back_off;
@@ -28,6 +28,7 @@ life_cell_fn life_back_off;
 /* --- life_replace.c ------------------------------------------------------------------------ */
 
 life_cell_fn life_replace, life_next_ready, life_next_late, life_next_later, life_next_failed;
+life_cell_fn life_relieve, life_relief_failed;
 life_cell_fn life_adopt, life_reinstate, life_recalled_gone;
 life_cell_fn life_old_again, life_old_gone, life_old_late;
 

@@ -13,6 +13,7 @@ life_state_name(enum life_state state)
 	    [LIFE_READY] = "ready",
 	    [LIFE_REPLACING] = "replacing",
 	    [LIFE_ABORTING] = "aborting",
+	    [LIFE_RELIEVING] = "relieving",
 	    [LIFE_RECALLING] = "recalling",
 	    [LIFE_BACKOFF] = "backoff",
 	    [LIFE_FAILED] = "failed",

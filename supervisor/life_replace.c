@@ -39,6 +39,25 @@ life_replace(struct life_step *s, const struct life_moment *m)
 	life_arm(s, m->policy->start_timeout_ms);
 }
 
+/* CURRENT is sick, and there is one that need not be started first. */
+void
+life_relieve(struct life_step *s, const struct life_moment *m)
+{
+	if (s->life.alive != LIFE_CURRENT)
+		return;
+	life_enter(s, LIFE_RELIEVING, LIFE_TAKE_SPARE_AS_NEXT);
+	s->life.alive |= LIFE_NEXT;
+	life_arm(s, m->policy->become_ms);
+}
+
+/* As if there had been none. */
+void
+life_relief_failed(struct life_step *s, const struct life_moment *m)
+{
+	s->life.alive &= ~(unsigned)LIFE_NEXT;
+	life_replace(s, m);
+}
+
 void
 life_next_ready(struct life_step *s, const struct life_moment *m)
 {
@@ -77,7 +96,11 @@ life_adopt(struct life_step *s, const struct life_moment *m)
 	(void)m;
 	s->life.alive &= ~(unsigned)LIFE_NEXT;
 	s->life.ready_ms = -1;
-	life_enter(s, s->life.state == LIFE_ABORTING ? LIFE_LATE : LIFE_STARTING, LIFE_ADOPT);
+	life_enter(s,
+	    s->life.state == LIFE_ABORTING    ? LIFE_LATE
+	    : s->life.state == LIFE_RELIEVING ? LIFE_BECOMING
+					      : LIFE_STARTING,
+	    LIFE_ADOPT);
 }
 
 void

@@ -102,7 +102,7 @@ struct baton_handover_state {
 
 /*
  * Spares: processes that are started before they are needed, and take the place of an instance
- * that has crashed. Such a one finds here an end of a SOCK_SEQPACKET Unix socketpair, and has
+ * that has crashed, or is sick. Such a one finds here an end of a SOCK_SEQPACKET Unix socketpair, and has
  * no LISTEN_FDS and no BATON_HANDOVER: a program that does not know spares must not serve
  * anybody's sockets. BATON_INSTANCE is "spare.0", "spare.1", …; BATON_GENERATION says which
  * start of that spare it is.

@@ -92,6 +92,11 @@ what_follows(TALLOC_CTX *mem, const struct instance *inst, const struct generati
 		return talloc_asprintf(
 		    mem, "generation %u is called back", inst->old != NULL ? inst->old->number : 0);
 	case LIFE_STARTING:
+	case LIFE_LATE:
+		if (inst->old != NULL && inst->old->ready_ms < 0)
+			return talloc_asprintf(mem,
+			    "a spare (pid %d) takes its place until its successor is ready",
+			    (int)inst->old->pid);
 		return "its successor takes over";
 	case LIFE_STOPPING:
 	case LIFE_DOWN:

@@ -310,3 +310,15 @@ roll_where(const struct supervisor *sup)
 		return roll_pause_text(sup->roll);
 	return sup->roll->where != NULL ? sup->roll->where : "it has just begun";
 }
+
+bool
+roll_had_begun(const struct service *s, int64_t since_ms)
+{
+	const struct roll *r = s->sup->roll;
+
+	for (size_t i = 0; r != NULL && since_ms >= r->started_ms && i < r->count; i++) {
+		if (r->turns[i].inst->service == s)
+			return true;
+	}
+	return false;
+}

@@ -50,7 +50,8 @@ news_of_next(struct roll *r, struct turn *t, const struct generation *g, enum in
 static void
 news_of_old(struct roll *r, struct turn *t, const struct generation *g, enum instance_news news)
 {
-	if (news != NEWS_ENDED || g == NULL)
+	/* A spare that was to stand in may have failed to. */
+	if ((news != NEWS_ENDED && news != NEWS_FAILED) || g == NULL)
 		return;
 	if (g->number == t->number) {
 		roll_fail(r, t, g,

@@ -156,10 +156,16 @@ void rollback_cancel(struct supervisor *sup, const char *why);
  * whether something is to be done, at the loop's next turn. */
 void spare_look(struct service *s);
 void spare_look_all(struct supervisor *sup);
-/* One that can take the place of what has just ended in INST; NULL: none. */
+/* The place of one that can be what CURRENT of INST is, or was until it ended; NULL: none. It
+ * is never older; it may be newer, as one that would be started instead. */
 struct instance *spare_for(const struct instance *inst);
-/* It becomes CURRENT of INST: its process is told so, and answers by READY=1. */
-struct generation *spare_take(struct instance *inst);
+/* The same for G, which has ended while its successor starts: what stands in is also what stays
+ * if the successor fails, so it is what G was, and not of what a restart has begun to bring. */
+struct instance *spare_beside(const struct generation *g);
+/* LIFE_EV_SPARE of INST is about the one in PLACE. False: that is NULL. */
+bool spare_call(struct instance *inst, struct instance *place);
+/* That one becomes *ROLE of INST: its process is told so, and answers by READY=1. */
+void spare_take(struct instance *inst, struct generation **role);
 /* A replacement begins: from now on its program may be another one. */
 void spare_outdated(struct instance *inst);
 /* G says READY=1, with or without X_BATON_SPARE=1. Returns whether it is to be believed. */

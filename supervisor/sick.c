@@ -2,7 +2,7 @@
 /*
  * A process that serves, and should not: it hangs, or fails its health checks. It is replaced,
  * not just ended: it may still hold connections, and until its successor is ready it is all
- * there is. If the successor fails, or is found unhealthy in its turn, the next one comes later
+ * there is. A spare that is warm is ready at once, so it is the first choice. If the successor fails, or is found unhealthy in its turn, the next one comes later
  * and later: what makes them sick may be elsewhere, and starting many does not cure it.
  */
 #include "supervisor/supervisor.h"
@@ -28,6 +28,12 @@ sick_rearm(struct generation *g, int64_t due_ms)
 	g->sick_timer = timer_at(g, g->instance->sup->timers, due_ms, again, g);
 }
 
+static bool
+can_begin(const struct instance *inst)
+{
+	return inst->life.state == LIFE_READY && inst->life.alive == LIFE_CURRENT;
+}
+
 /* Nothing happens while another process of it drains, or a successor starts already. */
 static void
 replace(struct generation *g)
@@ -37,14 +43,32 @@ replace(struct generation *g)
 
 	if (g != inst->current || g->told || g->doomed)
 		return;
-	if (inst->life.state == LIFE_READY && inst->life.alive == LIFE_CURRENT)
+	if (can_begin(inst))
 		g->sick_tries++;
 	for (unsigned i = 1; i < g->sick_tries && wait_ms < inst->service->policy.backoff_max_ms;
 	     i++)
 		wait_ms *= 2;
 	TALLOC_FREE(g->sick_timer);
 	g->sick_timer = timer_after(g, inst->sup->timers, wait_ms, again, g);
-	instance_event(inst, LIFE_EV_RESTART);
+	instance_event(inst,
+	    can_begin(inst) && spare_call(inst, spare_for(inst)) ? LIFE_EV_SPARE : LIFE_EV_RESTART);
+}
+
+/* What comes next, for the reader. */
+static const char *
+what_follows(const struct generation *g, bool known, int64_t wait_ms)
+{
+	const struct instance *place = can_begin(g->instance) ? spare_for(g->instance) : NULL;
+
+	if (known)
+		return "it is being replaced already";
+	if (wait_ms > 0)
+		return talloc_asprintf(
+		    g->sick_why, "replacing it in %s", report_duration(g->sick_why, wait_ms));
+	if (place != NULL)
+		return talloc_asprintf(
+		    g->sick_why, "a spare (pid %d) takes its place", (int)place->current->pid);
+	return "replacing it";
 }
 
 /* The wait before another successor, after those that have not passed a single check. */
@@ -70,11 +94,7 @@ sick_found(struct generation *g, unsigned how, char *why)
 	g->sick_why = why;
 	wait_ms = (how & SICK_UNHEALTHY) != 0 ? unwell_ms(inst) : 0;
 	output_warn(inst->sup->out, "%s: generation %u (pid %d) %s; %s", inst->name, g->number,
-	    (int)g->pid, why == NULL ? "is sick" : why,
-	    known         ? "it is being replaced already"
-	    : wait_ms > 0 ? talloc_asprintf(g->sick_why, "replacing it in %s",
-				report_duration(g->sick_why, wait_ms))
-			  : "replacing it");
+	    (int)g->pid, why == NULL ? "is sick" : why, what_follows(g, known, wait_ms));
 	event_emit(inst->sup, inst, g, "sick", NULL, "generation %u %s; it is replaced", g->number,
 	    why == NULL ? "is sick" : why);
 	if (known)

@@ -2,8 +2,8 @@
 /*
  * Spares: processes that are warm and serve nobody. The place of each is an instance of its
  * own kind, "web.spare.0", whose life follows the same table (life.c): it is started, restarted
- * after a crash with growing waits, replaced, and ended. When an instance crashes, the process
- * moves from that place to the instance, and the place is filled again.
+ * after a crash with growing waits, replaced, and ended. When an instance crashes or is sick, the
+ * process moves from that place to the instance, and the place is filled again.
  */
 #include <string.h>
 
@@ -26,22 +26,51 @@ is_warm(const struct instance *place)
 	       !g->told && !g->doomed && !g->stopping && g->sick == 0 && generation_lives(g);
 }
 
-struct instance *
-spare_for(const struct instance *inst)
+static bool
+is_the_same(const struct generation *spare, const struct generation *g)
+{
+	return spare->config_number == g->config_number && spare->rolled_back == g->rolled_back &&
+	       executable_equal(&spare->exe, &g->exe) &&
+	       !roll_had_begun(g->instance->service, spare->started_ms);
+}
+
+static struct instance *
+find(const struct instance *inst, unsigned epoch, const struct generation *same)
 {
 	const struct spares *s = &inst->service->spares;
 
 	for (unsigned i = 0; !inst->spare && i < s->count; i++) {
-		if (is_warm(s->places[i]) && s->places[i]->current->epoch >= inst->epoch &&
-		    rollback_fits(s->places[i]->current))
+		const struct generation *g = s->places[i]->current;
+
+		if (is_warm(s->places[i]) && g->epoch >= epoch && rollback_fits(g) &&
+		    (same == NULL || is_the_same(g, same)))
 			return s->places[i];
 	}
 	return NULL;
 }
 
-/* Its place is empty afterwards. */
+struct instance *
+spare_for(const struct instance *inst)
+{
+	return find(inst, inst->current != NULL ? inst->current->epoch : inst->epoch, NULL);
+}
+
+struct instance *
+spare_beside(const struct generation *g)
+{
+	return find(g->instance, g->epoch, g);
+}
+
+bool
+spare_call(struct instance *inst, struct instance *place)
+{
+	inst->relief = place;
+	return place != NULL;
+}
+
+/* Its place is empty afterwards. GIVES: the channel by which it gives; NULL: one of its own. */
 static struct generation *
-move(struct instance *place, struct instance *inst)
+move(struct instance *place, struct instance *inst, struct channel *gives)
 {
 	struct generation *g = talloc_steal(inst, place->current);
 	int error;
@@ -51,6 +80,7 @@ move(struct instance *place, struct instance *inst)
 	g->number = ++inst->last_number;
 	g->started_ms = timer_now_ms();
 	g->ready_ms = -1;
+	g->gives = gives == NULL ? NULL : channel_hold(gives);
 	start_move_group(g);
 	error = become_tell(g);
 	if (error < 0)
@@ -60,19 +90,26 @@ move(struct instance *place, struct instance *inst)
 	return g;
 }
 
-struct generation *
-spare_take(struct instance *inst)
+/* Of one that stands in: where CURRENT, which is to replace it, takes. */
+static struct channel *
+channel_of_the_dead(const struct instance *inst)
 {
-	struct instance *place = spare_for(inst);
+	struct channel *c = inst->current == NULL ? NULL : inst->current->takes;
 
-	if (place == NULL)
-		return NULL;
+	return c != NULL && channel_give_fd(c) >= 0 ? c : NULL;
+}
+
+void
+spare_take(struct instance *inst, struct generation **role)
+{
+	struct instance *place = inst->relief;
+
+	inst->relief = NULL;
 	listener_resume(inst);
-	inst->restarts++;
-	inst->current = move(place, inst);
-	supervisor_news(inst, inst->current, NEWS_STARTED);
+	inst->restarts += role == &inst->current;
+	*role = move(place, inst, role == &inst->old ? channel_of_the_dead(inst) : NULL);
+	supervisor_news(inst, *role, NEWS_STARTED);
 	instance_event(place, LIFE_EV_TAKEN);
-	return inst->current;
 }
 
 /* --- Programs that know spares, and others -------------------------------------------------- */

@@ -22,6 +22,8 @@ start_channels(struct generation *g)
 	struct instance *inst = g->instance;
 	const struct generation *giver = inst->old != NULL ? inst->old : inst->current;
 
+	if (g->gives != NULL)
+		return 0; /* it stands in: it gives where the dead one would have given */
 	g->gives = channel_new();
 	if (g->gives == NULL)
 		return -errno;

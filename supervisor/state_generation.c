@@ -9,6 +9,7 @@ static const struct state_field fields[] = {
     STATE_NUMBER(struct generation, ready_ms),
     STATE_FLAG(struct generation, stopping),
     STATE_FLAG(struct generation, told),
+    STATE_FLAG(struct generation, told_once),
     STATE_FLAG(struct generation, recalled),
     STATE_FLAG(struct generation, drained),
     STATE_NUMBER(struct generation, counts.moved),

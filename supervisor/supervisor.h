@@ -234,6 +234,9 @@ const char *roll_where(const struct supervisor *sup);
 /* Ends the pause after a canary, of SERVICE if that is not NULL. Returns 0, or -EINVAL with
  * *WHY set (child of MEM) if there is none. (roll_canary.c) */
 int roll_continue(struct supervisor *sup, const char *service, TALLOC_CTX *mem, char **why);
+/* Whether one that is under way, and about S, had begun at SINCE_MS: what was started then may
+ * be what it brings. */
+bool roll_had_begun(const struct service *s, int64_t since_ms);
 /* The pause, or null: for status. (roll_canary.c) */
 json_t *roll_pause_json(const struct supervisor *sup);
 

@@ -7,34 +7,7 @@
 
 #include <cmocka.h>
 
-#include "tests/supervisor/life_policy.h"
-
-#define ANY_WAIT (-1)
-
-struct scene {
-	enum life_event event;
-	int64_t at_ms;
-	enum life_state state;
-	unsigned alive;
-	int64_t wait_ms;
-};
-
-static void
-play_from(struct life l, const struct scene *scenes, size_t n)
-{
-	for (size_t i = 0; i < n; i++) {
-		struct life_step s = life_step(l, scenes[i].event, &policy, scenes[i].at_ms);
-
-		if (s.life.state != scenes[i].state || s.life.alive != scenes[i].alive)
-			fail_msg("scene %zu (%s): became %s, alive %u", i,
-			    life_event_name(scenes[i].event), life_state_name(s.life.state),
-			    s.life.alive);
-		if (scenes[i].wait_ms != ANY_WAIT)
-			assert_int_equal(s.wait_ms, scenes[i].wait_ms);
-		l = s.life;
-	}
-}
-#define PLAY(scenes) play_from(life_new(), scenes, sizeof(scenes) / sizeof((scenes)[0]))
+#include "tests/supervisor/life_play.h"
 
 static void
 a_replacement_from_start_to_end(void **state)
@@ -55,21 +28,6 @@ a_replacement_from_start_to_end(void **state)
 
 	(void)state;
 	PLAY(scenes);
-}
-
-/* How a successor that has failed after it was ready is dealt with, from that moment on. */
-static struct life
-successor_has_failed(void)
-{
-	struct life l = life_new();
-
-	l = life_step(l, LIFE_EV_START, &policy, 0).life;
-	l = life_step(l, LIFE_EV_READY, &policy, 1).life;
-	l = life_step(l, LIFE_EV_RESTART, &policy, 2).life;
-	l = life_step(l, LIFE_EV_NEXT_READY, &policy, 3).life;
-	l = life_step(l, LIFE_EV_EXIT, &policy, 4).life;
-	assert_int_equal(l.state, LIFE_RECALLING);
-	return l;
 }
 
 static void
@@ -104,8 +62,6 @@ the_old_one_is_called_back_when_its_successor_fails(void **state)
 	};
 
 	(void)state;
-#define PLAY_FROM(scenes) \
-	play_from(successor_has_failed(), scenes, sizeof(scenes) / sizeof((scenes)[0]))
 	PLAY_FROM(comes_back);
 	PLAY_FROM(ends);
 	PLAY_FROM(late);
@@ -179,82 +135,6 @@ too_many_crashes_in_too_little_time_are_a_failure(void **state)
 		l = life_step(l, LIFE_EV_EXIT, &patient, 0).life;
 		assert_int_equal(l.state, LIFE_BACKOFF);
 	}
-}
-
-/* From the second crash on there would be a wait; with a spare there is none. */
-static void
-a_spare_takes_the_place_of_one_that_has_crashed(void **state)
-{
-	static const struct scene scenes[] = {
-	    {LIFE_EV_START, 0, LIFE_STARTING, LIFE_CURRENT, 3000},
-	    {LIFE_EV_READY, 1, LIFE_READY, LIFE_CURRENT, 0},
-	    {LIFE_EV_EXIT, 2, LIFE_BACKOFF, 0, 0},
-	    {LIFE_EV_SPARE, 2, LIFE_BECOMING, LIFE_CURRENT, 600},
-	    {LIFE_EV_READY, 3, LIFE_READY, LIFE_CURRENT, 0},
-	    {LIFE_EV_EXIT, 2000, LIFE_BACKOFF, 0, 100},
-	    {LIFE_EV_SPARE, 2000, LIFE_BECOMING, LIFE_CURRENT, 600},
-	    {LIFE_EV_READY, 2001, LIFE_READY, LIFE_CURRENT, 0},
-	    {LIFE_EV_RESTART, 2002, LIFE_REPLACING, LIFE_CURRENT | LIFE_NEXT, 3000},
-	};
-
-	(void)state;
-	PLAY(scenes);
-}
-
-static void
-a_spare_that_fails_to_become_it_makes_nobody_wait_longer(void **state)
-{
-	static const struct scene scenes[] = {
-	    {LIFE_EV_START, 0, LIFE_STARTING, LIFE_CURRENT, 3000},
-	    {LIFE_EV_READY, 1, LIFE_READY, LIFE_CURRENT, 0},
-	    {LIFE_EV_EXIT, 2, LIFE_BACKOFF, 0, 0},
-	    {LIFE_EV_SPARE, 2, LIFE_BECOMING, LIFE_CURRENT, 600},
-	    {LIFE_EV_TIMEOUT, 602, LIFE_BECOMING, LIFE_CURRENT, 0},
-	    /* At once, as after the first crash. */
-	    {LIFE_EV_EXIT, 603, LIFE_BACKOFF, 0, 0},
-	    {LIFE_EV_TIMEOUT, 603, LIFE_STARTING, LIFE_CURRENT, 3000},
-	    {LIFE_EV_READY, 604, LIFE_READY, LIFE_CURRENT, 0},
-	    /* The second crash, but the third end within the time. */
-	    {LIFE_EV_EXIT, 605, LIFE_FAILED, 0, 0},
-	    {LIFE_EV_SPARE, 606, LIFE_FAILED, 0, 0},
-	};
-
-	(void)state;
-	PLAY(scenes);
-}
-
-/* One that drains, and was called back in vain, comes back after all. */
-static void
-an_old_one_that_is_back_has_the_spare_as_its_successor(void **state)
-{
-	static const struct scene scenes[] = {
-	    {LIFE_EV_TIMEOUT, 704, LIFE_BACKOFF, LIFE_OLD, 0},
-	    {LIFE_EV_SPARE, 704, LIFE_BECOMING, LIFE_CURRENT | LIFE_OLD, 600},
-	    {LIFE_EV_OLD_READY, 705, LIFE_REPLACING, LIFE_CURRENT | LIFE_NEXT, 0},
-	    {LIFE_EV_NEXT_READY, 706, LIFE_READY, LIFE_CURRENT | LIFE_OLD, 0},
-	};
-
-	(void)state;
-	PLAY_FROM(scenes);
-}
-
-/* A spare's own life. */
-static void
-the_place_of_a_spare_that_was_taken_is_filled(void **state)
-{
-	static const struct scene scenes[] = {
-	    {LIFE_EV_START, 0, LIFE_STARTING, LIFE_CURRENT, 3000},
-	    {LIFE_EV_TAKEN, 1, LIFE_STARTING, LIFE_CURRENT, 0},
-	    {LIFE_EV_READY, 1, LIFE_READY, LIFE_CURRENT, 0},
-	    {LIFE_EV_TAKEN, 2, LIFE_STARTING, LIFE_CURRENT, 3000},
-	    {LIFE_EV_READY, 3, LIFE_READY, LIFE_CURRENT, 0},
-	    {LIFE_EV_RESTART, 4, LIFE_REPLACING, LIFE_CURRENT | LIFE_NEXT, 3000},
-	    {LIFE_EV_TAKEN, 5, LIFE_STARTING, LIFE_CURRENT, 0},
-	    {LIFE_EV_READY, 6, LIFE_READY, LIFE_CURRENT, 0},
-	};
-
-	(void)state;
-	PLAY(scenes);
 }
 
 static void
@@ -331,10 +211,6 @@ main(void)
 	    cmocka_unit_test(the_old_one_is_called_back_when_its_successor_fails),
 	    cmocka_unit_test(crashes_wait_longer_until_a_quiet_time),
 	    cmocka_unit_test(too_many_crashes_in_too_little_time_are_a_failure),
-	    cmocka_unit_test(a_spare_takes_the_place_of_one_that_has_crashed),
-	    cmocka_unit_test(a_spare_that_fails_to_become_it_makes_nobody_wait_longer),
-	    cmocka_unit_test(an_old_one_that_is_back_has_the_spare_as_its_successor),
-	    cmocka_unit_test(the_place_of_a_spare_that_was_taken_is_filled),
 	    cmocka_unit_test(stopping_waits_for_everything_that_lives),
 	    cmocka_unit_test(one_that_is_held_is_started_again_and_its_crashes_count),
 	    cmocka_unit_test(one_that_is_being_held_can_be_stopped_for_good),

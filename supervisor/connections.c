@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "supervisor/supervisor.h"
+#include "supervisor/unix_diag.h"
 
 /* Connections that a process has a descriptor of, or can accept. */
 #define STATES (1U << TCP_ESTABLISHED | 1U << TCP_CLOSE_WAIT)
@@ -31,12 +32,16 @@ struct port {
 	int64_t count;
 };
 
+/* What is asked for, one after the other. */
+enum pass { PASS_IPV4, PASS_IPV6, PASS_UNIX_FILES, PASS_UNIX, PASSES };
+
 struct connections {
 	struct port *ports; /* by number */
 	unsigned nports;
+	struct unix_sockets *unix_sockets;
 	int fd;
-	int family; /* which is counted now; AF_UNSPEC: it is over */
-	bool known;
+	enum pass pass;        /* which is asked for now */
+	bool answered[PASSES]; /* … and was in full, or there was nothing to ask for */
 	struct tevent_fd *fde;
 	struct timer *limit;
 	connections_fn *fn;
@@ -102,6 +107,12 @@ count(struct connections *c, const struct inet_diag_msg *m)
 	}
 }
 
+static enum unix_diag_pass
+unix_pass(const struct connections *c)
+{
+	return c->pass == PASS_UNIX ? UNIX_DIAG_CONNECTIONS : UNIX_DIAG_FILES;
+}
+
 /* Takes one piece of the answer. Returns 1 if more is to come, 0 at the end, or -errno. */
 static int
 take(struct connections *c)
@@ -117,7 +128,11 @@ take(struct connections *c)
 			return 0;
 		if (m->nlmsg_type == NLMSG_ERROR)
 			return -EOPNOTSUPP;
-		if (m->nlmsg_type == SOCK_DIAG_BY_FAMILY)
+		if (m->nlmsg_type != SOCK_DIAG_BY_FAMILY)
+			continue;
+		if (c->pass == PASS_UNIX_FILES || c->pass == PASS_UNIX)
+			unix_sockets_take(c->unix_sockets, m, unix_pass(c));
+		else
 			count(c, NLMSG_DATA(m));
 	}
 	return 1;
@@ -134,7 +149,7 @@ has_family(const struct connections *c, int family)
 }
 
 static bool
-ask(struct connections *c)
+ask_for_tcp(struct connections *c)
 {
 	const unsigned first = address_port(&c->ports[0].address);
 	const unsigned last = address_port(&c->ports[c->nports - 1].address);
@@ -142,7 +157,7 @@ ask(struct connections *c)
 	    .head = {.nlmsg_len = sizeof(r),
 		.nlmsg_type = SOCK_DIAG_BY_FAMILY,
 		.nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP},
-	    .body = {.sdiag_family = (unsigned char)c->family,
+	    .body = {.sdiag_family = c->pass == PASS_IPV4 ? AF_INET : AF_INET6,
 		.sdiag_protocol = IPPROTO_TCP,
 		.idiag_states = STATES},
 	    .attribute = {.rta_type = INET_DIAG_REQ_BYTECODE,
@@ -157,13 +172,41 @@ ask(struct connections *c)
 	return send(c->fd, &r, sizeof(r), MSG_DONTWAIT) == (ssize_t)sizeof(r);
 }
 
+/* A kernel without IPv6 need not be asked about it. */
+static bool
+is_wanted(const struct connections *c)
+{
+	switch (c->pass) {
+	case PASS_IPV4:
+		return has_family(c, AF_INET);
+	case PASS_IPV6:
+		return has_family(c, AF_INET6);
+	default:
+		return !unix_sockets_none(c->unix_sockets);
+	}
+}
+
+/* The first from C->pass on that there is something to ask for. False: there is none left. One
+ * that the kernel knows nothing of does not keep it from telling the others. */
+static bool
+ask(struct connections *c)
+{
+	for (; c->pass < PASSES; c->pass++) {
+		c->answered[c->pass] = !is_wanted(c);
+		if (!c->answered[c->pass] &&
+		    (c->pass <= PASS_IPV6 ? ask_for_tcp(c)
+					  : unix_sockets_ask(c->unix_sockets, c->fd, unix_pass(c))))
+			return true;
+	}
+	return false;
+}
+
 /* Tells the outcome, from the loop; C is freed by whoever asked. */
 static void
-finish(struct connections *c, bool known)
+finish(struct connections *c)
 {
 	TALLOC_FREE(c->fde);
 	TALLOC_FREE(c->limit);
-	c->known = known;
 	c->fn(c, c->data);
 }
 
@@ -173,7 +216,7 @@ too_long(void *data)
 	struct connections *c = talloc_get_type_abort(data, struct connections);
 
 	c->limit = NULL;
-	finish(c, false);
+	finish(c);
 }
 
 static void
@@ -187,40 +230,38 @@ readable(struct tevent_context *ev, struct tevent_fd *fde, uint16_t flags, void 
 	(void)flags;
 	if (more == 1)
 		return;
-	/* A kernel without IPv6 need not be asked about it. */
-	if (more == 0 && c->family == AF_INET && has_family(c, AF_INET6)) {
-		c->family = AF_INET6;
-		if (ask(c))
-			return;
-		more = -1;
-	}
-	finish(c, more == 0);
+	c->answered[c->pass++] = more == 0;
+	if (!ask(c))
+		finish(c);
 }
 
 static void
-add_ports(struct connections *c, const struct instance *inst)
+add_sockets(struct connections *c, const struct instance *inst)
 {
 	for (size_t i = 0; i < inst->nlisteners; i++) {
-		if (!is_tcp(&inst->listeners[i].address))
+		const struct listener *l = &inst->listeners[i];
+
+		if (address_is_unix(&l->address))
+			unix_sockets_add(c->unix_sockets, l->fd, &l->address);
+		if (!is_tcp(&l->address))
 			continue;
 		c->ports = talloc_realloc(c, c->ports, struct port, c->nports + 1);
 		if (c->ports == NULL)
 			c->nports = 0;
 		else
-			c->ports[c->nports++] =
-			    (struct port){.address = inst->listeners[i].address};
+			c->ports[c->nports++] = (struct port){.address = l->address};
 	}
 }
 
 static void
-list_ports(struct connections *c, const struct supervisor *sup)
+list_sockets(struct connections *c, const struct supervisor *sup)
 {
 	for (size_t i = 0; i < sup->nservices; i++) {
 		const struct service *s = sup->services[i];
 		unsigned n = s->config->shared && s->ninstances > 1 ? 1 : s->ninstances;
 
 		for (unsigned k = 0; k < n; k++)
-			add_ports(c, s->instances[k]);
+			add_sockets(c, s->instances[k]);
 	}
 	if (c->nports > 0)
 		qsort(c->ports, c->nports, sizeof(c->ports[0]), by_port);
@@ -245,12 +286,12 @@ connections_count(
 		return NULL;
 	c->fn = fn;
 	c->data = data;
-	list_ports(c, sup);
-	c->family = has_family(c, AF_INET) ? AF_INET : AF_INET6;
-	c->fd =
-	    c->nports == 0 ? -1 : socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
+	c->fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
 	talloc_set_destructor(c, connections_close);
-	if (c->fd >= 0 && ask(c))
+	c->unix_sockets = unix_sockets_new(c);
+	if (c->unix_sockets != NULL)
+		list_sockets(c, sup);
+	if (c->fd >= 0 && c->unix_sockets != NULL && ask(c))
 		c->fde = tevent_add_fd(sup->ev, c, c->fd, TEVENT_FD_READ, readable, c);
 	if (c->fde != NULL)
 		c->limit = timer_after(c, sup->timers, limit_ms, too_long, c);
@@ -259,9 +300,18 @@ connections_count(
 	return c;
 }
 
+/* -1: it is not known. */
 static int64_t
 on(const struct connections *c, const struct listener *l)
 {
+	const int family = l->address.sa.sa_family;
+
+	if (family == AF_UNIX)
+		return c->answered[PASS_UNIX_FILES] && c->answered[PASS_UNIX]
+			   ? unix_sockets_count(c->unix_sockets, &l->address)
+			   : -1;
+	if (!c->answered[family == AF_INET ? PASS_IPV4 : PASS_IPV6])
+		return -1;
 	for (unsigned i = 0; i < c->nports; i++) {
 		if (address_equal(&c->ports[i].address, &l->address))
 			return c->ports[i].count;
@@ -272,12 +322,12 @@ on(const struct connections *c, const struct listener *l)
 int64_t
 connections_of(const struct connections *c, const struct instance *inst)
 {
-	int64_t sum = 0;
-	bool any = false;
+	int64_t sum = inst->nlisteners > 0 ? 0 : -1;
 
-	for (size_t i = 0; c != NULL && c->known && i < inst->nlisteners; i++) {
-		any = any || is_tcp(&inst->listeners[i].address);
-		sum += on(c, &inst->listeners[i]);
+	for (size_t i = 0; c != NULL && sum >= 0 && i < inst->nlisteners; i++) {
+		int64_t more = on(c, &inst->listeners[i]);
+
+		sum = more < 0 ? -1 : sum + more;
 	}
-	return any ? sum : -1;
+	return c == NULL ? -1 : sum;
 }

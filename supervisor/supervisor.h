@@ -159,11 +159,11 @@ void follow_end(struct supervisor *sup);
 struct connections;
 typedef void connections_fn(struct connections *c, void *data);
 
-/* Counts those that are open on every TCP socket, and calls FN from the loop when it is done,
+/* Counts those that are open on every listening socket, and calls FN from the loop when it is done,
  * at the latest after LIMIT_MS. NULL: it cannot be known, and FN is not called. */
 struct connections *connections_count(
     TALLOC_CTX *mem, struct supervisor *sup, int limit_ms, connections_fn *fn, void *data);
-/* On the sockets of INST, which may be shared. -1: it has no TCP socket, or it is not known;
+/* On the sockets of INST, which may be shared. -1: it has no socket, or it is not known of all;
  * C may be NULL. */
 int64_t connections_of(const struct connections *c, const struct instance *inst);
 

@@ -21,11 +21,13 @@ struct scene {
 #define scene_wait(s, what) stage_wait_status(&(s)->stage, what)
 #define WARM                "^s +s\\.spare\\.0 +[0-9]+ +[0-9]+ +warm "
 
-/* What the next start of a spare does (tests/fixtures/spare). */
+/* What the next start of a spare does (tests/fixtures/spare); one may be reading it now. */
 static inline void
 next_spare(struct scene *s, const char *mode)
 {
-	tempdir_write(s->dir, "mode", "%s\n", mode);
+	const char *made = tempdir_write(s->dir, "new", "%s\n", mode);
+
+	assert_int_equal(rename(made, tempdir_path(s->dir, "mode")), 0);
 }
 
 /* hello, which is all that a good spare needs, in that many instances. */

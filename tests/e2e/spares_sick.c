@@ -9,9 +9,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define CHECKS                                              \
-	"health = http:/healthz\nhealth_interval_ms = 20\n" \
-	"health_timeout_ms = 500\nhealth_failures = 2\n"
+#define CHECKS                                          \
+	"health = http:/pid\nhealth_interval_ms = 20\n" \
+	"health_timeout_ms = 2000\nhealth_failures = 1\n"
 
 /* From now on instances wait at their start. */
 static const char *
@@ -45,7 +45,7 @@ expect(struct scene *s, const char *format, int pid)
 static void
 what_hangs_is_relieved_by_a_spare_at_once(void **state)
 {
-	struct scene s = scene_new(2, "good", "spares = 1\nwatchdog_ms = 1000\n");
+	struct scene s = scene_new(2, "good", "spares = 1\nwatchdog_ms = 2000\n");
 	const struct baton_who other = baton_who((uint16_t)(s.port + 1));
 
 	(void)state;
@@ -59,7 +59,7 @@ what_hangs_is_relieved_by_a_spare_at_once(void **state)
 		spare = pid_of(&s, "s.spare.0");
 		assert_int_equal(kill(hung.pid, SIGSTOP), 0);
 		expect(&s,
-		    "s\\.0: generation [0-9]+ .* has not said WATCHDOG=1 for 1000 ms; a spare "
+		    "s\\.0: generation [0-9]+ .* has not said WATCHDOG=1 for 2000 ms; a spare "
 		    "\\(pid %d\\) takes its place$",
 		    spare);
 		heir = baton_who(s.port);
@@ -90,7 +90,7 @@ a_spare_gets_the_connections_of_what_is_unhealthy(void **state)
 	gate_close(&s);
 	client_get(c, "/pid");
 	assert_int_equal(kill(sick.pid, SIGSTOP), 0);
-	expect(&s, "failed 2 health checks .*; a spare \\(pid %d\\) takes its place$", spare);
+	expect(&s, "failed 1 health check .*; a spare \\(pid %d\\) takes its place$", spare);
 	assert_int_equal(baton_who(s.port).pid, spare);
 	assert_int_equal(kill(sick.pid, SIGCONT), 0);
 	stage_wait_gone(sick.pid);
@@ -112,7 +112,7 @@ a_spare_that_fails_to_relieve_it_costs_no_wait(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
 		struct scene s =
-		    scene_new(1, table[i].mode, "spares = 1\n" CHECKS "drain_timeout_ms = 500\n");
+		    scene_new(1, table[i].mode, "spares = 1\n" CHECKS "drain_timeout_ms = 3000\n");
 		const struct baton_who hung = baton_who(s.port);
 
 		scene_wait(&s, WARM);
@@ -129,7 +129,7 @@ a_spare_that_fails_to_relieve_it_costs_no_wait(void **state)
 static void
 an_older_spare_does_not_relieve_a_newer_program(void **state)
 {
-	struct scene s = scene_new(1, "good", "spares = 1\nwatchdog_ms = 1000\n");
+	struct scene s = scene_new(1, "good", "spares = 1\nwatchdog_ms = 2000\n");
 	struct baton_who hung;
 	int spare;
 
@@ -143,7 +143,7 @@ an_older_spare_does_not_relieve_a_newer_program(void **state)
 	assert_int_equal(pid_of(&s, "s.spare.0"), spare);
 	hung = baton_who(s.port);
 	assert_int_equal(kill(hung.pid, SIGSTOP), 0);
-	proc_expect(s.baton.proc, PROC_ERR, "for 1000 ms; replacing it$");
+	proc_expect(s.baton.proc, PROC_ERR, "for 2000 ms; replacing it$");
 	stage_wait_gone(hung.pid);
 	assert_int_not_equal(baton_who(s.port).pid, spare);
 	assert_int_equal(pid_of(&s, "s.spare.0"), spare);
@@ -173,6 +173,7 @@ rolling_new(const char *mode, const char *lines)
 	r.restart = baton_command(&r.s.baton, "restart", NULL);
 	line = proc_expect(r.restart, PROC_OUT, "^s\\.0: generation 2 started, pid [0-9]+$");
 	assert_int_equal(sscanf(strstr(line, "pid "), "pid %d", &r.next), 1);
+	proc_expect(r.s.baton.proc, PROC_OUT, "s\\.0 \\| waits at the gate$");
 	return r;
 }
 

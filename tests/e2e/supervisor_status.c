@@ -55,6 +55,66 @@ connections_are_counted_for_each_instance(void **state)
 	}
 }
 
+/* Each with a file of its own; those that nobody accepts yet are there, too, and nobody else's. */
+static void
+connections_on_unix_sockets_are_counted(void **state)
+{
+	const char *dir = tempdir_new(), *other = tempdir_path(dir, "other");
+	const char *mine = tempdir_path(dir, "s0"), *next = tempdir_path(dir, "s1");
+	struct stage *s = stage_hello(talloc_asprintf(harness_mem(), "unix:%s/s%%i", dir), "");
+	struct proc *foreign = proc_run("baton", "run", "--control", tempdir_path(dir, "c"),
+	    "--listen", talloc_asprintf(harness_mem(), "unix:%s", other), "--name", "x",
+	    harness_built("hello"));
+	struct client *c[7];
+	int pid;
+
+	(void)state;
+	proc_expect(foreign, PROC_OUT, "^Ctrl-C ");
+	stage_wait_status(s, ROW("0", "0"));
+	for (int i = 0; i < 6; i++)
+		c[i] = client_open_unix(i < 3 ? mine : i < 5 ? next : other);
+	stage_wait_status(s, ROW("0", "3"));
+	stage_wait_status(s, ROW("1", "2"));
+	/* They move to the successor, and are still those of the instance. */
+	assert_int_equal(client_get(c[0], "/")->status, 200);
+	proc_finish(stage_cli(s, "restart"), 0);
+	stage_wait_status(s, ROW("0", "3"));
+	/* What is stopped does not accept: more wait in its queue. */
+	assert_int_equal(sscanf(strstr(stage_status(s), "w.0 "), "w.0 %*d %d", &pid), 1);
+	assert_int_equal(kill(pid, SIGSTOP), 0);
+	c[6] = client_open_unix(mine);
+	stage_wait_status(s, ROW("0", "4"));
+	assert_int_equal(kill(pid, SIGCONT), 0);
+	client_close(c[0]);
+	client_close(c[1]);
+	stage_wait_status(s, ROW("0", "2"));
+	stage_stop(s);
+	proc_signal(foreign, SIGTERM);
+	proc_finish(foreign, 0);
+	for (int i = 2; i < 7; i++)
+		client_close(c[i]);
+}
+
+static void
+connections_of_all_sockets_are_added_up(void **state)
+{
+	uint16_t port = port_free(1);
+	const char *path = tempdir_path(tempdir_new(), "s");
+	struct stage *s = stage_hello(
+	    talloc_asprintf(harness_mem(), "127.0.0.1:%d\nlisten.second = unix:%s", port, path),
+	    "ports = shared\n");
+	struct client *a = client_open(port), *b = client_open_unix(path),
+		      *c = client_open_unix(path);
+
+	(void)state;
+	stage_wait_status(s, "^w: 3 connections on the sockets that its instances share$");
+	client_close(a);
+	client_close(b);
+	client_close(c);
+	stage_wait_status(s, "^w: 0 connections on the sockets that its instances share$");
+	stage_stop(s);
+}
+
 static void
 connections_of_shared_sockets_are_told_together(void **state)
 {
@@ -173,6 +233,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    e2e_test(connections_are_counted_for_each_instance),
+	    e2e_test(connections_on_unix_sockets_are_counted),
+	    e2e_test(connections_of_all_sockets_are_added_up),
 	    e2e_test(connections_of_shared_sockets_are_told_together),
 	    e2e_test(what_does_not_run_uses_nothing),
 	    e2e_test(cpu_time_is_told),

@@ -14,6 +14,7 @@
 
 #include "supervisor/client.h"
 #include "supervisor/control.h"
+#include "supervisor/json_memory.h"
 #include "supervisor/supervisor.h"
 
 static void process_input(struct client *c);
@@ -107,7 +108,7 @@ client_flush(struct client *c)
 static void
 put_json(struct client *c, json_t *line, bool whatever)
 {
-	char *text = json_dumps(line, JSON_COMPACT);
+	char *text = json_memory_dumps(line);
 	size_t len = text == NULL ? 0 : strlen(text);
 	char *grown = NULL;
 
@@ -315,18 +316,17 @@ client_new(struct control *control, struct supervisor *sup, int fd)
 {
 	struct client *c = talloc_zero(control, struct client);
 
-	if (c == NULL) {
-		close(fd);
+	if (c == NULL)
 		return NULL;
-	}
 	c->control = control;
 	c->sup = sup;
 	c->fd = fd;
 	c->moved_ms = timer_now_ms();
 	c->heard = control_turn(control);
-	talloc_set_destructor(c, client_close);
 	c->fde = tevent_add_fd(sup->ev, c, fd, TEVENT_FD_READ, client_event, c);
 	if (c->fde == NULL)
 		TALLOC_FREE(c);
+	else
+		talloc_set_destructor(c, client_close);
 	return c;
 }

@@ -42,7 +42,7 @@ client_load(struct state *s, struct control *control, struct supervisor *sup)
 	state_fd(s, "fd", &fd);
 	c = fd < 0 ? NULL : client_new(control, sup, fd);
 	if (c == NULL) {
-		state_fail(s, "fd", "is missing");
+		state_fail(s, "fd", fd < 0 ? "is missing" : "there is no memory");
 		return NULL;
 	}
 	plain(s, c);

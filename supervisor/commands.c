@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "supervisor/control.h"
+#include "supervisor/json_memory.h"
 #include "supervisor/supervisor.h"
 
 struct request {
@@ -230,8 +231,13 @@ bool
 command_serve(struct supervisor *sup, struct client *c, const char *line, size_t len)
 {
 	json_error_t error;
-	json_t *object = json_loadb(line, len, JSON_REJECT_DUPLICATES, &error);
+	bool no_memory;
+	json_t *object = json_memory_loadb(line, len, &error, &no_memory);
 
+	if (no_memory) {
+		client_error(c, "there is no memory");
+		return false;
+	}
 	if (!json_is_object(object)) {
 		client_error(c, "a request is one JSON object a line%s%s",
 		    object == NULL ? ": " : "", object == NULL ? error.text : "");

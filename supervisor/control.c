@@ -137,6 +137,8 @@ incoming(struct tevent_context *ev, struct tevent_fd *fde, uint16_t flags, void 
 	client = client_new(c, c->sup, fd);
 	if (client != NULL)
 		c->clients[c->nclients++] = client;
+	else
+		close(fd);
 }
 
 int
@@ -242,6 +244,8 @@ control_state(struct state *s, struct supervisor *sup)
 		return;
 	}
 	c->fde = tevent_add_fd(sup->ev, c, c->socket->fd, TEVENT_FD_READ, incoming, c);
+	if (c->fde == NULL)
+		state_fail(&sub, "socket", "there is no memory");
 	sup->control = c;
 }
 

@@ -94,7 +94,7 @@ void control_stopped(struct control *c);
 
 /* --- client.c: one of them -------------------------------------------------------------- */
 
-/* Takes over FD. NULL: there is no memory, and FD is closed. */
+/* Takes over FD, unless it returns NULL: there is no memory. */
 struct client *client_new(struct control *c, struct supervisor *sup, int fd);
 
 /* To the document of state.h, and from it; NULL: it has an error. (client_state.c) */

@@ -32,23 +32,34 @@ follower_unlink(struct follower *f)
 }
 
 static struct follower *
-follow(struct supervisor *sup, struct client *client, const char *name, bool logs)
+follower_new(struct supervisor *sup, struct client *client, bool logs)
 {
 	struct follower *f = talloc_zero(client, struct follower);
 
-	if (f == NULL) {
-		client_error(client, "there is no memory");
+	if (f == NULL)
 		return NULL;
-	}
 	*f = (struct follower){.sup = sup, .next = sup->followers, .logs = logs};
 	if (f->next != NULL)
 		f->next->prev = f;
 	sup->followers = f;
 	talloc_set_destructor(f, follower_unlink);
-	f->name = name == NULL ? NULL : talloc_strdup(f, name);
 	client_later(client, &f->client);
 	client_follows(client);
 	return f;
+}
+
+static void
+follow(struct supervisor *sup, struct client *client, const char *name, bool logs)
+{
+	struct follower *f = follower_new(sup, client, logs);
+
+	if (f != NULL)
+		f->name = name == NULL ? NULL : talloc_strdup(f, name);
+	/* Without the name it would follow everything. */
+	if (f == NULL || (name != NULL && f->name == NULL)) {
+		client_error(client, "there is no memory");
+		talloc_free(f);
+	}
 }
 
 static bool
@@ -161,7 +172,9 @@ follow_state(struct state *s, struct supervisor *sup, struct client *client)
 		return;
 	sub = state_object(s, "follower");
 	if (!state_saving(s))
-		f = follow(sup, client, NULL, false);
-	if (f != NULL)
+		f = follower_new(sup, client, false);
+	if (f == NULL)
+		state_fail(s, "follower", "there is no memory");
+	else
 		STATE_FIELDS(&sub, f, fields);
 }

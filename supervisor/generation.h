@@ -159,7 +159,7 @@ int64_t generation_age_ms(const struct generation *g);
 bool generation_new_output(struct generation *g);
 /* A pipe that is read into lines; returns the writing end, the caller's, or -errno. */
 int generation_open_output(struct generation *g, bool err);
-/* A pipe's reading end, which it owns from then on. */
+/* A pipe's reading end, which it owns from then on; -ENOMEM: it does not. */
 int generation_read_output(struct generation *g, bool err, int fd);
 /* It has ended: takes what is still in the pipes. */
 void generation_last_output(struct generation *g);
@@ -180,8 +180,8 @@ bool usage_read(pid_t pid, struct usage *out);
 bool ready_is_notified(const struct generation *g);
 /* The pipe of `ready = fd`; returns the writing end, the caller's, or -errno. */
 int ready_open(struct generation *g);
-/* The process runs: waits for whatever its service's kind of readiness is. */
-void ready_begin(struct generation *g);
+/* The process runs: waits for whatever its service's kind of readiness is. False: no memory to. */
+bool ready_begin(struct generation *g);
 /* It has ended: takes what it said before. */
 void ready_last(struct generation *g);
 /* Gives up waiting. */

@@ -104,10 +104,8 @@ generation_read_output(struct generation *g, bool err, int fd)
 	struct tevent_fd **fde = err ? &g->err_event : &g->out_event;
 
 	*fde = tevent_add_fd(g->instance->sup->ev, g, fd, TEVENT_FD_READ, output_readable, g);
-	if (*fde == NULL) {
-		close(fd);
+	if (*fde == NULL)
 		return -ENOMEM;
-	}
 	tevent_fd_set_auto_close(*fde);
 	tevent_fd_set_tag(*fde, (uint64_t)fd);
 	return 0;
@@ -123,6 +121,7 @@ generation_open_output(struct generation *g, bool err)
 	fcntl(fds[0], F_SETFL, O_NONBLOCK); /* this end only: the child's writes may wait */
 	if (generation_read_output(g, err, fds[0]) == 0)
 		return fds[1];
+	close(fds[0]);
 	close(fds[1]);
 	return -ENOMEM;
 }

@@ -93,25 +93,38 @@ writable(struct tevent_context *ev, struct tevent_fd *fde, uint16_t flags, void 
 	TALLOC_FREE(m->fde);
 }
 
-static void
+/* Takes FD over if it returns true. */
+static bool
 queue(struct manager *m, const char *text, int fd)
 {
 	struct message *new = m->count < QUEUE_MAX ? talloc_zero(m, struct message) : NULL;
 
 	if (new == NULL)
-		return;
-	new->fd = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 3);
-	talloc_set_destructor(new, message_close);
+		return false;
 	new->text = talloc_strdup(new, text);
 	if (m->fde == NULL)
 		m->fde = tevent_add_fd(m->sup->ev, m, m->fd, TEVENT_FD_WRITE, writable, m);
-	if (new->text == NULL || m->fde == NULL || (fd >= 0 && new->fd < 0)) {
+	if (new->text == NULL || m->fde == NULL) {
 		talloc_free(new);
-		return;
+		return false;
 	}
+	new->fd = fd;
+	talloc_set_destructor(new, message_close);
 	*m->end = new;
 	m->end = &new->next;
 	m->count++;
+	return true;
+}
+
+static void
+queue_copy(struct manager *m, const char *text, int fd)
+{
+	int own = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 3);
+
+	if ((fd < 0 || own >= 0) && queue(m, text, own))
+		return;
+	if (own >= 0)
+		close(own);
 }
 
 static void __attribute__((format(printf, 3, 0)))
@@ -124,7 +137,7 @@ say(struct supervisor *sup, int fd, const char *format, va_list ap)
 		return;
 	text = talloc_vasprintf(m, format, ap);
 	if (text != NULL && (m->first != NULL || !post(m, text, fd)))
-		queue(m, text, fd);
+		queue_copy(m, text, fd);
 	talloc_free(text);
 }
 
@@ -181,17 +194,17 @@ watchdog_ms(void)
 	return n < 2000 ? 1 : n / 2000;
 }
 
-void
+bool
 manager_start(struct supervisor *sup)
 {
 	const char *path = getenv(BATON_ENV_NOTIFY_SOCKET);
 	struct manager *m;
 
 	if (path == NULL || path[0] == '\0')
-		return;
+		return true;
 	m = talloc_zero(sup, struct manager);
 	if (m == NULL)
-		return;
+		return false;
 	m->sup = sup;
 	m->path = path;
 	m->end = &m->first;
@@ -202,11 +215,10 @@ manager_start(struct supervisor *sup)
 		output_warn(sup->out, "NOTIFY_SOCKET %s: %s; the service manager is told nothing",
 		    path, strerror(-m->fd));
 		m->fd = -1;
-		return;
+		return true;
 	}
 	m->watchdog_ms = watchdog_ms();
-	if (m->watchdog_ms > 0)
-		timer_after(m, sup->timers, 0, feed, m);
+	return m->watchdog_ms == 0 || timer_after(m, sup->timers, 0, feed, m) != NULL;
 }
 
 /* What the manager has not taken yet. */
@@ -229,10 +241,12 @@ manager_state(struct state *s, struct supervisor *sup)
 			at = at->next;
 			continue;
 		}
-		if (m != NULL && m->fd >= 0 && got.text != NULL)
-			queue(m, got.text, got.fd);
+		if (m == NULL || m->fd < 0 || got.text == NULL) {
+			if (got.fd >= 0)
+				close(got.fd);
+		} else if (!queue(m, got.text, got.fd)) {
+			state_fail(&sub, "text", "there is no memory");
+		}
 		talloc_free(got.text);
-		if (got.fd >= 0)
-			close(got.fd);
 	}
 }

@@ -267,14 +267,15 @@ notify_load(struct state *s, TALLOC_CTX *mem, struct tevent_context *ev, notify_
 	n->fn = fn;
 	n->data = data;
 	plain(s, n);
-	if (n->fd < 0) {
-		talloc_free(n);
+	if (state_ok(s) && n->fd < 0)
+		state_fail(s, "fd", "is missing");
+	if (state_ok(s))
+		n->fde = tevent_add_fd(ev, n, n->fd, TEVENT_FD_READ, readable, n);
+	if (n->fde == NULL) {
+		talloc_free(n); /* and the descriptor stays open */
 		return NULL;
 	}
 	talloc_set_destructor(n, notify_close);
-	n->fde = tevent_add_fd(ev, n, n->fd, TEVENT_FD_READ, readable, n);
-	if (n->fde == NULL)
-		TALLOC_FREE(n);
 	return n;
 }
 

@@ -266,6 +266,8 @@ output_state(struct state *s, const char *name, struct output *o)
 		STATE_FIELDS(&sub, stream, fields);
 		if (stream->queue == NULL && state_has(&sub, "queue"))
 			stream->queue = talloc_size(o, OUTPUT_QUEUE_MAX_BYTES);
+		if (stream->queue == NULL && state_has(&sub, "queue"))
+			state_fail(&sub, "queue", "there is no memory");
 		stream->used = state_bytes(&sub, "queue", stream->queue, stream->used,
 		    stream->queue == NULL ? 0 : OUTPUT_QUEUE_MAX_BYTES);
 		if (!state_saving(s) && stream->used > 0)

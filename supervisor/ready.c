@@ -127,7 +127,7 @@ ask(void *data)
 		g->ready_timer = timer_after(g, g->instance->sup->timers, AGAIN_MS, ask, g);
 }
 
-void
+bool
 ready_begin(struct generation *g)
 {
 	const struct ready_config *r = &g->ready;
@@ -143,6 +143,8 @@ ready_begin(struct generation *g)
 	/* Not before it has had time to be alone: its predecessor may end at this moment. */
 	if (r->kind == READY_HTTP)
 		g->ready_timer = timer_after(g, sup->timers, 0, ask, g);
+	return r->kind == READY_NOTIFY || g->ready_event != NULL || g->ready_timer != NULL ||
+	       (r->kind == READY_FD && g->ready_fd < 0);
 }
 
 void

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "supervisor/json_memory.h"
 #include "supervisor/state_internal.h"
 
 static int
@@ -16,38 +17,48 @@ doc_close(struct state_doc *doc)
 }
 
 static struct state_doc *
-doc_new(TALLOC_CTX *mem, bool saving, json_t *root)
+doc_new(TALLOC_CTX *mem, bool saving)
 {
 	struct state_doc *doc = talloc_zero(mem, struct state_doc);
 
-	if (doc == NULL) {
-		json_decref(root);
+	if (doc == NULL)
 		return NULL;
-	}
+	json_memory_watch();
+	doc->failures = json_memory_failures();
 	doc->saving = saving;
-	doc->root = root;
 	talloc_set_destructor(doc, doc_close);
 	return doc;
+}
+
+bool
+state_complete(struct state_doc *doc)
+{
+	if (doc->error == NULL && json_memory_failures() != doc->failures)
+		doc->error = "there is no memory";
+	return doc->error == NULL;
 }
 
 struct state_doc *
 state_doc_new(TALLOC_CTX *mem)
 {
-	struct state_doc *doc = doc_new(mem, true, json_object());
+	struct state_doc *doc = doc_new(mem, true);
 
-	if (doc != NULL && doc->root == NULL)
-		doc->error = "there is no memory";
+	if (doc != NULL)
+		doc->root = json_object();
 	return doc;
 }
 
 struct state_doc *
 state_doc_parse(TALLOC_CTX *mem, const char *text, size_t len)
 {
+	struct state_doc *doc = doc_new(mem, false);
 	json_error_t error;
-	struct state_doc *doc =
-	    doc_new(mem, false, json_loadb(text, len, JSON_REJECT_DUPLICATES, &error));
+	bool no_memory;
 
-	if (doc != NULL && !json_is_object(doc->root)) {
+	if (doc == NULL)
+		return NULL;
+	doc->root = json_memory_loadb(text, len, &error, &no_memory);
+	if (state_complete(doc) && !json_is_object(doc->root)) {
 		doc->error = doc->root != NULL ? "it is no JSON object"
 					       : talloc_asprintf(doc, "line %d, column %d: %s",
 						     error.line, error.column, error.text);
@@ -60,7 +71,7 @@ state_doc_parse(TALLOC_CTX *mem, const char *text, size_t len)
 char *
 state_doc_text(TALLOC_CTX *mem, struct state_doc *doc)
 {
-	char *text = doc->error != NULL ? NULL : json_dumps(doc->root, JSON_COMPACT);
+	char *text = state_complete(doc) ? json_memory_dumps(doc->root) : NULL;
 	char *copy = text == NULL ? NULL : talloc_strdup(mem, text);
 
 	if (copy == NULL && doc->error == NULL)

@@ -48,6 +48,8 @@ struct state_doc *state_doc_new(TALLOC_CTX *mem);
 struct state_doc *state_doc_parse(TALLOC_CTX *mem, const char *text, size_t len);
 /* The text, in MEM; NULL if the document has an error. */
 char *state_doc_text(TALLOC_CTX *mem, struct state_doc *doc);
+/* Whether nothing was left out for want of memory, silently; else that is its error. */
+bool state_complete(struct state_doc *doc);
 /* What is wrong, in one line; NULL: nothing. */
 const char *state_error(const struct state_doc *doc);
 /* The descriptors that stand in it. */
@@ -107,7 +109,8 @@ void state_text(struct state *s, const char *name, TALLOC_CTX *mem, char **text)
 size_t state_bytes(struct state *s, const char *name, void *buf, size_t used, size_t max);
 /* The same for bytes of any length, in MEM when read; NULL for none. */
 void state_blob(struct state *s, const char *name, TALLOC_CTX *mem, char **bytes, size_t *len);
-/* Any JSON; when read, the caller's reference, or NULL. */
+/* Any JSON, which must not change while the document is used; when read, the caller's reference,
+ * or NULL. */
 void state_json(struct state *s, const char *name, json_t **value);
 /* A descriptor above 2, or -1. One that is read is the caller's from then on, close-on-exec, and
  * is still the file that it was; else it is -1, and the document has an error. */
@@ -148,8 +151,9 @@ void state_instance(struct state *s, struct instance *inst);
 
 /* Writes it all; look at state_error. */
 void state_save(struct state_doc *doc, struct supervisor *sup);
-/* NULL: look at state_error. What has been made of it until then is left as it is, for its
- * descriptors are those of a baton that goes on: end the process by _exit. */
+/* NULL: look at state_error. What has been made of it until then is left as it is, and none of
+ * its descriptors was closed, for they are those of a baton that goes on: end the process by
+ * _exit, or execute that one. */
 struct supervisor *state_load(TALLOC_CTX *mem, struct state_doc *doc);
 
 /* --- state_memfd.c ------------------------------------------------------------------------ */

@@ -34,7 +34,8 @@ words(struct state *s, const struct key *k, void *mem, char ***list)
 	if (!state_saving(s)) {
 		all = talloc_zero_array(mem, char *, count + 1);
 		if (all == NULL || count == 0)
-			state_fail(s, k->name, "expected a program");
+			state_fail(
+			    s, k->name, all == NULL ? "there is no memory" : "expected a program");
 	}
 	for (unsigned i = 0; all != NULL && i < count && state_ok(s); i++)
 		all[i] = state_text_element(s, k->name, i, all, all[i]);
@@ -50,6 +51,8 @@ listens(struct state *s, const struct key *k, struct service_config *c)
 	if (!state_saving(s) && count > 0) {
 		c->listens = talloc_zero_array(c, struct listen_config, count);
 		c->nlistens = c->listens == NULL ? 0 : count;
+		if (c->listens == NULL)
+			state_fail(s, k->name, "there is no memory");
 	}
 	for (unsigned i = 0; i < c->nlistens && state_ok(s); i++) {
 		struct state sub = state_element(s, k->name, i);
@@ -84,6 +87,8 @@ limits(struct state *s, const struct key *k, struct service_config *c)
 	if (!state_saving(s) && count > 0) {
 		c->limits = talloc_zero_array(c, struct limit_config, count);
 		c->nlimits = c->limits == NULL ? 0 : count;
+		if (c->limits == NULL)
+			state_fail(s, k->name, "there is no memory");
 	}
 	for (unsigned i = 0; i < c->nlimits && state_ok(s); i++) {
 		struct state sub = state_element(s, k->name, i);
@@ -122,6 +127,8 @@ cgroups(struct state *s, const struct key *k, struct service_config *c)
 	if (!state_saving(s) && count > 0) {
 		c->cgroups = talloc_zero_array(c, struct cgroup_config, count);
 		c->ncgroups = c->cgroups == NULL ? 0 : count;
+		if (c->cgroups == NULL)
+			state_fail(s, k->name, "there is no memory");
 	}
 	for (unsigned i = 0; i < c->ncgroups && state_ok(s); i++) {
 		struct state sub = state_element(s, k->name, i);

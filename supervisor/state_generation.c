@@ -68,6 +68,8 @@ notifications(struct state *s, struct generation *g)
 		notify_save(&sub, g->notify);
 	else
 		g->notify = notify_load(&sub, g, g->instance->sup->ev, generation_notified, g);
+	if (g->notify == NULL)
+		state_fail(s, "notify", "there is no memory");
 }
 
 /* What watches it: as instance_orders.c and generation.c would have it. */
@@ -84,9 +86,9 @@ revive(struct state *s, struct generation *g)
 		return;
 	}
 	generation_watch(g);
-	if (g->ready_ms < 0)
-		ready_begin(g);
-	else
+	if (g->ready_ms < 0 && !ready_begin(g))
+		state_fail(s, "ready_fd", "there is no memory");
+	if (g->ready_ms >= 0)
 		health_resume(g);
 	if (g->takes != NULL && channel_give_fd(g->takes) < 0)
 		generation_giver_gone(g);

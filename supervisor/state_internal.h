@@ -13,6 +13,7 @@ struct state_doc {
 	bool saving;
 	json_t *root;
 	const char *error;                 /* the first one; NULL: none */
+	unsigned failures;                 /* of jansson, before it was begun: json_memory.h */
 	int *fds;                          /* a talloc array */
 	void **shared[STATE_SHARED_KINDS]; /* talloc arrays; when reading, each is held once */
 };

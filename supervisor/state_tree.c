@@ -95,11 +95,13 @@ load_service(struct state *s, struct supervisor *sup)
 
 	state_text(s, "name", sup, &name);
 	c = service == NULL || name == NULL ? NULL : config_service(sup->config, name, 0, true);
-	talloc_free(name);
 	if (c == NULL) {
-		state_fail(s, "name", "is missing, or is no name");
+		state_fail(s, "name",
+		    name == NULL || !config_good_name(name) ? "is missing, or is no name"
+							    : "there is no memory");
 		return NULL;
 	}
+	talloc_free(name);
 	state_service_config(s, c);
 	if (!state_ok(s))
 		return NULL;
@@ -172,6 +174,8 @@ services(struct state *s, struct supervisor *sup)
 	if (!state_saving(s)) {
 		talloc_free(sup->services);
 		sup->services = talloc_zero_array(sup, struct service *, n + 1);
+		if (sup->services == NULL)
+			state_fail(s, "services", "there is no memory");
 	}
 	for (unsigned i = 0; i < n && sup->services != NULL && state_ok(s); i++) {
 		struct state sub = state_element(s, "services", i);
@@ -252,9 +256,12 @@ state_load(TALLOC_CTX *mem, struct state_doc *doc)
 	if (sup == NULL || !state_ok(&root))
 		return NULL;
 	sup->resumed = true;
-	manager_start(sup);
+	if (!manager_start(sup))
+		state_fail(&sub, "manager", "there is no memory");
 	talloc_steal(sup, config);
 	supervisor(&sub, sup);
+	if (!state_complete(doc))
+		return NULL;
 	state_shared_done(doc);
-	return state_ok(&root) ? sup : NULL;
+	return sup;
 }

@@ -161,7 +161,7 @@ state_json(struct state *s, const char *name, json_t **value)
 	if (!state_saving(s))
 		*value = json_incref(state_get(s, name));
 	else if (*value != NULL)
-		state_put(s, name, json_deep_copy(*value));
+		state_put(s, name, json_incref(*value));
 }
 
 void

@@ -174,7 +174,7 @@ store_state(struct state *s, struct supervisor *sup)
 
 		if (state_saving(s))
 			at = at == NULL ? NULL : at->next;
-		else if (name != NULL)
-			add(sup, name);
+		else if (name != NULL && add(sup, name) == NULL)
+			state_fail(s, "store", "there is no memory");
 	}
 }

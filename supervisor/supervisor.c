@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "supervisor/control.h"
+#include "supervisor/json_memory.h"
 #include "supervisor/protocol.h"
 
 /* How long the very last lines may take to reach a reader. */
@@ -96,6 +97,7 @@ supervisor_new(TALLOC_CTX *mem, struct config *config, const char *argv0)
 
 	if (sup == NULL)
 		return NULL;
+	json_memory_watch();
 	talloc_set_destructor(sup, supervisor_close);
 	sup->config = config;
 	sup->argv0 = argv0;

@@ -249,8 +249,8 @@ void reload(struct supervisor *sup, struct client *client);
 /* --- manager.c: what baton tells its own service manager --------------------------------- */
 
 /* Finds NOTIFY_SOCKET and WATCHDOG_USEC in the environment, and from now on says WATCHDOG=1 if
- * it is asked for. Without them, this and all that follows are no-ops. */
-void manager_start(struct supervisor *sup);
+ * it is asked for. Without them, this and all that follows are no-ops. False: no memory. */
+bool manager_start(struct supervisor *sup);
 /* Lines as in sd_notify(3). Never waits; what the manager does not take now it gets later. */
 void
 manager_say(struct supervisor *sup, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -290,6 +290,8 @@ void store_state(struct state *s, struct supervisor *sup);
 /* Replaces baton's own program by the one that is found now, if that understands the state; or
  * changes nothing and says why, to CLIENT (NULL: nobody waits) and on baton's stderr. */
 void upgrade(struct supervisor *sup, struct client *client);
+/* Nothing has changed: says WHY to CLIENT and to everybody else. */
+void upgrade_refused(struct supervisor *sup, struct client *client, const char *why);
 /* Baton stops: whoever waits is told. */
 void upgrade_cancel(struct supervisor *sup, const char *why);
 /* Whether PID was the program that is asked, and has ended: it is dealt with then. */

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT */
+/* The functions by which jansson takes memory: malloc, and a count of what it did not give. */
+#include "supervisor/json_memory.h"
+
+#include <setjmp.h>
+#include <stdlib.h>
+
+static unsigned failures;
+static jmp_buf parser; /* where it is left */
+static bool parses;
+
+static void *
+take(size_t size)
+{
+	void *p = malloc(size);
+
+	failures += p == NULL;
+	if (p == NULL && parses)
+		longjmp(parser, 1);
+	return p;
+}
+
+void
+json_memory_watch(void)
+{
+	json_set_alloc_funcs(take, free);
+}
+
+unsigned
+json_memory_failures(void)
+{
+	return failures;
+}
+
+json_t *
+json_memory_loadb(const char *text, size_t len, json_error_t *error, bool *no_memory)
+{
+	json_t *json;
+
+	json_memory_watch();
+	*no_memory = setjmp(parser) != 0;
+	if (*no_memory) {
+		parses = false;
+		return NULL;
+	}
+	parses = true;
+	json = json_loadb(text, len, JSON_REJECT_DUPLICATES, error);
+	parses = false;
+	return json;
+}
+
+char *
+json_memory_dumps(const json_t *json)
+{
+	const unsigned before = failures;
+	char *text = json_dumps(json, JSON_COMPACT);
+
+	if (failures == before)
+		return text;
+	free(text);
+	return NULL;
+}

@@ -272,10 +272,11 @@ cli_main(int argc, char **argv)
 	struct cli cli = {.argv0 = argc > 0 ? argv[0] : "baton", .argv = argv};
 	const struct cli_command *command;
 	TALLOC_CTX *mem;
-	int status, inherited = upgrade_inherited();
+	struct upgrade_inherited inherited;
+	int status;
 
-	if (inherited >= 0)
-		return upgrade_resume_main(inherited, argv);
+	if (upgrade_inherited(&inherited))
+		return upgrade_resume_main(&inherited, argv);
 	if (argc == 2 && strcmp(argv[1], UPGRADE_CHECK) == 0)
 		return upgrade_check_main();
 	if (argc < 2) {

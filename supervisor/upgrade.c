@@ -33,9 +33,8 @@ upgrade_close(struct upgrade *up)
 	return 0;
 }
 
-/* Nothing has changed: says so to whoever asked, and to everybody else. */
-static void
-say_refused(struct supervisor *sup, struct client *client, const char *why)
+void
+upgrade_refused(struct supervisor *sup, struct client *client, const char *why)
 {
 	output_warn(sup->out, "upgrade failed: nothing has changed: %s", why);
 	event_emit(sup, NULL, NULL, "upgrade", json_pack("{s:b}", "ok", 0), "failed: %s", why);
@@ -48,7 +47,7 @@ static void
 refuse(struct supervisor *sup, struct upgrade *up, const char *why)
 {
 	sup->upgrade = NULL; /* first: the client may ask for another at once */
-	say_refused(sup, sup->upgrader, why);
+	upgrade_refused(sup, sup->upgrader, why);
 	talloc_free(up);
 }
 
@@ -101,8 +100,8 @@ write_state(struct supervisor *sup, struct state_doc *doc, TALLOC_CTX *mem, cons
 void
 upgrade_keep_descriptors(const struct upgrade_question *q, bool keep)
 {
-	size_t n;
-	const int *fds = state_descriptors(q->doc, &n);
+	size_t n = 0;
+	const int *fds = q->doc == NULL ? NULL : state_descriptors(q->doc, &n);
 
 	for (size_t i = 0; i < n; i++)
 		fcntl(fds[i], F_SETFD, keep ? 0 : FD_CLOEXEC);
@@ -110,25 +109,39 @@ upgrade_keep_descriptors(const struct upgrade_question *q, bool keep)
 	fcntl(q->program_fd, F_SETFD, keep ? 0 : FD_CLOEXEC);
 }
 
-/* Returns only if the exec has failed: then everything is as it was. */
-static int
-replace(struct upgrade *up, const struct upgrade_question *q)
+int
+upgrade_execute(const struct upgrade_question *q, char **argv)
 {
-	char *variable = talloc_asprintf(up, "%d:%d:%d", (int)getpid(), q->state_fd, q->program_fd);
 	sigset_t all, before;
 	int error;
 
-	if (variable == NULL || setenv(UPGRADE_ENV, variable, 1) < 0)
-		return -ENOMEM;
 	sigfillset(&all);
 	sigprocmask(SIG_SETMASK, &all, &before);
 	upgrade_keep_descriptors(q, true);
 	fcntl(q->state_fd, F_SETFD, 0);
-	execveat(q->program_fd, "", up->sup->argv, environ, AT_EMPTY_PATH);
+	execveat(q->program_fd, "", argv, environ, AT_EMPTY_PATH);
 	error = -errno;
 	upgrade_keep_descriptors(q, false);
-	unsetenv(UPGRADE_ENV);
+	fcntl(q->state_fd, F_SETFD, FD_CLOEXEC);
 	sigprocmask(SIG_SETMASK, &before, NULL);
+	return error;
+}
+
+/* Returns only if the exec has failed: then everything is as it was. */
+static int
+replace(struct upgrade *up, const struct upgrade_question *q)
+{
+	/* The file may have another name by now, or none. Not close-on-exec. */
+	int error, before_fd = open("/proc/self/exe", O_PATH);
+	char *variable = talloc_asprintf(
+	    up, "%d:%d:%d:%d", (int)getpid(), q->state_fd, q->program_fd, before_fd);
+
+	error = variable == NULL || setenv(UPGRADE_ENV, variable, 1) < 0
+		    ? -ENOMEM
+		    : upgrade_execute(q, up->sup->argv);
+	unsetenv(UPGRADE_ENV);
+	if (before_fd >= 0)
+		close(before_fd);
 	return error;
 }
 
@@ -218,7 +231,7 @@ upgrade(struct supervisor *sup, struct client *client)
 	if (why == NULL && sup->upgrade != NULL)
 		why = "an upgrade is under way already";
 	if (why != NULL) {
-		say_refused(sup, client, why);
+		upgrade_refused(sup, client, why);
 		talloc_free(tmp);
 		return;
 	}

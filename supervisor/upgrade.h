@@ -6,6 +6,10 @@
  * the state on standard input. It reads all of it, says UPGRADE_YES with its version and ends with
  * 0, or says why it cannot go on. Then it is executed, with the arguments that baton was
  * called with and BATON_UPGRADE, in the process itself.
+ *
+ * What it could read before it may not be able to read now, for want of memory. Then it executes
+ * the program that it has replaced, which reads the same state, and says why. Of that one there
+ * is no way back.
  */
 #ifndef SUPERVISOR_UPGRADE_H
 #define SUPERVISOR_UPGRADE_H
@@ -21,14 +25,15 @@ struct supervisor;
 #define UPGRADE_CHECK "upgrade-check"
 #define UPGRADE_YES   "can go on as baton "
 
-/* "PID:FD:FD": for which process; its state; the program itself, which need not stay open. */
+/* "PID:FD:FD[:FD[:WHY]]": for which process; its state; the program itself, which need not stay
+ * open; the one that it replaces, or -1; with WHY, it is that one again, and this is why. */
 #define UPGRADE_ENV "BATON_UPGRADE"
 
 /* --- upgrade_ask.c ----------------------------------------------------------------------- */
 
 struct upgrade_question {
-	const struct state_doc *doc;
-	int state_fd; /* its text */
+	const struct state_doc *doc; /* NULL: of its descriptors none was taken yet */
+	int state_fd;                /* its text */
 	int program_fd;
 };
 
@@ -46,16 +51,25 @@ bool upgrade_ask_child(struct answer *a, pid_t pid);
 
 /* Whether the descriptors of the state, and of the program, are to survive an exec. */
 void upgrade_keep_descriptors(const struct upgrade_question *q, bool keep);
+/* Executes PROGRAM_FD with them, which looks at BATON_UPGRADE. Returns only if that has failed,
+ * with -errno: then all is as before. */
+int upgrade_execute(const struct upgrade_question *q, char **argv);
 
 /* --- upgrade_resume.c -------------------------------------------------------------------- */
 
-/* The descriptor of the state that this process is to go on from; -1: it is a fresh one. */
-int upgrade_inherited(void);
+struct upgrade_inherited {
+	int state_fd;
+	int before_fd;   /* the program that was replaced; -1: there is no way back */
+	const char *why; /* … it has replaced itself in vain; NULL: it has not */
+};
+
+/* What this process is to go on from; false: it is a fresh one. */
+bool upgrade_inherited(struct upgrade_inherited *out);
 
 /* `baton upgrade-check`: the exit status. */
 int upgrade_check_main(void);
 
 /* Goes on from there, to the very end: the exit status. */
-int upgrade_resume_main(int fd, char **argv);
+int upgrade_resume_main(const struct upgrade_inherited *in, char **argv);
 
 #endif

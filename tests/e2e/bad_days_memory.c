@@ -2,7 +2,6 @@
 /*
  * Memory that fails while services are changed: one allocation after the other in each order.
  * Its client gets an end, nothing of what runs is lost, and with memory the same order succeeds.
- * A new baton that finds no memory for the state of the old one is refused.
  *
  * BAD_DAYS_STRIDE (101): of the calls that take memory every so many-th is made to fail.
  */
@@ -10,7 +9,6 @@
 #include "tests/e2e/versions.h"
 
 #include <errno.h>
-#include <sys/stat.h>
 
 #define LINES "probation_time_ms = 0\ncrashes_max = 0\nbackoff_first_ms = 1\nbackoff_max_ms = 5\n"
 
@@ -188,77 +186,16 @@ services_change(void **state)
 	day_end(&d, o->told);
 }
 
-/* At the path at which baton was called there is a script now, which starts the real one with
- * that environment, as the program that is asked or as the one that goes on. */
-static void
-put_script(struct stage *s, const char *program, const char *asked, const char *goes_on)
-{
-	const char *path = tempdir_write(s->dir, "script",
-	    "#!/bin/sh\nif test \"$1\" = upgrade-check; then export %s; else export %s; fi\n"
-	    "exec %s \"$@\"\n",
-	    asked, goes_on, harness_built("baton"));
-
-	assert_int_equal(chmod(path, 0755), 0);
-	assert_int_equal(rename(path, program), 0);
-}
-
-static struct day
-begin_upgrades(const char **program, const char **preloaded)
-{
-	struct stage *s = stage_new(LINES);
-
-	*program = tempdir_copy(s->dir, "baton", harness_built("baton"));
-	*preloaded = talloc_asprintf(s, "LD_PRELOAD=%s " FAULTS_FILE "=%s/faults",
-	    harness_built("tests/fixtures/faults.so"), s->dir);
-	preload_begin_with(s, *program);
-	return day_begin(s);
-}
-
-/* From some allocation on; at last there are enough. */
-static void
-the_new_baton_has_no_memory(void **state)
-{
-	const char *program, *preloaded;
-	int refused = 0, status = 1;
-	struct day d;
-	int pid;
-
-	(void)state;
-	preload_or_skip();
-	harness_setup(NULL);
-	d = begin_upgrades(&program, &preloaded);
-	pid = stage_ask(d.s->port).pid;
-	for (int after = 0; status != 0; after += stride()) {
-		struct proc *p;
-
-		put_script(d.s, program,
-		    talloc_asprintf(d.s, "LD_PRELOAD=%s " FAULTS_MEMORY "=%d",
-			harness_built("tests/fixtures/faults.so"), after),
-		    preloaded);
-		p = stage_cli(d.s, "upgrade");
-		status = proc_wait(p);
-		preload_still_there(&d, "upgrade", after);
-		if (status != 0 && !stage_matches(proc_text(p, PROC_ERR), "/baton refuses: "))
-			harness_fail("%d: %s", after, proc_text(p, PROC_ERR));
-		refused += status != 0;
-		assert_int_equal(stage_ask(d.s->port).pid, pid);
-	}
-	assert_true(refused > 1);
-	day_end(&d, NO_MEMORY);
-}
-
 int
 main(void)
 {
 	enum { N = sizeof(orders) / sizeof(orders[0]) };
-	struct CMUnitTest tests[N + 1];
+	struct CMUnitTest tests[N];
 
 	for (size_t i = 0; i < N; i++)
 		tests[i] = (struct CMUnitTest){.name = day_name(orders[i].name),
 		    .test_func = services_change,
 		    .teardown_func = harness_teardown,
 		    .initial_state = (void *)&orders[i]};
-	tests[N] = (struct CMUnitTest)cmocka_unit_test_teardown(
-	    the_new_baton_has_no_memory, harness_teardown);
-	return _cmocka_run_group_tests("bad_days_memory", tests, N + 1, NULL, NULL);
+	return _cmocka_run_group_tests("bad_days_memory", tests, N, NULL, NULL);
 }

@@ -24,8 +24,7 @@ doc_new(TALLOC_CTX *mem, bool saving)
 	if (doc == NULL)
 		return NULL;
 	json_memory_watch();
-	doc->failures = json_memory_failures();
-	doc->saving = saving;
+	*doc = (struct state_doc){.failures = json_memory_failures(), .saving = saving};
 	talloc_set_destructor(doc, doc_close);
 	return doc;
 }
@@ -44,7 +43,7 @@ state_doc_new(TALLOC_CTX *mem)
 	struct state_doc *doc = doc_new(mem, true);
 
 	if (doc != NULL)
-		doc->root = json_object();
+		doc->root = json_object(); /* NULL is found by what is put there */
 	return doc;
 }
 
@@ -59,11 +58,12 @@ state_doc_parse(TALLOC_CTX *mem, const char *text, size_t len)
 		return NULL;
 	doc->root = json_memory_loadb(text, len, &error, &no_memory);
 	if (state_complete(doc) && !json_is_object(doc->root)) {
-		doc->error = doc->root != NULL ? "it is no JSON object"
-					       : talloc_asprintf(doc, "line %d, column %d: %s",
-						     error.line, error.column, error.text);
-		if (doc->error == NULL)
-			doc->error = "there is no memory";
+		const char *where = doc->root != NULL
+					? "it is no JSON object"
+					: talloc_asprintf(doc, "line %d, column %d: %s", error.line,
+					      error.column, error.text);
+
+		doc->error = where == NULL ? "there is no memory" : where;
 	}
 	return doc;
 }
@@ -84,13 +84,6 @@ const char *
 state_error(const struct state_doc *doc)
 {
 	return doc->error;
-}
-
-const int *
-state_descriptors(const struct state_doc *doc, size_t *n)
-{
-	*n = talloc_array_length(doc->fds);
-	return doc->fds;
 }
 
 struct state

@@ -52,8 +52,6 @@ char *state_doc_text(TALLOC_CTX *mem, struct state_doc *doc);
 bool state_complete(struct state_doc *doc);
 /* What is wrong, in one line; NULL: nothing. */
 const char *state_error(const struct state_doc *doc);
-/* The descriptors that stand in it. */
-const int *state_descriptors(const struct state_doc *doc, size_t *n);
 
 struct state state_root(struct state_doc *doc);
 bool state_saving(const struct state *s);
@@ -115,6 +113,8 @@ void state_json(struct state *s, const char *name, json_t **value);
 /* A descriptor above 2, or -1. One that is read is the caller's from then on, close-on-exec, and
  * is still the file that it was; else it is -1, and the document has an error. */
 void state_fd(struct state *s, const char *name, int *fd);
+/* All that were written, or read, so far. */
+const int *state_descriptors(const struct state_doc *doc, size_t *n);
 
 /* --- state_shared.c --------------------------------------------------------------------- */
 

@@ -197,6 +197,13 @@ remember(struct state_doc *doc, int fd)
 	return true;
 }
 
+const int *
+state_descriptors(const struct state_doc *doc, size_t *n)
+{
+	*n = talloc_array_length(doc->fds);
+	return doc->fds;
+}
+
 static void
 save_fd(struct state *s, const char *name, int fd)
 {

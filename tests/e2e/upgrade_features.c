@@ -167,7 +167,7 @@ static void
 others_are_concerned_by_a_crash_as_before(void **state)
 {
 	struct stage *s = stage_new(
-	    "strategy = one_for_all\nbackoff_first_ms = 1500\nquiet_time_ms = 86400000\n");
+	    "strategy = one_for_all\nbackoff_first_ms = 3000\nquiet_time_ms = 86400000\n");
 
 	(void)state;
 	stage_start(s);

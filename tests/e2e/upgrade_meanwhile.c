@@ -99,7 +99,7 @@ what_has_failed_stays_failed(void **state)
 static void
 starting_goes_on(void **state)
 {
-	struct stage *s = stage_new("start_timeout_ms = 2000\nbackoff_first_ms = 3600000\n"
+	struct stage *s = stage_new("start_timeout_ms = 8000\nbackoff_first_ms = 3600000\n"
 				    "backoff_max_ms = 3600000\nrefuse_after_ms = 86400000\n");
 
 	(void)state;
@@ -109,7 +109,7 @@ starting_goes_on(void **state)
 	upgrade(s);
 	assert_false(stage_matches(stage_status(s), "^w +w\\.1 +[0-9]+ +[0-9]+ "));
 	stage_mode(s, "good");
-	proc_expect(s->baton, PROC_ERR, "^baton: w\\.0: generation 1 was not ready within 2000 ms");
+	proc_expect(s->baton, PROC_ERR, "^baton: w\\.0: generation 1 was not ready within 8000 ms");
 	proc_expect(s->baton, PROC_OUT, "^w\\.1  .*ready in ");
 	proc_expect(s->baton, PROC_OUT, "^Ctrl-C ");
 	assert_int_equal(stage_ask((uint16_t)(s->port + 1)).generation, 1);

@@ -44,15 +44,20 @@ digit(char c)
 	return (unsigned)(c <= '9' ? c - '0' : c - 'a' + 10);
 }
 
+static bool
+is_hex(const char *text)
+{
+	size_t n = strlen(text);
+
+	return n % 2 == 0 && strspn(text, "0123456789abcdef") == n;
+}
+
 static char *
 bytes_of_hex(TALLOC_CTX *mem, const char *hex, size_t *len)
 {
 	size_t n = strlen(hex);
-	char *bytes;
+	char *bytes = talloc_array(mem, char, n / 2 + 1);
 
-	if (n % 2 != 0 || strspn(hex, "0123456789abcdef") != n)
-		return NULL;
-	bytes = talloc_array(mem, char, n / 2 + 1);
 	if (bytes == NULL)
 		return NULL;
 	for (size_t i = 0; i < n / 2; i++)
@@ -73,11 +78,13 @@ state_bytes_of_json(
 	if (text != NULL) {
 		*len = json_string_length(json);
 		bytes = talloc_strndup(mem, text, *len);
-	} else if (hex != NULL) {
+	} else if (hex != NULL && is_hex(hex)) {
 		bytes = bytes_of_hex(mem, hex, len);
+	} else {
+		state_fail(s, name, "expected a text");
 	}
 	if (bytes == NULL)
-		state_fail(s, name, text != NULL ? "there is no memory" : "expected a text");
+		state_fail(s, name, "there is no memory");
 	return bytes;
 }
 

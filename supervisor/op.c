@@ -109,7 +109,7 @@ advance(struct op *op)
 {
 	bool all_down = true;
 
-	if (op->advancing)
+	if (op->advancing || op->done)
 		return;
 	op->advancing = true;
 	while (op->goal == GOAL_READY && op->at < op->count) {
@@ -127,10 +127,22 @@ advance(struct op *op)
 	for (size_t i = 0; op->goal == GOAL_DOWN && i < op->count; i++)
 		all_down = all_down && op->list[i]->life.state == LIFE_DOWN;
 	op->advancing = false;
-	if (op->done || !(op->goal == GOAL_DOWN ? all_down : op->at == op->count))
+	if (!(op->goal == GOAL_DOWN ? all_down : op->at == op->count))
 		return;
 	op->done = true;
 	tevent_schedule_immediate(op->end, op->sup->ev, done, op);
+}
+
+/* G is the process that was to serve, if there was one. */
+static void
+failed(struct op *op, const struct instance *inst, const struct generation *g, const char *why)
+{
+	op->failures =
+	    talloc_asprintf_append(op->failures == NULL ? talloc_strdup(op, "") : op->failures,
+		"%s%s: %s", op->failures == NULL ? "" : "; ", inst->name, why);
+	if (op->failed == NULL)
+		op->failed =
+		    json_pack("{s:s s:o}", "instance", inst->name, "stderr", status_tail(g));
 }
 
 static void
@@ -150,12 +162,7 @@ news_of_start(
 				  : g->failure != NULL   ? g->failure
 							 : g->ended;
 
-		op->failures = talloc_asprintf_append(
-		    op->failures == NULL ? talloc_strdup(op, "") : op->failures, "%s%s: %s",
-		    op->failures == NULL ? "" : "; ", inst->name, why);
-		if (op->failed == NULL)
-			op->failed = json_pack(
-			    "{s:s s:o}", "instance", inst->name, "stderr", status_tail(g));
+		failed(op, inst, g, why);
 		op->at++; /* baton goes on trying; whoever asked need not wait for that */
 	} else {
 		return;
@@ -196,6 +203,48 @@ op_news(struct supervisor *sup, struct instance *inst, const struct generation *
 	}
 }
 
+static void
+forget(struct op *op, const struct instance *inst)
+{
+	size_t n = 0, at = op->at;
+
+	for (size_t i = 0; i < op->count; i++) {
+		if (op->list[i] != inst)
+			op->list[n++] = op->list[i];
+		else if (i < op->at)
+			at--;
+		else if (op->goal == GOAL_READY)
+			failed(op, inst, NULL, "was told to stop");
+	}
+	op->count = n;
+	op->at = at;
+}
+
+/* Of all that wait for them, or only of those that start them. */
+static void
+forget_all(struct supervisor *sup, struct instance **list, size_t count, bool only_starts)
+{
+	struct op *next;
+
+	/* First all of them: who moves on must not start the next one that goes. */
+	for (struct op *op = sup->ops; op != NULL; op = op->next) {
+		for (size_t i = 0; i < count && !op->done; i++) {
+			if (op->goal == GOAL_READY || !only_starts)
+				forget(op, list[i]);
+		}
+	}
+	for (struct op *op = sup->ops; op != NULL; op = next) {
+		next = op->next;
+		advance(op);
+	}
+}
+
+void
+op_forget(struct supervisor *sup, struct instance **list, size_t count)
+{
+	forget_all(sup, list, count, false);
+}
+
 /* NULL, and the client has been told why, if there is nothing of that name, or baton stops. */
 static struct op *
 op_about(struct supervisor *sup, const char *name, struct client *client, enum op_goal goal)
@@ -230,7 +279,9 @@ op_start(struct supervisor *sup, const char *name, struct client *client)
 		return;
 	/* Spares follow by themselves, when there is something that they can stand in for. */
 	for (size_t i = 0; i < op->count; i++) {
-		if (!op->list[i]->spare)
+		if (scale_removes(op->list[i]))
+			failed(op, op->list[i], NULL, "is being removed");
+		else if (!op->list[i]->spare)
 			op->list[n++] = op->list[i];
 	}
 	op->count = n;
@@ -268,7 +319,8 @@ op_reset(struct supervisor *sup, const char *name, struct client *client)
 	for (size_t i = 0; i < op->count; i++) {
 		enum life_state state = op->list[i]->life.state;
 
-		if (state == LIFE_FAILED || state == LIFE_BACKOFF || state == LIFE_HELD)
+		if (!scale_removes(op->list[i]) &&
+		    (state == LIFE_FAILED || state == LIFE_BACKOFF || state == LIFE_HELD))
 			op->list[n++] = op->list[i];
 	}
 	op->count = n;
@@ -314,6 +366,7 @@ op_stop_list(struct supervisor *sup, struct instance **list, size_t count, struc
 	op->count = count;
 	op->then = then;
 	op->then_data = data;
+	forget_all(sup, op->list, count, true);
 	stop_all(op);
 	return true;
 }

@@ -20,6 +20,9 @@ remove_them(void *data)
 	struct supervisor *sup = s->sup;
 
 	s->shrinks = false;
+	op_forget(sup, s->instances + s->keep, s->ninstances - s->keep);
+	if (s->keep == 0)
+		op_forget(sup, s->spares.places, s->spares.count);
 	while (s->ninstances > s->keep)
 		talloc_free(s->instances[--s->ninstances]);
 	store_update(sup);
@@ -165,6 +168,12 @@ void
 scale_remove(struct service *s)
 {
 	scale_shrink(s, 0);
+}
+
+bool
+scale_removes(const struct instance *inst)
+{
+	return inst->service->shrinks && !inst->spare && inst->index >= inst->service->keep;
 }
 
 bool

@@ -85,6 +85,7 @@ void scale_service(struct supervisor *sup, const char *name, long instances, str
 /* Stops and removes the instances from KEEP on, or all with the service; nobody waits. */
 void scale_shrink(struct service *s, unsigned keep);
 void scale_remove(struct service *s);
+bool scale_removes(const struct instance *inst); /* it is one of those */
 /* Whether instances are being removed, which a restart would get into the way of; then *WHY is
  * set. */
 bool scale_busy(const struct supervisor *sup, TALLOC_CTX *mem, char **why);

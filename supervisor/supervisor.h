@@ -115,13 +115,16 @@ void op_reset(struct supervisor *sup, const char *name, struct client *client);
  * are started in any case: without memory all at once, and the client is told so. */
 void
 op_start_list(struct supervisor *sup, struct instance **list, size_t count, struct client *client);
-/* Stops them; when nothing of them lives any more, THEN(DATA) is called from the loop. False: no
- * memory, nothing happens, and CLIENT has not been told. */
+/* Stops them for good: who waits for their start is told. When nothing of them lives any more,
+ * THEN(DATA) is called from the loop. False: no memory, nothing happens, and CLIENT has not been
+ * told. */
 typedef void op_then_fn(void *data);
 bool op_stop_list(struct supervisor *sup, struct instance **list, size_t count,
     struct client *client, op_then_fn *then, void *data);
 void op_news(struct supervisor *sup, struct instance *inst, const struct generation *g,
     enum instance_news news);
+/* They are about to be freed. */
+void op_forget(struct supervisor *sup, struct instance **list, size_t count);
 /* The supervisor stops: whoever waits is told. */
 void op_cancel_all(struct supervisor *sup, const char *why);
 

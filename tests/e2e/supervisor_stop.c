@@ -97,6 +97,62 @@ a_relative_control_begins_at_the_configuration(void **state)
 	stage_stop(s);
 }
 
+/* They are started one after the other: the second has not begun when all are too many. */
+static void
+a_start_ends_for_instances_that_are_removed(void **state)
+{
+	struct stage *s = stage_new("");
+	const char *go = tempdir_path(s->dir, "go");
+	struct proc *p;
+
+	(void)state;
+	stage_start(s);
+	stage_mode(s, talloc_asprintf(harness_mem(), "hold %s", go));
+	p = stage_cli(s, "scale", "w=5");
+	stage_wait_status(s, "^w +w\\.2 +1 +[0-9]+ +starting ");
+	proc_finish(stage_cli(s, "scale", "w=2"), 0);
+	proc_finish(p, 1);
+	assert_true(stage_matches(proc_text(p, PROC_ERR),
+	    "w\\.2: was told to stop; w\\.3: was told to stop; w\\.4: was told to stop$"));
+	assert_false(stage_matches(stage_status(s), "w\\.[2-4]"));
+	tempdir_write(s->dir, "go", "\n");
+	proc_finish(stage_cli(s, "scale", "w=4"), 0);
+	stage_wait_status(s, "^w +w\\.3 +1 +[0-9]+ +ready ");
+	stage_stop(s);
+}
+
+/* Two wait for the end of the same instance, of whom one removes it. */
+static void
+a_stop_ends_for_instances_that_are_removed(void **state)
+{
+	struct stage *s = stage_new("");
+	const char *go = tempdir_path(s->dir, "go");
+	struct proc *stop, *start, *scale;
+
+	(void)state;
+	stage_mode(s, talloc_asprintf(harness_mem(), "only 0 linger %s", go));
+	stage_start(s);
+	stop = stage_cli(s, "stop", "w");
+	stage_wait_status(s, "^w +w\\.1 +1 +- +down ");
+	scale = stage_cli(s, "scale", "w=1");
+	proc_finish(scale, 0);
+	assert_true(stage_matches(stage_status(s), "^w +w\\.0 +1 +[0-9]+ +stopping "));
+	assert_false(stage_matches(stage_status(s), "w\\.1"));
+	tempdir_write(s->dir, "go", "\n");
+	proc_finish(stop, 0);
+	/* Nor is one started that is being removed. */
+	stage_mode(s, talloc_asprintf(harness_mem(), "only 1 linger %s/again", s->dir));
+	proc_finish(stage_cli(s, "start", "w"), 0);
+	proc_finish(stage_cli(s, "scale", "w=2"), 0);
+	scale = stage_cli(s, "scale", "w=1");
+	stage_wait_status(s, "^w +w\\.1 +[0-9]+ +[0-9]+ +stopping ");
+	start = proc_finish(stage_cli(s, "start", "w.1"), 1);
+	assert_true(stage_matches(proc_text(start, PROC_ERR), "w\\.1: is being removed$"));
+	tempdir_write(s->dir, "again", "\n");
+	proc_finish(scale, 0);
+	stage_stop(s);
+}
+
 int
 main(void)
 {
@@ -104,6 +160,8 @@ main(void)
 	    e2e_test(stop_returns_when_the_ports_are_free),
 	    e2e_test(stop_and_run_may_follow_each_other),
 	    e2e_test(a_relative_control_begins_at_the_configuration),
+	    e2e_test(a_start_ends_for_instances_that_are_removed),
+	    e2e_test(a_stop_ends_for_instances_that_are_removed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -25,20 +25,28 @@ stopping(struct generation *g)
 	g->stopping = true;
 }
 
+/* Without memory the one before stays. */
+static void
+note_status(struct generation *g, const char *status)
+{
+	struct tail *clean = tail_new(g, 1, TAIL_LINE_MAX_BYTES);
+
+	if (clean == NULL)
+		return;
+	/* Borrowed for what it does to characters that would hurt a terminal. */
+	tail_add(clean, status, strlen(status));
+	talloc_free(g->status);
+	g->status = talloc_strdup(g, tail_line(clean, 0));
+	talloc_free(clean);
+}
+
 void
 generation_notified(const struct notify_message *m, void *data)
 {
 	struct generation *g = talloc_get_type_abort(data, struct generation);
 
-	if (m->status != NULL) {
-		struct tail *clean = tail_new(g, 1, TAIL_LINE_MAX_BYTES);
-
-		/* Borrowed for what it does to characters that would hurt a terminal. */
-		tail_add(clean, m->status, strlen(m->status));
-		talloc_free(g->status);
-		g->status = talloc_strdup(g, tail_line(clean, 0));
-		talloc_free(clean);
-	}
+	if (m->status != NULL)
+		note_status(g, m->status);
 	if (m->watchdog_usec >= 0)
 		watchdog_change(g, m->watchdog_usec);
 	if (m->watchdog)

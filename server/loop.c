@@ -181,8 +181,9 @@ turn(struct http_server *s)
 		on_event(s, &events[i]);
 	if (s->collect)
 		s->collect = work_collect(s);
-	/* After a wait for nothing but a timer of ours it has nothing to read either. */
-	if (n != 0 || parser_timeout_ms(s) == 0) {
+	/* After a wait for nothing but a timer of ours, or one that a signal or a tracer broke
+	 * off, it has nothing to read either. */
+	if (n > 0 || parser_timeout_ms(s) == 0) {
 		s->heard_ms = s->now_ms;
 		parser_run(s);
 	}

@@ -86,7 +86,7 @@ guard_bytes_chunk(const char *begin, const char *data)
 {
 	const char *p = data;
 
-	if (p == begin)
+	if (p <= begin)
 		return true; /* more of a chunk, or its line came before and is gone */
 	if (p - begin < 2 || p[-1] != '\n' || p[-2] != '\r')
 		return false;

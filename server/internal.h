@@ -236,6 +236,7 @@ struct http_server {
 	int64_t heard_ms; /* the last time the parser may have read something */
 	uint64_t parser_runs;
 	bool quiet;        /* the parser's messages are not logged */
+	bool lax;          /* the parser lets malformed lines through: guard_bytes.c looks */
 	size_t residue_at; /* where the parser's record says it, in words; 0: unknown */
 	bool resumed;      /* the parser must run, for what was held back */
 	bool collect;      /* something may have come back from workers */

@@ -20,6 +20,11 @@
 /* A head has few fields; one with more takes a second look. */
 #define FIELDS_AT_ONCE 64
 
+/* Of libmicrohttpd 1.0, in the words of its header. The header of 0.9.75 has neither, and its
+ * library, which has the same soname, ignores the flag and refuses the option. */
+#define MHD_1_USE_NO_THREAD_SAFETY         (1U << 19)
+#define MHD_1_OPTION_CLIENT_DISCIPLINE_LVL ((enum MHD_OPTION)38)
+
 struct field_list {
 	struct http_field *fields;
 	size_t n, size;
@@ -123,7 +128,7 @@ copy_head(struct http_conn *c, struct http_request *req, const char *url, const 
 	guard_bytes_begin(&list.bytes, method, url, strlen(req->target), version);
 	MHD_get_connection_values_n(c->mhd, MHD_HEADER_KIND, collect_field, &list);
 	req->buffer = method + parser_head_size(c);
-	*why = guard_bytes_end(&list.bytes, req->buffer);
+	*why = c->server->lax ? guard_bytes_end(&list.bytes, req->buffer) : NULL;
 	if (list.n > list.size) {
 		list.fields = talloc_array(req, struct http_field, list.n);
 		if (list.fields == NULL)
@@ -194,13 +199,22 @@ content_received(struct http_conn *c, struct http_request *req, const char *data
 	return MHD_YES;
 }
 
+struct trailer {
+	bool lax;
+	struct guard_bytes bytes;
+};
+
 static enum MHD_Result
 check_trailer_field(void *cls, enum MHD_ValueKind kind, const char *name, size_t name_len,
     const char *value, size_t value_len)
 {
+	struct trailer *t = cls;
+
 	(void)kind;
-	if (value != NULL)
-		guard_bytes_trailer_field(cls, name, name_len, value, value_len);
+	if (value != NULL && t->lax)
+		guard_bytes_trailer_field(&t->bytes, name, name_len, value, value_len);
+	else if (value != NULL && t->bytes.why == NULL)
+		t->bytes.why = guard_field(name, value);
 	return MHD_YES;
 }
 
@@ -208,11 +222,11 @@ check_trailer_field(void *cls, enum MHD_ValueKind kind, const char *name, size_t
 static const char *
 check_trailer(struct http_conn *c, struct http_request *req)
 {
-	struct guard_bytes bytes;
+	struct trailer t = {.lax = c->server->lax};
 
-	guard_bytes_begin_trailer(&bytes, req->buffer);
-	MHD_get_connection_values_n(c->mhd, MHD_FOOTER_KIND, check_trailer_field, &bytes);
-	return guard_bytes_end(&bytes, NULL);
+	guard_bytes_begin_trailer(&t.bytes, req->buffer);
+	MHD_get_connection_values_n(c->mhd, MHD_FOOTER_KIND, check_trailer_field, &t);
+	return t.lax ? guard_bytes_end(&t.bytes, NULL) : t.bytes.why;
 }
 
 static enum MHD_Result
@@ -300,7 +314,18 @@ conn_of(struct MHD_Connection *mhd)
 	return info == NULL ? NULL : info->socket_context;
 }
 
-/* Comes once for each request, with the target as it was sent. */
+/* The query is ours: without this, the parser would take it apart, keep each argument in the
+ * room for the head and, in 1.0.1, write beyond its memory if one without "=" comes last. */
+static void
+hide_query(const char *target)
+{
+	char *mark = strchr((char *)target, '?');
+
+	if (mark != NULL)
+		mark[1] = '\0';
+}
+
+/* Comes once for each request, with the target as it was sent: in the parser's buffer. */
 static void *
 on_target(void *cls, const char *target, struct MHD_Connection *mhd)
 {
@@ -309,6 +334,8 @@ on_target(void *cls, const char *target, struct MHD_Connection *mhd)
 	struct http_request *req =
 	    c == NULL ? NULL : request_new(s->store, target != NULL ? target : "");
 
+	if (target != NULL)
+		hide_query(target);
 	if (req == NULL)
 		return NULL;
 	req->conn = c;
@@ -365,6 +392,14 @@ on_connection(
 	}
 }
 
+/* Targets are decoded by us, in parts: the parser's text of one is of no use. */
+static size_t
+leave_encoded(void *cls, struct MHD_Connection *mhd, char *text)
+{
+	(void)cls, (void)mhd;
+	return strlen(text);
+}
+
 static void
 on_message(void *cls, const char *fmt, va_list ap)
 {
@@ -389,8 +424,12 @@ on_message(void *cls, const char *fmt, va_list ap)
 int
 parser_start(struct http_server *s)
 {
+	/* Without safety between threads, 1.0 takes a connection in while MHD_add_connection
+	 * runs, as 0.9.75 always does, and not in the next run. */
 	unsigned flags = MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET | MHD_USE_TURBO |
-			 MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
+			 MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG | MHD_1_USE_NO_THREAD_SAFETY;
+	/* The same old option at -1 would make 1.0 as lenient as it can be. */
+	bool old = MHD_get_version()[0] == '0';
 	/* A net below our own timers, in whole seconds. */
 	unsigned net_s = (unsigned)((s->set.idle_timeout_ms + s->set.header_timeout_ms +
 					s->set.send_timeout_ms) /
@@ -400,10 +439,13 @@ parser_start(struct http_server *s)
 	s->mhd = MHD_start_daemon(flags, 0, NULL, NULL, on_request, s, MHD_OPTION_EXTERNAL_LOGGER,
 	    on_message, s,                             /* first: later options may log */
 	    MHD_OPTION_URI_LOG_CALLBACK, on_target, s, /* */
+	    MHD_OPTION_UNESCAPE_CALLBACK, leave_encoded, NULL, /* */
 	    MHD_OPTION_NOTIFY_COMPLETED, on_completed, s, MHD_OPTION_NOTIFY_CONNECTION,
 	    on_connection, s, MHD_OPTION_CONNECTION_LIMIT, (unsigned)s->set.connections_max + 64,
 	    MHD_OPTION_CONNECTION_TIMEOUT, net_s, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-	    (size_t)s->set.header_max_bytes, MHD_OPTION_STRICT_FOR_CLIENT, -1, MHD_OPTION_END);
+	    (size_t)s->set.header_max_bytes,
+	    old ? MHD_OPTION_STRICT_FOR_CLIENT : MHD_1_OPTION_CLIENT_DISCIPLINE_LVL, old ? -1 : 1,
+	    MHD_OPTION_END);
 	return s->mhd == NULL ? -ENOMEM : 0;
 }
 

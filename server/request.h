@@ -206,8 +206,9 @@ bool guard_bytes_chunk(const char *begin, const char *data);
 void guard_answer(struct http_conn *c, int status, const char *why);
 /* The parser is about to answer a bad Content-Length: finds the connection, and comes first. */
 void guard_answer_bad_length(struct http_server *s);
-/* Is the parser one that the guard knows? On error *why tells, allocated under mem. */
-int guard_selftest(TALLOC_CTX *mem, char **why);
+/* Is the parser one that the guard knows, and does it need guard_bytes.c? On error *why tells,
+ * allocated under s. */
+int guard_selftest(struct http_server *s, char **why);
 
 /* ---- chain.c: middleware --------------------------------------------------------------------------- */
 

@@ -17,8 +17,8 @@
 
 #include "server/internal.h"
 
-/* No end of a line in it: none of it is used. */
-#define PART      "GET /the-beginning-of-a-request-that-is-never-finished-and-not-short"
+/* No end of a line in it, nor of a word: none of it is used. */
+#define PART      "the-beginning-of-a-request-that-is-never-finished-and-certainly-not-short"
 #define PARTS     6
 #define RUNS      2
 #define RECORD_AT 4096 /* so far into the record at the most */
@@ -54,7 +54,8 @@ narrow(struct candidates *left, const struct http_conn *c, bool first, size_t va
 	left->n = n;
 }
 
-/* Parts of different lengths; at the end the client leaves. */
+/* Parts of different lengths; at the end the client leaves. The last one ends with CR, which is
+ * read, but which a parser that looked at each byte (1.0) has not gone past. */
 static void
 experiment(struct http_server *s, struct http_conn *c, int client, struct candidates *left)
 {
@@ -62,9 +63,9 @@ experiment(struct http_server *s, struct http_conn *c, int client, struct candid
 
 	left->n = 0;
 	for (size_t part = 0; part < PARTS; part++) {
-		size_t len = sizeof(PART) - 1 - 7 * part;
+		size_t len = part < PARTS - 1 ? sizeof(PART) - 1 - 7 * part : 1;
 
-		if (send(client, PART, len, MSG_NOSIGNAL) != (ssize_t)len) {
+		if (send(client, len == 1 ? "\r" : PART, len, MSG_NOSIGNAL) != (ssize_t)len) {
 			left->n = 0;
 			return;
 		}

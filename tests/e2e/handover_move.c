@@ -109,8 +109,8 @@ a_request_half_sent_is_answered_and_then_moves(void **state)
 	    "GET /pid HTTP/1.0\r\nConnection: keep-alive\r\n" HOST "\r\n",
 	    "POST /echo HTTP/1.1\r\n" HOST "Content-Length: 10\r\n\r\n0123456789",
 	    "POST /echo HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n"
-	    "a;x=y\r\n0123456789\r\n3\r\nabc\r\n0\r\nTrailer: x\r\n\r\n",
-	    "\r\n\r\nGET /pid HTTP/1.1\r\n" HOST "\r\n",
+	    "a\r\n0123456789\r\n3\r\nabc\r\n0\r\nTrailer: x\r\n\r\n",
+	    "\r\nGET /pid HTTP/1.1\r\n" HOST "\r\n",
 	};
 
 	(void)state;
@@ -162,12 +162,12 @@ every_kind_of_request_leaves_a_connection_that_moves(void **state)
 	    {"POST /echo HTTP/1.1\r\n" HOST "Content-Length: 3\r\n\r\nabc", "POST", 1},
 	    {"POST /echo HTTP/1.1\r\n" HOST "Content-Length: 3\r\n\r\nabc\r\n", "POST", 1},
 	    {"\r\nGET / HTTP/1.1\r\n" HOST "\r\n", "GET", 1},
-	    {"\r\n\r\n\r\n\r\n\r\n\r\n\r\n\r\n\r\nGET / HTTP/1.1\r\n" HOST "\r\n", "GET", 1},
+	    {"\r\nGET / HTTP/1.1\r\n" HOST "\r\n", "GET", 1},
 	    {"POST /echo HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n"
 	     "3\r\nabc\r\n0\r\n\r\n",
 		"POST", 1},
 	    {"POST /echo HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n"
-	     "3;a=b\r\nabc\r\n000\r\nA: b\r\n\r\n\r\n\r\n",
+	     "3\r\nabc\r\n000\r\nA: b\r\n\r\n\r\n",
 		"POST", 1},
 	    {"GET / HTTP/1.1\r\n" HOST "\r\nGET / HTTP/1.1\r\n" HOST "\r\n"
 	     "POST /echo HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n"

@@ -232,7 +232,7 @@ chunked_uploads_are_joined(void **state)
 {
 	static const char *const forms[] = {
 	    "5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n",
-	    "1;ext=1\r\nh\r\nA\r\nello world\r\n0\r\n\r\n",
+	    "1\r\nh\r\nA\r\nello world\r\n0\r\n\r\n",
 	    "00b\r\nhello world\r\n0\r\nTrailer: x\r\n\r\n",
 	};
 	struct client *c = client_open(hello.port);

@@ -13,6 +13,8 @@
  * after the first, another SIGTERM is the same request, not an impatient second one. */
 #define SAME_REQUEST_MS 500
 
+static const int taken[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGCHLD};
+
 struct signals {
 	struct supervisor *sup;
 	int fd;
@@ -103,11 +105,22 @@ readable(struct tevent_context *ev, struct tevent_fd *fde, uint16_t flags, void 
 		take_signal(s, (int)si.ssi_signo);
 }
 
+/* A signal that came after the last instance had ended must not make a good end a death by that
+ * signal: whoever asked twice, and the manager, would read a failure from the status. */
+static void
+forget_pending(void)
+{
+	for (size_t i = 0; i < sizeof(taken) / sizeof(taken[0]); i++)
+		signal(taken[i], SIG_IGN);
+}
+
 static int
 signals_end(struct signals *s)
 {
 	TALLOC_FREE(s->fde);
 	close(s->fd);
+	if (s->sup->phase == SUP_DONE)
+		forget_pending();
 	sigprocmask(SIG_SETMASK, &s->sup->signals_given, NULL);
 	return 0;
 }
@@ -130,7 +143,6 @@ signals_state(struct state *s, struct supervisor *sup)
 int
 signals_start(struct supervisor *sup)
 {
-	static const int taken[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGCHLD};
 	struct signals *s = talloc_zero(sup, struct signals);
 	sigset_t set, all;
 

@@ -25,6 +25,13 @@ print_errors(const struct config *c)
 	return c->nerrors == 0 ? CLI_OK : CLI_USAGE;
 }
 
+static void
+print_notes(const struct config *c, FILE *to, const char *before)
+{
+	for (size_t i = 0; i < talloc_array_length(c->notes); i++)
+		fprintf(to, "%s%s\n", before, c->notes[i]);
+}
+
 /* A service's name from a program's: the part after the last slash, odd characters as '-'. */
 static char *
 name_of_program(TALLOC_CTX *mem, const char *program)
@@ -119,8 +126,10 @@ cli_check(TALLOC_CTX *mem, const struct cli *cli)
 	status = print_errors(c);
 	for (size_t i = 0; i < c->nservices; i++)
 		instances += c->services[i]->instances;
-	if (status == CLI_OK)
-		config_print_notes(c, stdout);
+	if (status == CLI_OK) {
+		config_note_rollback(c);
+		print_notes(c, stdout, "");
+	}
 	if (status == CLI_OK)
 		printf("%s: good: %zu service%s, %ld instance%s\n", c->file, c->nservices,
 		    c->nservices == 1 ? "" : "s", instances, instances == 1 ? "" : "s");
@@ -195,6 +204,7 @@ cli_run(TALLOC_CTX *mem, const struct cli *cli)
 	config_check_programs(c);
 	if (print_errors(c) != CLI_OK)
 		return CLI_USAGE;
+	print_notes(c, stderr, "baton: ");
 	open_standard_descriptors();
 	spawn_raise_descriptor_limit();
 	sup = supervisor_new(mem, c, cli->argv0);

@@ -82,9 +82,8 @@ config_service(struct config *c, const char *name, int line, bool create)
 	return s;
 }
 
-/* The section as it stands in the file, for error lines; nothing for the command line. */
-static const char *
-section_text(TALLOC_CTX *mem, const struct config *c, const struct service_config *s)
+const char *
+config_section_text(TALLOC_CTX *mem, const struct config *c, const struct service_config *s)
 {
 	if (c->file == NULL)
 		return "";
@@ -114,7 +113,7 @@ config_set(struct config *c, struct service_config *s, const char *where, int li
 	enum key_section section = s == NULL ? KEY_SUPERVISOR : KEY_SERVICE;
 	const struct key *k = key_find(section, name);
 	TALLOC_CTX *tmp = talloc_new(NULL);
-	const char *in = section_text(tmp, c, s), *why = NULL;
+	const char *in = config_section_text(tmp, c, s), *why = NULL;
 	int *seen = s == NULL ? c->seen : s->seen;
 	int error = -EINVAL;
 
@@ -137,8 +136,8 @@ config_set(struct config *c, struct service_config *s, const char *where, int li
 	return error;
 }
 
-static const char *
-place(TALLOC_CTX *mem, const struct config *c, int line)
+const char *
+config_place(TALLOC_CTX *mem, const struct config *c, int line)
 {
 	return c->file == NULL ? "baton run" : talloc_asprintf(mem, "%s:%d", c->file, line);
 }
@@ -174,12 +173,13 @@ finish_service(struct config *c, struct service_config *s)
 		const struct key *k = &keys[i];
 
 		if (k->section == KEY_SERVICE && s->seen[i] == 0 && k->required)
-			config_error(c, "%s: %s%s: missing; expected %s", place(tmp, c, s->line),
-			    section_text(tmp, c, s), k->name, key_expected(tmp, k));
+			config_error(c, "%s: %s%s: missing; expected %s",
+			    config_place(tmp, c, s->line), config_section_text(tmp, c, s), k->name,
+			    key_expected(tmp, k));
 	}
 	if (config_defaults(s) < 0)
-		config_error(c, "%s: %sthere is no memory for it", place(tmp, c, s->line),
-		    section_text(tmp, c, s));
+		config_error(c, "%s: %sthere is no memory for it", config_place(tmp, c, s->line),
+		    config_section_text(tmp, c, s));
 	for (size_t i = 0; i < s->nlistens; i++) {
 		const struct listen_config *l = &s->listens[i];
 		unsigned port = address_port(&l->base);
@@ -188,18 +188,19 @@ finish_service(struct config *c, struct service_config *s)
 			config_error(c,
 			    "%s: %slisten: expected a port with room for %ld instances, "
 			    "found %u: the last instance would need port %ld",
-			    l->where, section_text(tmp, c, s), s->instances, port,
+			    l->where, config_section_text(tmp, c, s), s->instances, port,
 			    port + s->instances - 1);
 	}
-	config_listen_finish(c, s, section_text(tmp, c, s));
+	config_listen_finish(c, s, config_section_text(tmp, c, s));
 	/* They come to a spare in one packet. */
 	if (s->spares > 0 && s->nlistens > BATON_SPARE_SOCKETS_MAX)
 		config_error(c,
 		    "%s: %sspares: expected 0 in a service with more than %d lines listen, found "
 		    "%ld",
-		    place(tmp, c, s->seen[key_index(key_find(KEY_SERVICE, "spares"))]),
-		    section_text(tmp, c, s), BATON_SPARE_SOCKETS_MAX, s->spares);
-	config_ready_finish(c, s, section_text(tmp, c, s));
+		    config_place(tmp, c, s->seen[key_index(key_find(KEY_SERVICE, "spares"))]),
+		    config_section_text(tmp, c, s), BATON_SPARE_SOCKETS_MAX, s->spares);
+	config_ready_finish(c, s, config_section_text(tmp, c, s));
+	config_note_crashes(c, s);
 	talloc_free(tmp);
 }
 
@@ -274,7 +275,7 @@ config_line(const struct service_config *s, const char *key)
 static void
 check_start(struct config *c, const struct service_config *s, TALLOC_CTX *tmp)
 {
-	const char *section = section_text(tmp, c, s), *why;
+	const char *section = config_section_text(tmp, c, s), *why;
 	struct socket_owner owner;
 	struct identity id;
 	struct stat st;
@@ -284,27 +285,27 @@ check_start(struct config *c, const struct service_config *s, TALLOC_CTX *tmp)
 		config_error(c,
 		    "%s: %scommand: expected a program that can be executed, found "
 		    "\"%s\": %s",
-		    place(tmp, c, config_line(s, "command")), section, s->command[0], why);
+		    config_place(tmp, c, config_line(s, "command")), section, s->command[0], why);
 	if (identity_find(tmp, s->user, s->group, &id, &why) < 0)
 		config_error(c, "%s: %s%s: %s",
-		    place(tmp, c, config_line(s, s->user != NULL ? "user" : "group")), section,
-		    s->user != NULL ? "user" : "group", why);
+		    config_place(tmp, c, config_line(s, s->user != NULL ? "user" : "group")),
+		    section, s->user != NULL ? "user" : "group", why);
 	if (config_listen_owner(s, tmp, &owner, &why) < 0) {
 		const char *key = s->socket_user != NULL ? "socket_user" : "socket_group";
 
-		config_error(
-		    c, "%s: %s%s: %s", place(tmp, c, config_line(s, key)), section, key, why);
+		config_error(c, "%s: %s%s: %s", config_place(tmp, c, config_line(s, key)), section,
+		    key, why);
 	}
 	if (s->ncgroups > 0 && !s->cgroup_optional &&
 	    cgroup_check(tmp, s->cgroups, s->ncgroups, &why) < 0)
-		config_error(
-		    c, "%s: %scgroup: %s", place(tmp, c, config_line(s, "cgroup")), section, why);
+		config_error(c, "%s: %scgroup: %s", config_place(tmp, c, config_line(s, "cgroup")),
+		    section, why);
 	if (s->directory != NULL && (stat(s->directory, &st) < 0 || !S_ISDIR(st.st_mode)))
 		config_error(c, "%s: %sdirectory: expected a directory, found \"%s\"",
-		    place(tmp, c, config_line(s, "directory")), section, s->directory);
+		    config_place(tmp, c, config_line(s, "directory")), section, s->directory);
 	if (s->env_file != NULL && environment_check_file(tmp, s->env_file, &why) < 0)
-		config_error(c, "%s: %senv_file: %s", place(tmp, c, config_line(s, "env_file")),
-		    section, why);
+		config_error(c, "%s: %senv_file: %s",
+		    config_place(tmp, c, config_line(s, "env_file")), section, why);
 }
 
 void
@@ -314,28 +315,5 @@ config_check_programs(struct config *c)
 
 	for (size_t i = 0; i < c->nservices; i++)
 		check_start(c, c->services[i], tmp);
-	talloc_free(tmp);
-}
-
-void
-config_print_notes(const struct config *c, FILE *to)
-{
-	TALLOC_CTX *tmp = talloc_new(NULL);
-
-	for (size_t i = 0; i < c->nservices; i++) {
-		const struct service_config *s = c->services[i];
-		struct executable e = {.known = false};
-		const char *why;
-		char *path;
-
-		if (s->command == NULL || s->keep_good == 0 ||
-		    program_find(tmp, s->command[0], &path, &why) < 0)
-			continue;
-		e = executable_at(path);
-		why = executable_unfit(&e);
-		if (why != NULL)
-			fprintf(to, "%s: %scommand: note: it cannot be rolled back: %s\n",
-			    place(tmp, c, config_line(s, "command")), section_text(tmp, c, s), why);
-	}
 	talloc_free(tmp);
 }

@@ -113,6 +113,7 @@ struct config {
 	int seen[KEYS_MAX]; /* for the keys of [supervisor] */
 	char *errors[CONFIG_ERRORS_MAX];
 	unsigned nerrors; /* all of them, also those not kept */
+	char **notes;     /* what is no error, but may be a surprise one day: a talloc array */
 };
 
 /* An empty configuration. FILE may be NULL. NULL for lack of memory. */
@@ -196,7 +197,18 @@ void config_finish(struct config *c);
 /* Adds an error for each program, user, directory or file that a start would miss. */
 void config_check_programs(struct config *c);
 
-/* What is no error, but may be a surprise one day: commands that cannot be rolled back. */
-void config_print_notes(const struct config *c, FILE *to);
+/* For such lines: "FILE:LINE"; and the section as it stands there, nothing for the command line. */
+const char *config_place(TALLOC_CTX *mem, const struct config *c, int line);
+const char *
+config_section_text(TALLOC_CTX *mem, const struct config *c, const struct service_config *s);
+
+/* --- config_notes.c: what is no error, but may be a surprise one day --- */
+
+/* Adds a line; without memory there is none. */
+void config_note(struct config *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* … if crashes_max cannot be reached, as the waits before restarts are too long. */
+void config_note_crashes(struct config *c, const struct service_config *s);
+/* … for each command that cannot be rolled back. */
+void config_note_rollback(struct config *c);
 
 #endif

@@ -132,6 +132,10 @@ life_step(struct life l, enum life_event event, const struct life_policy *policy
 /* The wait before the start that follows CRASHES crashes in a row: 0, first, 2 first, 4 first … */
 int64_t life_backoff_ms(unsigned crashes, const struct life_policy *policy);
 
+/* How many crashes there can be within TIME_MS, of a program that ends as soon as it is started;
+ * counted up to LIFE_CRASHES_KEPT + 1. */
+unsigned life_crashes_within(int64_t time_ms, const struct life_policy *policy);
+
 /* Lower-case words, for status and logs. */
 const char *life_state_name(enum life_state state);
 const char *life_event_name(enum life_event event);

@@ -162,3 +162,15 @@ life_backoff_ms(unsigned crashes, const struct life_policy *policy)
 		wait *= 2;
 	return wait < policy->backoff_max_ms ? wait : policy->backoff_max_ms;
 }
+
+unsigned
+life_crashes_within(int64_t time_ms, const struct life_policy *policy)
+{
+	int64_t at_ms = 0;
+	unsigned n = 0;
+
+	/* The first one is followed by no wait, and so is at the same time as the second. */
+	while (n <= LIFE_CRASHES_KEPT && at_ms <= time_ms)
+		at_ms += life_backoff_ms(n++, policy);
+	return n;
+}

@@ -256,6 +256,8 @@ reload(struct supervisor *sup, struct client *client)
 		if (client != NULL)
 			client_error(client, "%s", why);
 	} else {
+		for (size_t i = 0; i < talloc_array_length(p->config->notes); i++)
+			output_warn(sup->out, "%s", p->config->notes[i]);
 		apply(p);
 		carry_out(p, client);
 	}

@@ -7,6 +7,9 @@
 
 #include <cmocka.h>
 
+#include <stdlib.h>
+
+#include "supervisor/config.h"
 #include "tests/supervisor/life_play.h"
 
 static void
@@ -137,6 +140,57 @@ too_many_crashes_in_too_little_time_are_a_failure(void **state)
 	}
 }
 
+static int64_t
+default_of(const char *key)
+{
+	return strtol(key_find(KEY_SERVICE, key)->text_default, NULL, 10);
+}
+
+/* After how many milliseconds a program has failed that lives for LIVES_MS each time; -1: it has
+ * not, within an hour. */
+static int64_t
+fails_after(const struct life_policy *p, int64_t lives_ms)
+{
+	struct life_step s = life_step(life_new(), LIFE_EV_START, p, 0);
+	int64_t now_ms = 0, first_ms = lives_ms;
+
+	while (now_ms < 3600000) {
+		now_ms += lives_ms;
+		s = life_step(s.life, LIFE_EV_EXIT, p, now_ms);
+		if (s.life.state == LIFE_FAILED)
+			return now_ms - first_ms;
+		assert_int_equal(s.life.state, LIFE_BACKOFF);
+		now_ms += s.wait_ms;
+		s = life_step(s.life, LIFE_EV_TIMEOUT, p, now_ms);
+	}
+	return -1;
+}
+
+static void
+the_default_limit_is_reached_within_a_minute(void **state)
+{
+	struct life_policy defaults = {.start_timeout_ms = default_of("start_timeout_ms"),
+	    .backoff_first_ms = default_of("backoff_first_ms"),
+	    .backoff_max_ms = default_of("backoff_max_ms"),
+	    .quiet_ms = default_of("quiet_time_ms"),
+	    .crashes_max = (unsigned)default_of("crashes_max"),
+	    .crashes_time_ms = default_of("crashes_time_ms")};
+
+	(void)state;
+	/* What baton.conf(5) says about it. */
+	assert_int_equal(fails_after(&defaults, 0), 12700);
+	assert_int_equal(fails_after(&defaults, 5900), 12700 + 8 * 5900);
+	assert_int_equal(fails_after(&defaults, 6000), -1);
+	assert_int_equal(life_crashes_within(60000, &defaults), 11);
+	defaults.crashes_max = 11;
+	assert_true(fails_after(&defaults, 0) >= 0);
+	defaults.crashes_max = 12;
+	assert_int_equal(fails_after(&defaults, 0), -1);
+	/* Waits that stay short: more than can be counted. */
+	defaults.backoff_max_ms = 1;
+	assert_int_equal(life_crashes_within(60000, &defaults), LIFE_CRASHES_KEPT + 1);
+}
+
 static void
 stopping_waits_for_everything_that_lives(void **state)
 {
@@ -211,6 +265,7 @@ main(void)
 	    cmocka_unit_test(the_old_one_is_called_back_when_its_successor_fails),
 	    cmocka_unit_test(crashes_wait_longer_until_a_quiet_time),
 	    cmocka_unit_test(too_many_crashes_in_too_little_time_are_a_failure),
+	    cmocka_unit_test(the_default_limit_is_reached_within_a_minute),
 	    cmocka_unit_test(stopping_waits_for_everything_that_lives),
 	    cmocka_unit_test(one_that_is_held_is_started_again_and_its_crashes_count),
 	    cmocka_unit_test(one_that_is_being_held_can_be_stopped_for_good),

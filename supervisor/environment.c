@@ -5,6 +5,7 @@
  * What comes later replaces what came before.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,7 @@
 
 #include "supervisor/protocol.h"
 #include "supervisor/supervisor.h"
+#include "supervisor/trusted_path.h"
 
 /* Never inherited, and never set by the configuration: they speak of baton's own sockets,
  * watchdog, or generation. */
@@ -136,12 +138,16 @@ read_lines(TALLOC_CTX *mem, FILE *f, const char *file, struct list *l, const cha
 static int
 put_file(struct list *l, const char *file, TALLOC_CTX *mem, const char **why)
 {
-	FILE *f = fopen(file, "re");
-	int error;
+	/* The service's user may own the directory, and must not get to see what root may read. */
+	int fd = trusted_open(file, O_RDONLY | O_NOCTTY, 0), error = fd < 0 ? fd : 0;
+	FILE *f = fd < 0 ? NULL : fdopen(fd, "r");
 
 	if (f == NULL) {
-		*why = talloc_asprintf(mem, "env_file %s: %s", file, strerror(errno));
-		return -errno;
+		error = error < 0 ? error : -errno;
+		if (fd >= 0)
+			close(fd);
+		*why = talloc_asprintf(mem, "env_file %s: %s", file, trusted_text(error));
+		return error;
 	}
 	error = read_lines(mem, f, file, l, why);
 	fclose(f);

@@ -13,6 +13,7 @@
 
 #include "supervisor/state.h"
 #include "supervisor/supervisor.h"
+#include "supervisor/trusted_path.h"
 
 struct logfile {
 	struct logfile *next; /* in supervisor.logfiles */
@@ -32,14 +33,12 @@ logfile_close(struct logfile *l)
 	return 0;
 }
 
-/* Never waits for a reader, if it is a FIFO; what is new may be read by the group. */
+/* Never waits for a reader, if it is a FIFO; what is new may be read by the group. The service's
+ * user may own the directory, and may not choose which file root writes to. */
 static int
 open_file(const char *path)
 {
-	int fd =
-	    open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0640);
-
-	return fd < 0 ? -errno : fd;
+	return trusted_open(path, O_WRONLY | O_APPEND | O_CREAT | O_NOCTTY | O_NONBLOCK, 0640);
 }
 
 static struct logfile *
@@ -144,7 +143,7 @@ logfile_reopen_all(struct supervisor *sup)
 		if (fd < 0) {
 			output_warn(sup->out,
 			    "SIGUSR1: %s: %s; the file that is open is written on", l->path,
-			    strerror(-fd));
+			    trusted_text(fd));
 			continue;
 		}
 		close(l->fd);
@@ -178,7 +177,7 @@ open_for(
 	*out = logfile_get(sup, where, &error);
 	if (*out != NULL)
 		return 0;
-	*why = talloc_asprintf(mem, "cannot open the log file %s: %s", where, strerror(-error));
+	*why = talloc_asprintf(mem, "cannot open the log file %s: %s", where, trusted_text(error));
 	return error;
 }
 

@@ -7,24 +7,48 @@
 #include "supervisor/socket_file_internal.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/sockios.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "supervisor/occupant.h"
 #include "supervisor/state.h"
+#include "supervisor/trusted_path.h"
+
+/* unix(7), of <linux/un.h>, which cannot be had beside <sys/un.h>. */
+#ifndef SIOCUNIXFILE
+#define SIOCUNIXFILE (SIOCPROTOPRIVATE + 0)
+#endif
 
 /* Where the socket's own file is while its path refuses. */
 #define AWAY_SUFFIX ".refusing"
 
-bool
-socket_file_is_at(const struct socket_inode *i, const char *path)
+/* ---- Whose file it is ----------------------------------------------------------------------- */
+
+static bool
+is_at(int dir, const char *name, const struct socket_inode *i)
 {
 	struct stat st;
 
-	return lstat(path, &st) == 0 && st.st_dev == i->dev && st.st_ino == i->ino;
+	return fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_dev == i->dev &&
+	       st.st_ino == i->ino;
+}
+
+bool
+socket_file_is_at(const struct socket_inode *i, const char *path)
+{
+	const char *name;
+	int dir = trusted_directory(path, &name);
+	bool is = dir >= 0 && is_at(dir, name, i);
+
+	if (dir >= 0)
+		close(dir);
+	return is;
 }
 
 int
@@ -36,6 +60,60 @@ socket_file_inode(const char *path, struct socket_inode *out)
 		return -errno;
 	*out = (struct socket_inode){.dev = st.st_dev, .ino = st.st_ino};
 	return 0;
+}
+
+/* In a directory that is held fast, so that what is looked at and what is removed are the same, but
+ * for what those may do who could remove it themselves. */
+void
+socket_file_unlink(const struct socket_inode *i, const char *path)
+{
+	const char *name;
+	int dir = trusted_directory(path, &name);
+
+	if (dir >= 0 && is_at(dir, name, i))
+		unlinkat(dir, name, 0);
+	if (dir >= 0)
+		close(dir);
+}
+
+int
+socket_file_rename(const struct socket_inode *i, const char *from, const char *to)
+{
+	const char *slash = strrchr(to, '/'), *name;
+	int dir = trusted_directory(from, &name), error = dir < 0 ? dir : 0;
+
+	if (error == 0 && !is_at(dir, name, i))
+		error = -ENOENT;
+	if (error == 0 && renameat(dir, name, dir, slash == NULL ? to : slash + 1) < 0)
+		error = -errno;
+	if (dir >= 0)
+		close(dir);
+	return error;
+}
+
+/*
+ * The file that FD was bound to, as a descriptor (O_PATH), wherever it is by now. The kernel tells
+ * only those of it who may configure the network; to others, what is at PATH is that file if it is
+ * a socket of ours with one name, as nobody else can make such a file.
+ */
+static int
+file_of(int fd, const char *path)
+{
+	struct stat st;
+	int file = ioctl(fd, SIOCUNIXFILE);
+
+	if (file >= 0) {
+		fcntl(file, F_SETFD, FD_CLOEXEC);
+		return file;
+	}
+	file = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	if (file < 0)
+		return -errno;
+	if (fstat(file, &st) == 0 && S_ISSOCK(st.st_mode) && st.st_uid == geteuid() &&
+	    st.st_nlink == 1)
+		return file;
+	close(file);
+	return -ESTALE;
 }
 
 /* ---- Binding ------------------------------------------------------------------------------- */
@@ -60,47 +138,67 @@ socket_file_temporary(const struct address *a, struct address *out)
 
 /* It never has another mode, not for a moment, and is nobody's who should not have it. */
 int
-socket_file_bind_owned(int fd, const struct address *a, const struct socket_owner *owner)
+socket_file_bind_owned(
+    int fd, const struct address *a, const struct socket_owner *owner, struct socket_inode *out)
 {
 	mode_t before = umask(~owner->mode & 0777);
-	int error = bind(fd, &a->sa, a->len) < 0 ? -errno : 0;
+	int error = bind(fd, &a->sa, a->len) < 0 ? -errno : 0, file;
+	struct stat st;
 
 	umask(before);
-	if (error == 0 && lchown(a->un.sun_path, owner->uid, owner->gid) < 0) {
-		error = -errno;
-		unlink(a->un.sun_path);
+	if (error < 0)
+		return error;
+	file = file_of(fd, a->un.sun_path);
+	if (file < 0)
+		return file;
+	error = fstat(file, &st) < 0 ? -errno : 0;
+	if (error == 0) {
+		*out = (struct socket_inode){.dev = st.st_dev, .ino = st.st_ino};
+		if (fchownat(file, "", owner->uid, owner->gid, AT_EMPTY_PATH) < 0)
+			error = -errno;
+		else if (!socket_file_is_at(out, a->un.sun_path))
+			error = -ESTALE;
 	}
+	if (error < 0)
+		socket_file_unlink(out, a->un.sun_path);
+	close(file);
 	return error;
 }
 
 static int
-bind_and_listen(int fd, const struct address *a, const struct socket_owner *owner, int backlog)
+bind_and_listen(int fd, const struct address *a, const struct socket_owner *owner, int backlog,
+    struct socket_inode *out)
 {
-	int error = socket_file_bind_owned(fd, a, owner);
+	int error = socket_file_bind_owned(fd, a, owner, out);
 
 	if (error == 0 && listen(fd, backlog) < 0) {
 		error = -errno;
-		unlink(a->un.sun_path);
+		socket_file_unlink(out, a->un.sun_path);
 	}
 	return error;
 }
 
 static int
-replace(int fd, const struct address *a, const struct socket_owner *owner, int backlog)
+replace(int fd, const struct address *a, const struct socket_owner *owner, int backlog,
+    struct socket_inode *out)
 {
+	const char *path = a->un.sun_path;
+	struct socket_inode stale;
 	struct address tmp;
 	int error = socket_file_temporary(a, &tmp);
 
 	if (error < 0) {
 		/* A path so long leaves no room beside it. */
-		unlink(a->un.sun_path);
-		return bind_and_listen(fd, a, owner, backlog);
+		if (socket_file_inode(path, &stale) == 0)
+			socket_file_unlink(&stale, path);
+		return bind_and_listen(fd, a, owner, backlog, out);
 	}
-	error = bind_and_listen(fd, &tmp, owner, backlog);
-	if (error == 0 && rename(tmp.un.sun_path, a->un.sun_path) < 0) {
-		error = -errno;
-		unlink(tmp.un.sun_path);
-	}
+	error = bind_and_listen(fd, &tmp, owner, backlog, out);
+	if (error < 0)
+		return error;
+	error = socket_file_rename(out, tmp.un.sun_path, path);
+	if (error < 0)
+		socket_file_unlink(out, tmp.un.sun_path);
 	return error;
 }
 
@@ -109,13 +207,11 @@ socket_file_close(struct socket_file *f)
 {
 	if (f->left)
 		return 0;
-	if (f->refusing && socket_file_is_at(&f->real, f->away))
-		unlink(f->away);
-	if (f->refusing ? f->stub_fd >= 0 && socket_file_is_at(&f->stub, f->path)
-			: socket_file_is_at(&f->real, f->path))
-		unlink(f->path);
-	if (f->stub_fd >= 0)
+	socket_file_unlink(&f->real, f->refusing ? f->away : f->path);
+	if (f->stub_fd >= 0) {
+		socket_file_unlink(&f->stub, f->path);
 		close(f->stub_fd);
+	}
 	return 0;
 }
 
@@ -124,14 +220,15 @@ static void
 remove_left_away(TALLOC_CTX *mem, const char *away)
 {
 	struct address a = {.un = {.sun_family = AF_UNIX}};
+	struct socket_inode left;
 	char *why = NULL;
 
-	if (strlen(away) >= sizeof(a.un.sun_path))
+	if (strlen(away) >= sizeof(a.un.sun_path) || socket_file_inode(away, &left) < 0)
 		return;
 	strcpy(a.un.sun_path, away);
 	a.len = sizeof(a.un);
 	if (occupant_look(&a, mem, &why) == OCCUPANT_STALE)
-		unlink(away);
+		socket_file_unlink(&left, away);
 }
 
 static struct socket_file *
@@ -155,18 +252,22 @@ socket_file_bind(int fd, const struct address *a, const struct socket_owner *own
     struct socket_file **out, TALLOC_CTX *mem, char **why)
 {
 	struct socket_file *f = socket_file_new(a);
-	int error;
+	const char *name;
+	int error, dir;
 
 	if (f == NULL)
 		return -ENOMEM;
-	error = occupant_look(a, mem, why);
+	dir = trusted_directory(a->un.sun_path, &name);
+	if (dir >= 0)
+		close(dir);
+	else if (dir == -ELOOP)
+		*why = talloc_strdup(mem, trusted_text(dir));
+	error = dir < 0 ? dir : occupant_look(a, mem, why);
 	if (error >= 0) {
 		remove_left_away(f, f->away);
-		error = error == OCCUPANT_STALE ? replace(fd, a, owner, backlog)
-						: bind_and_listen(fd, a, owner, backlog);
+		error = error == OCCUPANT_STALE ? replace(fd, a, owner, backlog, &f->real)
+						: bind_and_listen(fd, a, owner, backlog, &f->real);
 	}
-	if (error == 0)
-		error = socket_file_inode(f->path, &f->real);
 	if (error < 0) {
 		talloc_free(f);
 		return error;
@@ -220,13 +321,21 @@ socket_file_drop(struct socket_file **f)
 int
 socket_file_own(const struct socket_file *f, const struct socket_owner *owner)
 {
-	const char *path = f->refusing ? f->away : f->path;
+	int file = open(f->refusing ? f->away : f->path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	int error = file < 0 ? -errno : 0;
+	char link[32]; /* chmod(2) takes no descriptor of that kind, but its name in /proc */
+	struct stat st;
 
-	if (!socket_file_is_at(&f->real, path))
-		return -ENOENT;
-	if (lchown(path, owner->uid, owner->gid) < 0 || chmod(path, owner->mode) < 0)
-		return -errno;
-	return 0;
+	if (error == 0 &&
+	    (fstat(file, &st) < 0 || st.st_dev != f->real.dev || st.st_ino != f->real.ino))
+		error = -ENOENT;
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", file);
+	if (error == 0 && (fchownat(file, "", owner->uid, owner->gid, AT_EMPTY_PATH) < 0 ||
+			      chmod(link, owner->mode) < 0))
+		error = -errno;
+	if (file >= 0)
+		close(file);
+	return error;
 }
 
 /* ---- From one baton to the next ------------------------------------------------------------- */

@@ -28,6 +28,11 @@ int socket_file_inode(const char *path, struct socket_inode *out);
 /* In the same directory, so that it can be renamed. -ENAMETOOLONG if a socket cannot have it. */
 int socket_file_temporary(const struct address *a, struct address *out);
 /* It never has another mode, not for a moment, and is nobody's who should not have it. */
-int socket_file_bind_owned(int fd, const struct address *a, const struct socket_owner *owner);
+int socket_file_bind_owned(
+    int fd, const struct address *a, const struct socket_owner *owner, struct socket_inode *out);
+/* Nothing happens if it is not there any more. */
+void socket_file_unlink(const struct socket_inode *i, const char *path);
+/* Within a directory. Returns 0 or -errno: -ENOENT if it is not there any more. */
+int socket_file_rename(const struct socket_inode *i, const char *from, const char *to);
 
 #endif

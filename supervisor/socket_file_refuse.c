@@ -41,9 +41,7 @@ make_stub(const struct socket_file *f, struct address *at, struct socket_inode *
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -errno;
-	error = socket_file_bind_owned(fd, at, &owner);
-	if (error == 0)
-		error = socket_file_inode(at->un.sun_path, stub);
+	error = socket_file_bind_owned(fd, at, &owner, stub);
 	if (error < 0)
 		close(fd);
 	return error < 0 ? error : fd;
@@ -68,16 +66,16 @@ socket_file_refuse(struct socket_file *f, int fd)
 	if (!socket_file_is_at(&f->real, f->path))
 		return -ENOENT; /* clients do not find us anyhow */
 	f->stub_fd = make_stub(f, &at, &f->stub);
-	if (rename(f->path, f->away) < 0) {
-		error = -errno;
+	error = socket_file_rename(&f->real, f->path, f->away);
+	if (error < 0) {
 		if (f->stub_fd >= 0)
-			unlink(at.un.sun_path);
+			socket_file_unlink(&f->stub, at.un.sun_path);
 		drop_stub(f);
 		return error;
 	}
 	f->refusing = true;
 	/* Without one, clients find nothing at all, which is a refusal as well. */
-	if (f->stub_fd >= 0 && rename(at.un.sun_path, f->path) < 0)
+	if (f->stub_fd >= 0 && socket_file_rename(&f->stub, at.un.sun_path, f->path) < 0)
 		drop_stub(f);
 	turn_away(fd);
 	return 0;
@@ -88,6 +86,7 @@ socket_file_resume(struct socket_file *f)
 {
 	struct stat st;
 	bool free;
+	int error;
 
 	if (!f->refusing)
 		return 0;
@@ -95,8 +94,9 @@ socket_file_resume(struct socket_file *f)
 	       (lstat(f->path, &st) < 0 && errno == ENOENT);
 	if (!free)
 		return -EADDRINUSE; /* somebody else has put something there */
-	if (rename(f->away, f->path) < 0)
-		return -errno;
+	error = socket_file_rename(&f->real, f->away, f->path);
+	if (error < 0)
+		return error;
 	f->refusing = false;
 	drop_stub(f);
 	return 0;

@@ -7,6 +7,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -15,11 +17,12 @@
 static const struct socket_owner anybody = {.mode = 0666, .uid = (uid_t)-1, .gid = (gid_t)-1};
 
 struct scene {
-	const char *dir, *path;
+	const char *dir, *path, *link;
 	struct address address;
 	int fd;
 	struct socket_file *file;
 	char *why;
+	bool over;
 };
 
 static struct scene
@@ -325,6 +328,44 @@ what_a_killed_one_left_is_cleared(void **state)
 	end(&s);
 }
 
+/* In another thread, as the user who owns the directory: in the file's place there is a link to
+ * another file, and then the file again, and so on. */
+static void *
+exchange(void *data)
+{
+	struct scene *s = data;
+
+	while (!__atomic_load_n(&s->over, __ATOMIC_RELAXED))
+		renameat2(AT_FDCWD, s->path, AT_FDCWD, s->link, RENAME_EXCHANGE);
+	return NULL;
+}
+
+static void
+a_link_in_its_place_does_not_lead_to_another_file(void **state)
+{
+	struct scene s = scene_new("s");
+	const struct socket_owner owner = {.mode = 0666, .uid = geteuid(), .gid = getegid()};
+	const char *victim = tempdir_write(s.dir, "victim", "x");
+	pthread_t thread;
+	struct stat st;
+	int done = 0;
+
+	(void)state;
+	assert_int_equal(chmod(victim, 0600), 0);
+	assert_int_equal(open_file(&s, &owner), 0);
+	s.link = tempdir_path(s.dir, "link");
+	assert_int_equal(symlink(victim, s.link), 0);
+	assert_int_equal(pthread_create(&thread, NULL, exchange, &s), 0);
+	for (int i = 0; i < 20000; i++)
+		done += socket_file_own(s.file, &owner) == 0;
+	__atomic_store_n(&s.over, true, __ATOMIC_RELAXED);
+	pthread_join(thread, NULL);
+	assert_int_equal(stat(victim, &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0600);
+	assert_in_range(done, 1, 20000);
+	end(&s);
+}
+
 int
 main(void)
 {
@@ -339,6 +380,7 @@ main(void)
 	    e2e_test(it_refuses_and_listens_again),
 	    e2e_test(another_ones_file_is_not_touched),
 	    e2e_test(what_a_killed_one_left_is_cleared),
+	    e2e_test(a_link_in_its_place_does_not_lead_to_another_file),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

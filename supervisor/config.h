@@ -179,6 +179,12 @@ int config_listen_owner(
 /* The line on which KEY of S was set, or if it was not, that of the section. */
 int config_line(const struct service_config *s, const char *key);
 
+/* --- config_http.c --- */
+
+/* Whether baton's server library has the setting NAME and takes VALUE. Returns 0, or a negative
+ * errno with *WHY (in MEM; NULL: no memory) set. */
+int config_http_check(TALLOC_CTX *mem, const char *name, const char *value, const char **why);
+
 /* --- config_ready.c --- */
 
 /* Returns 0, -EINVAL or -ENOMEM. */

@@ -156,6 +156,8 @@ set_http(struct service_config *s, const char *label, const char *value, const c
 		*why = "the key is http.NAME, with the setting's name in lower case";
 		return -EINVAL;
 	}
+	if (config_http_check(s, label, value, why) < 0)
+		return -EINVAL;
 	entry = talloc_asprintf(s, "BATON_HTTP_%s=%s", label, value);
 	for (char *p = entry; p != NULL && *p != '='; p++)
 		*p = (char)(*p >= 'a' && *p <= 'z' ? *p - 'a' + 'A' : *p);

@@ -107,7 +107,7 @@ configure(struct day *d, int turn)
 	    s->control, version_path(s), s->mode, s->port, turn);
 	const char *v = talloc_asprintf(harness_mem(),
 	    "[service v]\ncommand = %s %s\ninstances = %d\nlisten = 127.0.0.1:0\n"
-	    "env.TURN = %d\nlimit.core = 0\nkeep_good = 0\nhttp.turn = 1\nstdout = %s/log\n" LINES,
+	    "env.TURN = %d\nlimit.core = 0\nkeep_good = 0\nhttp.worker_nice = 1\nstdout = %s/log\n" LINES,
 	    version_path(s), s->mode, 1 + turn % 3, turn / 2, s->dir);
 
 	s->conf = tempdir_write(s->dir, "conf", "%s%s", w, turn % 3 == 0 ? "" : v);

@@ -31,10 +31,10 @@ static void
 the_sections_settings_are_the_programs(void **state)
 {
 	struct stage *s = run_script(
-	    "pwd; umask; ulimit -n; ulimit -Hn; nice; echo $X:$BATON_HTTP_Y:$HOME:\nwhoami; "
+	    "pwd; umask; ulimit -n; ulimit -Hn; nice; echo $X:$BATON_HTTP_WORKER_NICE:$HOME:\nwhoami; "
 	    "grep NoNewPrivs /proc/self/status",
 	    "directory = /usr\numask = 027\nlimit.nofile = 123:456\nnice = 3\nenv.X = a b\n"
-	    "http.y = 5\nenv_inherit = no\nno_new_privs = yes\n");
+	    "http.worker_nice = 5\nenv_inherit = no\nno_new_privs = yes\n");
 
 	(void)state;
 	proc_expect(s->baton, PROC_OUT, "^w\\.0 \\| /usr$");

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -57,6 +58,19 @@ static const struct {
 	const char *text;
 	const char *errors; /* all of them, one a line */
 } broken[] = {
+    {"[service a]\ncommand=x\nhttp.body_max_byte = 7\n",
+	"f:3: [service a] http.body_max_byte: expected http.NAME with a value, found \"7\": baton's "
+	"server library has no such setting (did you mean \"http.body_max_bytes\"?); for a program "
+	"with another version of it say env.BATON_HTTP_BODY_MAX_BYTE\n"},
+    {"[service a]\ncommand=x\nhttp.quite_other = 7\nhttp.log_level = loud\n"
+     "http.threads_max = 3\nhttp.worker_nice = 19\n",
+	"f:3: [service a] http.quite_other: expected http.NAME with a value, found \"7\": baton's "
+	"server library has no such setting; for a program with another version of it say "
+	"env.BATON_HTTP_QUITE_OTHER\n"
+	"f:4: [service a] http.log_level: expected http.NAME with a value, found \"loud\": it is "
+	"error or warning or info or debug\n"
+	"f:5: [service a] http.threads_max: expected http.NAME with a value, found \"3\": it is a "
+	"number from 4 to 100000\n"},
     {"", "f: expected at least one section [service NAME], found none\n"},
     {"; nothing\n[supervisor]\ncontrol = s\n",
 	"f: expected at least one section [service NAME], found none\n"},
@@ -259,6 +273,47 @@ a_whole_file_means_what_it_says(void **state)
 	talloc_free(c);
 }
 
+/* What the library knows. */
+static const struct http_row {
+	const char *name;
+	int64_t min, max;
+	const char *const *words;
+} http_rows[] = {
+#define ROW(name, min, max, def, text) \
+	{                              \
+#name, min, max, NULL  \
+	}
+#define WORDS(name, min, max, def, words, text) \
+	{                                       \
+#name, min, max, words          \
+	}
+#include "server/settings.def"
+};
+
+static void
+settings_of_the_server_are_known(void **state)
+{
+	TALLOC_CTX *mem = talloc_new(NULL);
+	const char *why;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(http_rows) / sizeof(http_rows[0]); i++) {
+		const struct http_row *r = &http_rows[i];
+		const char *least = talloc_asprintf(mem, "%lld", (long long)r->min);
+		const char *most = talloc_asprintf(mem, "%lld", (long long)r->max);
+		const char *more = talloc_asprintf(mem, "%lld", (long long)r->max + 1);
+
+		if (r->words != NULL)
+			least = r->words[0], most = r->words[r->max], more = least + 1;
+		assert_int_equal(config_http_check(mem, r->name, least, &why), 0);
+		assert_int_equal(config_http_check(mem, r->name, most, &why), 0);
+		assert_int_equal(config_http_check(mem, r->name, more, &why), -EINVAL);
+		assert_int_equal(config_http_check(mem, r->name, "", &why), -EINVAL);
+		assert_int_equal(config_http_check(mem, r->name, "-1", &why), -EINVAL);
+	}
+	talloc_free(mem);
+}
+
 static void
 a_limit_of_crashes_that_cannot_be_reached_is_noted(void **state)
 {
@@ -396,6 +451,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(broken_files_are_told_so_word_for_word),
 	    cmocka_unit_test(a_whole_file_means_what_it_says),
+	    cmocka_unit_test(settings_of_the_server_are_known),
 	    cmocka_unit_test(a_limit_of_crashes_that_cannot_be_reached_is_noted),
 	    cmocka_unit_test(long_lines_and_binary_files_are_refused),
 	    cmocka_unit_test(errors_are_bounded_but_counted),

@@ -90,6 +90,7 @@ one_user_of_microhttpd() {
 	    list 'server/*.[ch]' | xargs -r grep -n '<microhttpd\.h>'
 	list 'ctx/*' 'supervisor/*' 'tests/*.[ch]' | grep -v '^tests/bench/' |
 	    xargs -r grep -n '<microhttpd\.h>'
+	list 'server/*.[ch]' | grep -v '^server/parser' | xargs -r grep -n '"server/parser\.h"'
 	list 'supervisor/*.[ch]' | xargs -r grep -nE '["<](baton|ctx)/|"server/(http|internal|request|conn|work)'
 	list 'ctx/*.[ch]' | xargs -r grep -nE '["<](baton/http|server|supervisor)'
 }

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/* What the files that speak with libmicrohttpd share, parser*.c: nobody else includes its header. */
+#ifndef BATON_SERVER_PARSER_H
+#define BATON_SERVER_PARSER_H
+
+#include <microhttpd.h>
+
+#include "server/internal.h"
+
+/* ---- parser.c: what libmicrohttpd calls for a request ---------------------------------------------- */
+
+void *parser_on_target(void *cls, const char *target, struct MHD_Connection *mhd);
+enum MHD_Result parser_on_request(void *cls, struct MHD_Connection *mhd, const char *url,
+    const char *method, const char *version, const char *data, size_t *size, void **slot);
+void parser_on_completed(
+    void *cls, struct MHD_Connection *mhd, void **slot, enum MHD_RequestTerminationCode how);
+
+/* ---- parser_answer.c: answers, on their way out ------------------------------------------------------ */
+
+/* Gives the answer to libmicrohttpd. The content stays ours, in the request's pool. */
+enum MHD_Result
+parser_answer(struct http_conn *c, struct http_request *req, struct http_response *res);
+/* Refuses a request that no handler sees. The connection ends with it: where the next request
+ * would begin is not certain, or there is content that is not wanted. */
+enum MHD_Result
+parser_refuse(struct http_conn *c, struct http_request *req, int status, const char *why);
+
+#endif

@@ -5,6 +5,7 @@
 PREFIX  ?= /usr/local
 VERSION := 0.1.0
 SONAME  := libbaton.so.0
+OBJCOPY ?= objcopy
 
 comma := ,
 B     := build$(if $(SAN),/$(subst $(comma),-,$(SAN)))
@@ -35,6 +36,10 @@ BENCHES   := $(patsubst %.c,$(B)/%,$(wildcard tests/bench/*.c))
 obj       = $(patsubst %.c,$(B)/obj/%.o,$(1))
 fuzz_obj  = $(patsubst %.c,$(B)/obj/fuzz/%.o,$(1))
 FUZZ      := -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
+# The library as tests see it: with all names that its files share.
+INTERNALS := $(B)/obj/internals.a
+# gcc's -flto is over when the library is one object: what is hidden can be told from then on.
+LTO       = $(if $(filter -flto%,$(CFLAGS)),$(CFLAGS) -flinker-output=nolto-rel)
 LIB_LIBS  := -lmicrohttpd -ltalloc
 SUP_LIBS  := -ltevent -ltalloc -linih -ljansson
 HEADERS   := $(patsubst %,$(B)/include/baton/%,$(notdir $(PUBLIC)))
@@ -89,8 +94,15 @@ $(B)/include/baton/%.h:
 	@mkdir -p $(@D)
 	ln -sf $(abspath $(filter %/$*.h,$(PUBLIC))) $@
 
-$(B)/libbaton.a: $(call obj,$(LIB_SRC))
+$(INTERNALS): $(call obj,$(LIB_SRC))
 	rm -f $@ && $(AR) rcs $@ $^
+
+# One object, in which what the files share is nobody else's: a program may have a `log_line` of
+# its own. Who links it gets all of it, which a program that serves needs anyhow.
+$(B)/libbaton.a: $(call obj,$(LIB_SRC))
+	$(CC) $(LTO) -r -nostdlib -o $(B)/obj/libbaton.o $^
+	$(OBJCOPY) --localize-hidden $(B)/obj/libbaton.o
+	rm -f $@ && $(AR) rcs $@ $(B)/obj/libbaton.o
 
 $(B)/$(SONAME): $(call obj,$(LIB_SRC)) server/libbaton.map
 	$(LINK) -shared -Wl,-soname,$(SONAME) -Wl,--version-script=server/libbaton.map \
@@ -106,7 +118,7 @@ $(patsubst server/%.c,$(B)/%,$(EXAMPLES)): $(B)/%: $(B)/obj/server/%.o $(B)/libb
 	$(LINK) -o $@ $^ $(LIB_LIBS)
 
 # A test sees the internals of what it tests: the objects themselves, not the library.
-$(B)/tests/%: $(B)/obj/tests/%.o $(call obj,$(HARNESS)) $(B)/libbaton.a | $(B)/.deps-test
+$(B)/tests/%: $(B)/obj/tests/%.o $(call obj,$(HARNESS)) $(INTERNALS) | $(B)/.deps-test
 	@mkdir -p $(@D)
 	$(LINK) -o $@ $^ $(LIB_LIBS) -lcmocka
 
@@ -138,7 +150,7 @@ $(B)/tests/fuzz/%: $(B)/obj/fuzz/tests/fuzz/%.o $(B)/obj/fuzz/libbaton.a
 $(B)/tests/fuzz/run: tests/fuzz/run.sh $(FUZZERS)
 	install -m 755 $< $@
 
-$(B)/tests/bench/%: $(B)/obj/tests/bench/%.o $(B)/libbaton.a
+$(B)/tests/bench/%: $(B)/obj/tests/bench/%.o $(INTERNALS)
 	@mkdir -p $(@D)
 	$(LINK) -o $@ $^ $(LIB_LIBS)
 

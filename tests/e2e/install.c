@@ -117,6 +117,37 @@ the_library_exports_its_own_names_only(void **state)
 			harness_fail("exported: %.*s", (int)strcspn(n, "\n"), n);
 	assert_non_null(strstr(
 	    installed_sh(&i, "readelf -d prefix/lib/libbaton.so"), "soname: [libbaton.so.0]"));
+	/* what its files share among each other is hidden in the static library, too */
+	assert_string_equal(installed_sh(&i, "nm -g --defined-only prefix/lib/libbaton.a |"
+					     " awk 'NF == 3 { print $3 }' | sort -u"),
+	    names);
+}
+
+/* A program's own functions may have the names that the library has for some of its own. */
+static void
+names_of_the_library_are_free_for_programs(void **state)
+{
+	static const char code[] =
+	    "#include <baton/http.h>\n"
+	    "int log_line(void);\n"
+	    "int log_line(void) { return 40; }\n"
+	    "int conn_open(void);\n"
+	    "int conn_open(void) { return 2; }\n"
+	    "int main(void)\n"
+	    "{\n"
+	    "	return http_server_new(NULL) != NULL && log_line() + conn_open() == 42 ? 0 : 1;\n"
+	    "}\n";
+	static const char *const libraries[] = {"$(pkg-config --libs baton)",
+	    "prefix/lib/libbaton.a $(pkg-config --libs libmicrohttpd talloc) -pthread"};
+	const struct installed i = installed_new();
+
+	(void)state;
+	tempdir_write(i.dir, "own.c", "%s", code);
+	for (size_t n = 0; n < sizeof(libraries) / sizeof(libraries[0]); n++) {
+		installed_sh(&i,
+		    talloc_asprintf(harness_mem(),
+			"cc -o own own.c $(pkg-config --cflags baton) %s && ./own", libraries[n]));
+	}
 }
 
 /* Runs a program that listens where it wants to on a socket of ours instead: one request. */
@@ -248,6 +279,7 @@ main(void)
 	    e2e_test(uninstall_removes_exactly_that),
 	    e2e_test(systemd_understands_the_units),
 	    e2e_test(the_library_exports_its_own_names_only),
+	    e2e_test(names_of_the_library_are_free_for_programs),
 	    e2e_test(programs_compile_in_every_way),
 	    e2e_test(the_first_handler_of_the_readme_serves),
 	};

@@ -7,6 +7,15 @@ VERSION := 0.1.0
 SONAME  := libbaton.so.0
 OBJCOPY ?= objcopy
 
+# All cores, unless -j says otherwise or another make has called this one.
+ifeq ($(MAKELEVEL),0)
+MAKEFLAGS += -j$(shell nproc)
+endif
+# $(call say,cc,what): the line of a step. V=1 shows the command instead. A folder of many files
+# is one step when it is built first; then each file that is made anew has a line of its own.
+say  = $(if $(V),,@printf '%-8s%s\n' '$(1)' '$(2)' &&)
+anew = $(if $(V),,@$(if $(wildcard $@),printf '%-8s%s\n' '$(1)' '$(2)' &&))
+
 comma := ,
 B     := build$(if $(SAN),/$(subst $(comma),-,$(SAN)))
 WARN  := -Wall -Wextra -Wshadow -Wmissing-prototypes -Wstrict-prototypes -Wpointer-arith -Wvla
@@ -54,7 +63,7 @@ help:
 	@echo 'make run       install what is missing, build, serve etc/baton.conf (Ctrl-C ends it)'
 	@echo 'make test      install what is missing, build, run every test (SAN=… for sanitizers)'
 	@echo 'make soak      fuzzing and the like, SOAK_SECONDS (600) for each part'
-	@echo 'make           build only, into $(B)/'
+	@echo 'make           build only, into $(B)/, with all cores (V=1 shows the commands)'
 	@echo 'make deps      install the Debian packages that building and testing need'
 	@echo 'make bench     measure, beside the peers that are installed (BENCH=http: only that)'
 	@echo 'make lint      formatting, static analysis, warnings as errors with gcc and clang'
@@ -65,94 +74,96 @@ run: $(B)/.deps-run all
 	@set -m 2>/dev/null; $(B)/baton run -c etc/baton.conf; exit $$?
 
 test: $(B)/.deps-test all $(TESTS) $(FIXTURES)
-	BATON_BUILD=$(abspath $(B)) SAN='$(SAN)' CC='$(CC)' tests/run.sh $(TESTS)
+	@BATON_BUILD=$(abspath $(B)) SAN='$(SAN)' CC='$(CC)' tests/run.sh $(TESTS)
 
 # Hours rather than seconds: SOAK_SECONDS for each part.
 soak: $(B)/.deps-test all $(TESTS) $(FIXTURES)
-	BATON_BUILD=$(abspath $(B)) tests/soak/run.sh
+	@BATON_BUILD=$(abspath $(B)) tests/soak/run.sh
 
 bench: $(B)/.deps-bench all $(BENCHES)
-	BATON_BUILD=$(abspath $(B)) BENCH='$(BENCH)' tests/bench/run.sh \
+	@BATON_BUILD=$(abspath $(B)) BENCH='$(BENCH)' tests/bench/run.sh \
 	    $(filter-out %/raw_mhd,$(BENCHES)) $(wildcard tests/bench/*.py)
 
 lint: $(B)/.deps-lint $(B)/.deps-test all
-	tests/lint.sh $(BASE)
+	@tests/lint.sh $(BASE)
 
 deps:
-	etc/deps.sh build run test
+	@etc/deps.sh build run test
 
 $(B)/.deps-%: etc/packages etc/deps.sh
 	@mkdir -p $(@D)
 	@etc/deps.sh $*
 	@touch $@
 
-$(B)/obj/%.o: %.c | $(B)/.deps-build $(HEADERS)
-	@mkdir -p $(@D)
-	$(COMPILE) -fPIC -fvisibility=hidden $(CFLAGS) -c -o $@ $<
+# Once for each folder: the line of a step, and the folder.
+$(B)/obj/%/.folder:
+	$(call say,cc,$*/ ($(words $(wildcard $(*:fuzz/%=%)/*.c)) files))mkdir -p $(@D) && touch $@
+
+.SECONDEXPANSION:
+$(B)/obj/%.o: %.c | $(B)/.deps-build $(HEADERS) $$(@D)/.folder
+	$(call anew,cc,$<)$(COMPILE) -fPIC -fvisibility=hidden $(CFLAGS) -c -o $@ $<
 
 $(B)/include/baton/%.h:
-	@mkdir -p $(@D)
-	ln -sf $(abspath $(filter %/$*.h,$(PUBLIC))) $@
+	@mkdir -p $(@D) && ln -sf $(abspath $(filter %/$*.h,$(PUBLIC))) $@
 
 $(INTERNALS): $(call obj,$(LIB_SRC))
-	rm -f $@ && $(AR) rcs $@ $^
+	@rm -f $@ && $(AR) rcs $@ $^
 
 # One object, in which what the files share is nobody else's: a program may have a `log_line` of
 # its own. Who links it gets all of it, which a program that serves needs anyhow.
 $(B)/libbaton.a: $(call obj,$(LIB_SRC))
-	$(CC) $(LTO) -r -nostdlib -o $(B)/obj/libbaton.o $^
-	$(OBJCOPY) --localize-hidden $(B)/obj/libbaton.o
-	rm -f $@ && $(AR) rcs $@ $(B)/obj/libbaton.o
+	$(call say,ar,$@)$(CC) $(LTO) -r -nostdlib -o $(B)/obj/libbaton.o $^ && \
+	    $(OBJCOPY) --localize-hidden $(B)/obj/libbaton.o && \
+	    rm -f $@ && $(AR) rcs $@ $(B)/obj/libbaton.o
 
 $(B)/$(SONAME): $(call obj,$(LIB_SRC)) server/libbaton.map
-	$(LINK) -shared -Wl,-soname,$(SONAME) -Wl,--version-script=server/libbaton.map \
-	    -o $@ $(filter %.o,$^) $(LIB_LIBS)
+	$(call say,ld,$@)$(LINK) -shared -Wl,-soname,$(SONAME) \
+	    -Wl,--version-script=server/libbaton.map -o $@ $(filter %.o,$^) $(LIB_LIBS)
 
 $(B)/libbaton.so: $(B)/$(SONAME)
-	ln -sf $(SONAME) $@
+	@ln -sf $(SONAME) $@
 
 $(B)/baton: $(call obj,$(SUP_SRC))
-	$(LINK) -o $@ $^ $(SUP_LIBS)
+	$(call say,ld,$@)$(LINK) -o $@ $^ $(SUP_LIBS)
 
 $(patsubst server/%.c,$(B)/%,$(EXAMPLES)): $(B)/%: $(B)/obj/server/%.o $(B)/libbaton.a
-	$(LINK) -o $@ $^ $(LIB_LIBS)
+	$(call say,ld,$@)$(LINK) -o $@ $^ $(LIB_LIBS)
 
 # A test sees the internals of what it tests: the objects themselves, not the library.
 $(B)/tests/%: $(B)/obj/tests/%.o $(call obj,$(HARNESS)) $(INTERNALS) | $(B)/.deps-test
 	@mkdir -p $(@D)
-	$(LINK) -o $@ $^ $(LIB_LIBS) -lcmocka
+	$(call anew,ld,$@)$(LINK) -o $@ $^ $(LIB_LIBS) -lcmocka
 
 $(B)/tests/supervisor/%: $(B)/obj/tests/supervisor/%.o $(call obj,$(HARNESS)) \
     $(filter-out %/main.o,$(call obj,$(SUP_SRC))) | $(B)/.deps-test
 	@mkdir -p $(@D)
-	$(LINK) -o $@ $^ $(SUP_LIBS) -lcmocka
+	$(call anew,ld,$@)$(LINK) -o $@ $^ $(SUP_LIBS) -lcmocka
 
 # Programs that tests start: they know nothing of baton.
 $(B)/tests/fixtures/%: $(B)/obj/tests/fixtures/%.o
 	@mkdir -p $(@D)
-	$(LINK) -o $@ $^
+	$(call anew,ld,$@)$(LINK) -o $@ $^
 
 $(B)/tests/fixtures/faults.so: $(B)/obj/tests/fixtures/faults.o
 	@mkdir -p $(@D)
-	$(LINK) -shared -o $@ $^
+	$(call anew,ld,$@)$(LINK) -shared -o $@ $^
 
-$(B)/obj/fuzz/%.o: %.c | $(B)/.deps-test $(HEADERS)
-	@mkdir -p $(@D)
-	clang $(filter-out -D_FORTIFY_SOURCE=2,$(BASE)) $(FUZZ) -MMD -MP -c -o $@ $<
+$(B)/obj/fuzz/%.o: %.c | $(B)/.deps-test $(HEADERS) $$(@D)/.folder
+	$(call anew,clang,$<)clang $(filter-out -D_FORTIFY_SOURCE=2,$(BASE)) $(FUZZ) -MMD -MP -c -o $@ $<
 
 $(B)/obj/fuzz/libbaton.a: $(call fuzz_obj,$(LIB_SRC))
-	rm -f $@ && $(AR) rcs $@ $^
+	@rm -f $@ && $(AR) rcs $@ $^
 
 $(B)/tests/fuzz/%: $(B)/obj/fuzz/tests/fuzz/%.o $(B)/obj/fuzz/libbaton.a
 	@mkdir -p $(@D)
-	clang -pthread $(subst -no-link,,$(FUZZ)) -o $@ $^ $(LIB_LIBS)
+	$(call say,clang,$@)clang -pthread $(subst -no-link,,$(FUZZ)) -o $@ $^ $(LIB_LIBS)
 
 $(B)/tests/fuzz/run: tests/fuzz/run.sh $(FUZZERS)
-	install -m 755 $< $@
+	@install -m 755 $< $@
 
 $(B)/tests/bench/%: $(B)/obj/tests/bench/%.o $(INTERNALS)
 	@mkdir -p $(@D)
-	$(LINK) -o $@ $^ $(LIB_LIBS)
+	$(call say,ld,$@)$(LINK) -o $@ $^ $(LIB_LIBS)
 
 install: all
 uninstall install:
@@ -160,7 +171,7 @@ uninstall install:
 	    etc/install.sh $@ $(B) $(SONAME) $(PUBLIC)
 
 clean:
-	rm -rf build
+	@rm -rf build
 
 .SECONDARY:
 -include $(shell find $(B)/obj -name '*.d' 2>/dev/null)

@@ -35,7 +35,8 @@ enum {
 static int cli_help(TALLOC_CTX *mem, const struct cli *cli);
 
 const struct cli_command cli_commands[] = {
-    {"run", FOR_RUN, -1, "[-c FILE] | [--instances N] [--listen ADDRESS]… [--] PROGRAM [ARGS…]",
+    {"run", FOR_RUN, -1,
+	"[-c FILE] | [--instances N] [--listen ADDRESS]… [--ready HOW] [--] PROGRAM [ARGS…]",
 	"start everything, and keep it running in the foreground", cli_run},
     {"check", FOR_CHECK, 0, "[-c FILE]", "read the configuration and say what is wrong with it",
 	cli_check},
@@ -74,6 +75,10 @@ const struct cli_option cli_options[] = {
     {"listen", "ADDRESS", ADDRESS_FORMS "; instance n gets PORT + n; may be repeated", 'l',
 	FOR_RUN},
     {"name", "NAME", "the service's name; else PROGRAM's", 'N', FOR_RUN},
+    {"ready", "HOW",
+	"how it shows that it is ready: notify (READY=1, unless this is given), fd, fd:N, http:/PATH, "
+	"delay:Ns, or none",
+	'r', FOR_RUN},
     {"canary", NULL, "pause after the first instance of each service", 'k', FOR_RESTART},
     {"now", NULL, "do not let old processes drain: kill them when their successors are ready", 'W',
 	FOR_RESTART},
@@ -175,6 +180,9 @@ set_option(TALLOC_CTX *mem, struct cli *cli, int letter, const char *value)
 		break;
 	case 'N':
 		cli->name = value;
+		break;
+	case 'r':
+		cli->ready = value;
 		break;
 	case 'j':
 		cli->json = true;

@@ -24,6 +24,7 @@ struct cli {
 	const char *control;     /* --control */
 	const char *instances;   /* --instances, as written */
 	const char *name;        /* --name */
+	const char *ready;       /* --ready, as written */
 	const char **listens;    /* --listen, in order */
 	size_t nlistens;
 	bool json;         /* --json */

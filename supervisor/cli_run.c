@@ -74,6 +74,8 @@ config_from_arguments(TALLOC_CTX *mem, const struct cli *cli)
 		config_set(c, s, "--instances", 1, "instances", cli->instances);
 	for (size_t i = 0; i < cli->nlistens; i++)
 		config_set(c, s, "--listen", 1, "listen", cli->listens[i]);
+	if (cli->ready != NULL)
+		config_set(c, s, "--ready", 1, "ready", cli->ready);
 	config_finish(c);
 	return c;
 }
@@ -98,9 +100,10 @@ config_from_file(TALLOC_CTX *mem, const struct cli *cli)
 static struct config *
 config_for_run(TALLOC_CTX *mem, const struct cli *cli)
 {
-	if (cli->nargs == 0 && (cli->instances != NULL || cli->nlistens > 0 || cli->name != NULL)) {
+	if (cli->nargs == 0 && (cli->instances != NULL || cli->nlistens > 0 || cli->name != NULL ||
+				   cli->ready != NULL)) {
 		fprintf(stderr,
-		    "baton: --instances, --listen and --name are for a program named on "
+		    "baton: --instances, --listen, --name and --ready are for a program named on "
 		    "the command line; add: -- PROGRAM ARGS…\n");
 		return NULL;
 	}

@@ -72,7 +72,10 @@ config_ready_set(struct service_config *s, const char *value)
 	const char *path = http_path(value);
 	bool good = strcmp(value, "notify") == 0;
 
-	if (strncmp(value, "delay:", 6) == 0)
+	if (strcmp(value, "none") == 0) {
+		r.kind = READY_DELAY; /* of no time at all */
+		good = true;
+	} else if (strncmp(value, "delay:", 6) == 0)
 		good = read_delay(&r, value + 6);
 	else if (strncmp(value, "fd", 2) == 0)
 		good = read_fd(&r, value + 2);
@@ -115,30 +118,31 @@ void
 config_ready_finish(struct config *c, const struct service_config *s, const char *in)
 {
 	const struct ready_config *r = &s->ready;
-	const char *file = c->file == NULL ? "baton run" : c->file;
-	int line = config_line(s, "ready");
+	TALLOC_CTX *tmp = talloc_new(NULL);
+	const char *where = config_place(tmp, c, config_line(s, "ready"));
 	long sockets = (long)s->nlistens;
 
 	if (r->kind == READY_FD && r->fd != 0 && r->fd < READY_FD_MIN + sockets)
 		config_error(c,
-		    "%s:%d: %sready: expected fd:N with N from %ld on, as its sockets are 3 to %ld, "
+		    "%s: %sready: expected fd:N with N from %ld on, as its sockets are 3 to %ld, "
 		    "found fd:%ld",
-		    file, line, in, READY_FD_MIN + sockets, READY_FD_MIN + sockets - 1, r->fd);
+		    where, in, READY_FD_MIN + sockets, READY_FD_MIN + sockets - 1, r->fd);
 	if (r->kind == READY_DELAY && r->delay_ms >= s->start_timeout_ms)
 		config_error(c,
-		    "%s:%d: %sready: expected a delay below start_timeout_ms (%ld), found %ld ms",
-		    file, line, in, s->start_timeout_ms, r->delay_ms);
+		    "%s: %sready: expected a delay below start_timeout_ms (%ld), found %ld ms",
+		    where, in, s->start_timeout_ms, r->delay_ms);
 	if (r->kind == READY_HTTP && sockets == 0)
 		config_error(c,
-		    "%s:%d: %sready: expected a `listen` on which http:%s can be asked, found none",
-		    file, line, in, r->path);
+		    "%s: %sready: expected a `listen` on which http:%s can be asked, found none",
+		    where, in, r->path);
 	if (r->kind != READY_NOTIFY && s->spares > 0)
 		config_error(c,
-		    "%s:%d: %sready: expected notify in a service with spares, for only that says "
+		    "%s: %sready: expected notify in a service with spares, for only that says "
 		    "when one of them has become an instance",
-		    file, line, in);
+		    where, in);
 	if (s->health != NULL && sockets == 0)
 		config_error(c,
-		    "%s:%d: %shealth: expected a `listen` on which http:%s can be asked, found none",
-		    file, config_line(s, "health"), in, s->health);
+		    "%s: %shealth: expected a `listen` on which http:%s can be asked, found none",
+		    config_place(tmp, c, config_line(s, "health")), in, s->health);
+	talloc_free(tmp);
 }

@@ -56,6 +56,7 @@ struct generation {
 	int ready_fd;              /* baton's end of `ready = fd`; -1: none, or done with */
 	struct tevent_fd *ready_event;
 	struct timer *ready_timer;
+	struct timer *ready_tell; /* runs until it is said what is waited for */
 	struct check *ready_check;
 	char *ready_why;      /* what the last answer before readiness was; NULL: none yet */
 	unsigned check_width; /* how many connections the next check opens */

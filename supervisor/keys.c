@@ -72,7 +72,8 @@ const struct key keys[] = {
 	{.section = KEY_SERVICE, .name = "ready", .kind = KEY_READY, .unit = "",
 	    .text_default = "notify",
 	    .text = "How it shows that it is ready: by READY=1 (notify), a newline on a descriptor "
-	    "(fd, fd:N), an answer to GET /PATH (http:/PATH), or by living for so long (delay:5s)."},
+	    "(fd, fd:N), an answer to GET /PATH (http:/PATH), by living for so long (delay:5s), or "
+	    "not at all: it counts as ready when it runs (none)."},
 	NUMBER(start_timeout_ms, "ms", 1, HOUR_MS, "30000",
 	    "From start to readiness; an instance that is later is told to end, and then killed."),
 	NUMBER(drain_timeout_ms, "ms", 1, 24 * HOUR_MS, "30000",
@@ -206,7 +207,8 @@ key_expected(TALLOC_CTX *mem, const struct key *k)
 	case KEY_HEALTH:
 		return talloc_strdup(mem, "http:/PATH");
 	case KEY_READY:
-		return talloc_strdup(mem, "notify, fd, fd:N, http:/PATH, delay:Nms or delay:Ns");
+		return talloc_strdup(
+		    mem, "notify, fd, fd:N, http:/PATH, delay:Nms, delay:Ns or none");
 	case KEY_OUTPUT:
 		return talloc_strdup(mem, "lines, inherit, or a path with a slash");
 	case KEY_SIGNAL:

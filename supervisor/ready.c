@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -18,6 +19,11 @@
 #define AGAIN_BLIND_MS 1000
 /* … when another process took the connection. */
 #define AGAIN_OTHER_MS 20
+/* A program that is to be ready by living for a while must have been executed, at least. */
+#define AGAIN_EXEC_MS  5
+/* So long after its start it is said what a process is waited for; earlier, if it is given less
+ * than twice that. */
+#define TELL_MS        2000
 
 static bool
 waits(const struct generation *g)
@@ -76,14 +82,87 @@ readable(struct tevent_context *ev, struct tevent_fd *fde, uint16_t flags, void 
 	look(talloc_get_type_abort(data, struct generation));
 }
 
+/* Whether the program runs: whoever executes it has nothing more to tell, and no descriptor. */
+static bool
+is_executed(const struct generation *g)
+{
+	struct pollfd p = {.fd = g->exec_fd, .events = POLLIN};
+
+	return poll(&p, 1, 0) == 1 && (p.revents & (POLLIN | POLLHUP)) == POLLHUP;
+}
+
 static void
 delay_over(void *data)
 {
 	struct generation *g = talloc_get_type_abort(data, struct generation);
 
 	g->ready_timer = NULL;
-	if (generation_lives(g))
+	if (!generation_lives(g))
+		return;
+	if (is_executed(g))
 		generation_ready(g);
+	else
+		g->ready_timer =
+		    timer_after(g, g->instance->sup->timers, AGAIN_EXEC_MS, delay_over, g);
+}
+
+static bool
+some_are_ready(const struct service *s)
+{
+	bool ready = false;
+
+	for (unsigned i = 0; i < s->ninstances; i++)
+		ready = ready || s->instances[i]->life.ready_ms >= 0;
+	return ready;
+}
+
+/* Where nobody has ever said READY=1, the program may not know how to. */
+static const char *
+remedy(TALLOC_CTX *mem, const struct service *s)
+{
+	bool by_hand = s->sup->config->file == NULL;
+
+	if (s->config->ready.kind != READY_NOTIFY || some_are_ready(s))
+		return "";
+	return talloc_asprintf(mem,
+	    "; if it never says that, %shttp:/PATH%s, %sdelay:2s%s or "
+	    "%snone%s, see `%s help config`",
+	    by_hand ? "start it with --ready=" : "say `ready = ", by_hand ? "" : "`",
+	    by_hand ? "--ready=" : "`ready = ", by_hand ? "" : "`",
+	    by_hand ? "--ready=" : "`ready = ", by_hand ? "" : "`", s->sup->argv0);
+}
+
+/* Half a minute without a word would look as if baton hung. */
+static void
+tell(void *data)
+{
+	struct generation *g = talloc_get_type_abort(data, struct generation);
+	const struct service *s = g->instance->service;
+	TALLOC_CTX *tmp = talloc_new(g);
+	char *waits_for;
+
+	g->ready_tell = NULL;
+	if (!waits(g) || g->ready.kind == READY_DELAY)
+		goto out;
+	waits_for = ready_missing(tmp, g);
+	output_warn(s->sup->out,
+	    "%s: generation %u (pid %d) is not ready yet after %s: %s; it is given %s%s",
+	    g->instance->name, g->number, (int)g->pid, report_duration(tmp, generation_age_ms(g)),
+	    waits_for, report_duration(tmp, s->config->start_timeout_ms), remedy(tmp, s));
+	event_emit(s->sup, g->instance, g, "waiting", NULL, "not ready yet: %s", waits_for);
+out:
+	talloc_free(tmp);
+}
+
+static void
+begin_to_tell(struct generation *g)
+{
+	int64_t half = g->instance->service->config->start_timeout_ms / 2;
+	int64_t due = g->started_ms + (half < TELL_MS ? half : TELL_MS);
+
+	/* After baton's own upgrade it may have been said before. */
+	if (due >= timer_now_ms())
+		g->ready_tell = timer_at(g, g->instance->sup->timers, due, tell, g);
 }
 
 static void ask(void *data);
@@ -134,6 +213,7 @@ ready_begin(struct generation *g)
 	struct supervisor *sup = g->instance->sup;
 	int64_t left_ms = g->started_ms + r->delay_ms - timer_now_ms();
 
+	begin_to_tell(g);
 	if (r->kind == READY_FD && g->ready_fd >= 0)
 		g->ready_event =
 		    tevent_add_fd(sup->ev, g, g->ready_fd, TEVENT_FD_READ, readable, g);
@@ -159,6 +239,7 @@ ready_end(struct generation *g)
 {
 	TALLOC_FREE(g->ready_event);
 	TALLOC_FREE(g->ready_timer);
+	TALLOC_FREE(g->ready_tell);
 	TALLOC_FREE(g->ready_check);
 	if (g->ready_fd >= 0)
 		close(g->ready_fd);

@@ -164,12 +164,18 @@ report_drained(TALLOC_CTX *mem, const struct notify_drained *d)
 	    (long long)d->ended, plural(d->ended), (long long)d->cut);
 }
 
+/* That serves, so that what is said to try works. */
 static const struct instance *
 first_with_socket(const struct supervisor *sup)
 {
 	for (size_t i = 0; i < sup->nservices; i++) {
-		if (sup->services[i]->instances[0]->nlisteners > 0)
-			return sup->services[i]->instances[0];
+		const struct service *s = sup->services[i];
+
+		for (unsigned n = 0; n < s->ninstances; n++) {
+			if (s->instances[n]->life.state == LIFE_READY &&
+			    s->instances[n]->nlisteners > 0)
+				return s->instances[n];
+		}
 	}
 	return NULL;
 }
@@ -187,18 +193,12 @@ count_missing(const struct supervisor *sup, unsigned *all)
 	return missing;
 }
 
-void
-report_hints(struct supervisor *sup)
+static void
+say_what_to_try(struct supervisor *sup)
 {
 	TALLOC_CTX *tmp = talloc_new(NULL);
 	const struct instance *inst = first_with_socket(sup);
-	unsigned all, missing = count_missing(sup, &all);
 
-	if (missing > 0)
-		output_warn(sup->out,
-		    "%u of %u instances are not ready; baton goes on trying, "
-		    "`%s status%s` shows them",
-		    missing, all, sup->argv0, sup->how_to_reach);
 	output_say(sup->out, "%s", "");
 	output_say(sup->out, "try, from a second terminal:");
 	if (inst != NULL && inst->listeners[0].file != NULL)
@@ -208,7 +208,21 @@ report_hints(struct supervisor *sup)
 		output_say(sup->out, "  curl %s/", address_url(tmp, &inst->listeners[0].address));
 	output_say(sup->out, "  %s status%s", sup->argv0, sup->how_to_reach);
 	output_say(sup->out, "  %s restart%s", sup->argv0, sup->how_to_reach);
+	talloc_free(tmp);
+}
+
+void
+report_hints(struct supervisor *sup)
+{
+	unsigned all, missing = count_missing(sup, &all);
+
+	if (missing > 0)
+		output_warn(sup->out,
+		    "%u of %u instances are not ready; baton goes on trying, "
+		    "`%s status%s` shows them",
+		    missing, all, sup->argv0, sup->how_to_reach);
+	if (missing < all)
+		say_what_to_try(sup);
 	output_say(sup->out, "Ctrl-C here ends it in good order.");
 	output_say(sup->out, "%s", "");
-	talloc_free(tmp);
 }

@@ -37,6 +37,8 @@ commands_and_options_are_completed(void **state)
 	assert_string_equal(COMPLETE(NULL, "status", "--color", "a"), "auto always ");
 	assert_string_equal(COMPLETE(NULL, "status", "--color", "=", "n"), "never ");
 	assert_string_equal(COMPLETE(NULL, "status", "--color", "="), "auto always never ");
+	assert_string_equal(COMPLETE(NULL, "run", "--re"), "--ready ");
+	assert_string_equal(COMPLETE(NULL, "run", "--ready", "no"), "notify none ");
 	assert_string_equal(COMPLETE(NULL, "check", "-c", "etc/baton.c"), "etc/baton.conf ");
 	assert_string_equal(COMPLETE(NULL, "run", "etc/baton.c"), "etc/baton.conf ");
 	assert_string_equal(COMPLETE(NULL, "logs", "-n", ""), " ");

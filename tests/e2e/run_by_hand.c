@@ -95,6 +95,36 @@ a_program_runs_without_a_configuration(void **state)
 	}
 }
 
+/* A program that never says READY=1 runs as well. */
+static void
+the_command_line_says_how_it_is_ready(void **state)
+{
+	static const char *const how[] = {"none", "delay:10ms", "http:/"};
+	struct place place = place_for(0);
+
+	(void)state;
+	for (int i = 0; i < 3; i++) {
+		uint16_t port = port_free(1);
+		struct proc *p = RUN(&place, place.baton, "run", "--control",
+		    tempdir_path(place.dir, "c.sock"), "--ready", how[i], "--listen",
+		    port_address(port), "--", "/usr/bin/env", "-u", "NOTIFY_SOCKET", place.hello);
+
+		proc_expect(p, PROC_OUT, "^env\\.0 .* ready in ");
+		assert_int_equal(baton_who(port).instance, 0);
+		proc_signal(p, SIGINT);
+		proc_finish(p, 0);
+	}
+	/* It can be asked only on a socket. */
+	proc_expect(proc_finish(RUN(&place, place.baton, "run", "--ready=http:/", "/bin/true"), 2),
+	    PROC_ERR, "^baton: baton run: ready: expected a `listen` on which http:/ can be asked");
+	proc_expect(proc_finish(RUN(&place, place.baton, "run", "--ready=soon", "/bin/true"), 2),
+	    PROC_ERR,
+	    "^baton: --ready: ready: expected notify, fd, fd:N, http:/PATH, delay:Nms, delay:Ns or "
+	    "none, found \"soon\"$");
+	proc_expect(proc_finish(RUN(&place, place.baton, "run", "--ready=none"), 2), PROC_ERR,
+	    "and --ready are for a program named on the command line");
+}
+
 static void
 output_is_prefixed_with_the_name(void **state)
 {
@@ -229,6 +259,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    e2e_test(a_program_runs_without_a_configuration),
+	    e2e_test(the_command_line_says_how_it_is_ready),
 	    e2e_test(output_is_prefixed_with_the_name),
 	    e2e_test(an_ordinary_user_needs_no_option),
 	    e2e_test(an_ordinary_user_restarts_without_a_loss),

@@ -4,6 +4,7 @@
 #include "tests/harness/baton.h"
 #include "tests/harness/load.h"
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 static void
@@ -51,6 +52,80 @@ an_error_makes_nobody_ready(void **state)
 	status_file(s, "204");
 	proc_finish(stage_cli(s, "reset"), 0);
 	assert_int_equal(stage_ask(s->port).instance, 0);
+	stage_stop(s);
+}
+
+/* Long before the time is over; and where nothing serves, there is nothing to try. */
+static void
+what_is_waited_for_is_said_soon(void **state)
+{
+	static const struct {
+		const char *lines, *says;
+	} cases[] = {
+	    {"",
+		"no READY=1 on NOTIFY_SOCKET; it is given 900 ms; if it never says that, say "
+		"`ready = http:/PATH`, `ready = delay:2s` or `ready = none`, see `[^`]+ help config`$"},
+	    {"ready = http:/up\n", "GET /up: no answer; it is given 900 ms$"},
+	    {"ready = fd:9\n", "no newline on descriptor 9; it is given 900 ms$"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct stage *s = stage_new(talloc_asprintf(harness_mem(),
+		    "start_timeout_ms = 900\nbackoff_first_ms = 600000\nbackoff_max_ms = "
+		    "600000\ncrashes_max = 1\n%s",
+		    cases[i].lines));
+
+		stage_mode(s, "hang");
+		stage_run(s);
+		proc_expect(s->baton, PROC_ERR,
+		    talloc_asprintf(harness_mem(),
+			"^baton: w\\.0: generation 1 \\(pid [0-9]+\\) is not ready yet after [0-9.]+ "
+			"m?s: %s",
+			cases[i].says));
+		proc_expect(s->baton, PROC_ERR, "^baton: w\\.0: generation 1 was not ready within");
+		proc_expect(s->baton, PROC_OUT, "^Ctrl-C ");
+		assert_null(strstr(proc_text(s->baton, PROC_OUT), "try"));
+		stage_stop(s);
+	}
+}
+
+/* What is said to try is something that serves. */
+static void
+what_is_to_be_tried_works(void **state)
+{
+	struct stage *s = stage_new("crashes_max = 1\n");
+
+	(void)state;
+	stage_mode(s, "only 0 exit 1");
+	stage_run(s);
+	proc_expect(s->baton, PROC_OUT, "^Ctrl-C ");
+	assert_true(stage_matches(proc_text(s->baton, PROC_OUT), "^try, from a second terminal:$"));
+	assert_true(stage_matches(proc_text(s->baton, PROC_OUT),
+	    talloc_asprintf(harness_mem(), "^  curl http://127\\.0\\.0\\.1:%d/$", s->port + 1)));
+	stage_stop(s);
+}
+
+static void
+a_program_can_be_ready_by_running(void **state)
+{
+	struct stage *s = stage_new("ready = none\nstart_timeout_ms = 600000\n");
+
+	(void)state;
+	stage_mode(s, "hang");
+	stage_start(s);
+	stage_stop(s);
+	s = stage_new("ready = none\n[service gone]\ncommand = ./gone\nready = none\n"
+		      "crashes_max = 1\n");
+	tempdir_write(s->dir, "gone", "#!/no/such/interpreter\n");
+	/* What cannot be executed has never been ready. */
+	assert_int_equal(chmod(tempdir_path(s->dir, "gone"), 0755), 0);
+	s->baton = proc_start(&(struct proc_spec){.cwd = s->dir,
+	    .argv = (const char *const[]){harness_built("baton"), "run", "-c", s->conf, NULL}});
+	proc_expect(s->baton, PROC_ERR,
+	    "^baton: gone\\.0: generation 1 cannot be executed|^baton: "
+	    "gone\\.0: generation 1 cannot start");
+	assert_null(strstr(proc_text(s->baton, PROC_OUT), "gone.0"));
 	stage_stop(s);
 }
 
@@ -222,6 +297,9 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    e2e_test(an_answer_makes_ready),
 	    e2e_test(an_error_makes_nobody_ready),
+	    e2e_test(what_is_waited_for_is_said_soon),
+	    e2e_test(what_is_to_be_tried_works),
+	    e2e_test(a_program_can_be_ready_by_running),
 	    e2e_test(the_predecessors_answer_does_not_count),
 	    e2e_test(a_successor_that_does_not_answer_replaces_nobody),
 	    e2e_test(a_server_of_the_library_is_replaced_under_load),

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "supervisor/protocol.h"
@@ -21,6 +22,9 @@ static const char *const never[] = {BATON_ENV_LISTEN_FDS, BATON_ENV_LISTEN_PID,
     BATON_ENV_LISTEN_FDNAMES, BATON_ENV_NOTIFY_SOCKET, BATON_ENV_SERVICE, BATON_ENV_INSTANCE,
     BATON_ENV_GENERATION, "WATCHDOG_USEC", "WATCHDOG_PID", "MAINPID", "MANAGERPID",
     BATON_ENV_HANDOVER, BATON_ENV_SPARE, BATON_ENV_READY_FD};
+
+/* Of an env_file; a process could not be given much more (execve(2)). */
+#define FILE_MAX_BYTES (1024L * 1024)
 
 struct list {
 	char **entries; /* NULL-terminated */
@@ -110,6 +114,34 @@ is_name(const char *name, size_t len)
 		   len;
 }
 
+/* Only what is read to its end at once: a FIFO that nobody writes to, or a terminal, would hold
+ * up whoever reads it, and a device may have no end. The service's user may own the directory, and
+ * must not get to see what root may read. Returns 0, or -errno, perhaps with *WHY set. */
+static int
+open_regular(TALLOC_CTX *mem, const char *file, FILE **out, const char **why)
+{
+	int fd = trusted_open(file, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0), error = -EINVAL;
+	struct stat st;
+
+	if (fd < 0)
+		return fd;
+	if (fstat(fd, &st) == 0 && !S_ISREG(st.st_mode)) {
+		*why = talloc_asprintf(mem, "%s: expected a regular file, found a %s", file,
+		    S_ISFIFO(st.st_mode)  ? "FIFO"
+		    : S_ISDIR(st.st_mode) ? "directory"
+					  : "device");
+	} else if (st.st_size > FILE_MAX_BYTES) {
+		*why = talloc_asprintf(
+		    mem, "%s: expected at most %ld bytes, found more", file, FILE_MAX_BYTES);
+	} else {
+		*out = fdopen(fd, "r");
+		error = *out == NULL ? -errno : 0;
+	}
+	if (error < 0)
+		close(fd);
+	return error;
+}
+
 static int
 read_lines(TALLOC_CTX *mem, FILE *f, const char *file, struct list *l, const char **why)
 {
@@ -138,15 +170,14 @@ read_lines(TALLOC_CTX *mem, FILE *f, const char *file, struct list *l, const cha
 static int
 put_file(struct list *l, const char *file, TALLOC_CTX *mem, const char **why)
 {
-	/* The service's user may own the directory, and must not get to see what root may read. */
-	int fd = trusted_open(file, O_RDONLY | O_NOCTTY, 0), error = fd < 0 ? fd : 0;
-	FILE *f = fd < 0 ? NULL : fdopen(fd, "r");
+	FILE *f = NULL;
+	int error;
 
-	if (f == NULL) {
-		error = error < 0 ? error : -errno;
-		if (fd >= 0)
-			close(fd);
-		*why = talloc_asprintf(mem, "env_file %s: %s", file, trusted_text(error));
+	*why = NULL;
+	error = open_regular(mem, file, &f, why);
+	if (error < 0) {
+		if (*why == NULL)
+			*why = talloc_asprintf(mem, "%s: %s", file, trusted_text(error));
 		return error;
 	}
 	error = read_lines(mem, f, file, l, why);
@@ -187,10 +218,9 @@ put_identity(struct list *l, const struct identity *id, TALLOC_CTX *mem)
 }
 
 static void
-put_protocol(struct list *l, const struct generation *g, TALLOC_CTX *mem, char **pid_at)
+put_protocol(struct list *l, const struct generation *g, TALLOC_CTX *mem)
 {
 	const struct instance *inst = g->instance;
-	char *pid;
 
 	put(l, talloc_asprintf(mem, BATON_ENV_SERVICE "=%s", inst->service->config->name));
 	put(l, talloc_asprintf(
@@ -204,34 +234,35 @@ put_protocol(struct list *l, const struct generation *g, TALLOC_CTX *mem, char *
 			   mem, BATON_ENV_HANDOVER "=%d,%d", g->give_number, g->take_number));
 	if (g->ready_number >= 0)
 		put(l, talloc_asprintf(mem, BATON_ENV_READY_FD "=%d", g->ready_number));
-	if (g->watchdog_ms > 0)
+	if (g->watchdog_ms > 0) {
 		put(l, talloc_asprintf(mem, "WATCHDOG_USEC=%lld000", (long long)g->watchdog_ms));
-	*pid_at = NULL;
+		put(l, talloc_asprintf(mem, "WATCHDOG_PID=%d", (int)getpid()));
+	}
 	if (inst->nlisteners == 0)
 		return;
 	put(l, talloc_asprintf(mem, BATON_ENV_LISTEN_FDS "=%zu", inst->nlisteners));
 	put(l, environment_socket_names(mem, inst, BATON_ENV_LISTEN_FDNAMES "="));
-	pid = talloc_asprintf(mem, BATON_ENV_LISTEN_PID "=%0*d", ENVIRONMENT_PID_DIGITS, 0);
-	put(l, pid);
-	if (pid != NULL)
-		*pid_at = pid + sizeof(BATON_ENV_LISTEN_PID);
+	put(l, talloc_asprintf(mem, BATON_ENV_LISTEN_PID "=%d", (int)getpid()));
 }
 
 int
 environment_build(TALLOC_CTX *mem, const struct generation *g, const struct identity *id,
-    char ***out, char **pid_at, const char **why)
+    char ***out, const char **why)
 {
 	const struct service_config *c = g->instance->service->config;
 	struct list l = {.entries = talloc_zero_array(NULL, char *, 1)};
+	const char *wrong = NULL;
 	int error = 0;
 
 	put_inherited(&l, c);
 	put_identity(&l, id, mem);
 	if (c->env_file != NULL)
-		error = put_file(&l, c->env_file, mem, why);
+		error = put_file(&l, c->env_file, mem, &wrong);
+	if (wrong != NULL)
+		*why = talloc_asprintf(mem, "env_file: %s", wrong);
 	for (size_t i = 0; i < talloc_array_length(c->env); i++)
 		put(&l, c->env[i]);
-	put_protocol(&l, g, mem, pid_at);
+	put_protocol(&l, g, mem);
 	if (error == 0 && l.entries == NULL)
 		error = -ENOMEM;
 	if (error < 0)

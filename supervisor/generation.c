@@ -84,6 +84,22 @@ generation_ready(struct generation *g)
 	health_begin(g);
 }
 
+/* The process itself has looked that up. */
+static uid_t
+uid_of(void *data)
+{
+	const struct generation *g = talloc_get_type_abort(data, struct generation);
+	uid_t uid;
+
+	return spawn_has_looked_up(g->exec_fd, &uid) ? uid : NOTIFY_UID_UNKNOWN;
+}
+
+void
+generation_ask_uid(struct generation *g)
+{
+	notify_ask_uid(g->notify, uid_of);
+}
+
 struct notify *
 generation_listen(struct generation *g, uid_t uid)
 {

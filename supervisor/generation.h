@@ -42,7 +42,7 @@ struct generation {
 	struct notify *notify;
 	struct channel *gives; /* to its successors, all of them */
 	struct channel *takes; /* from the one that it is to replace; NULL: from nobody */
-	int exec_fd;           /* tells why execve failed; empty when it did not */
+	int exec_fd;           /* tells as whom it runs, and why execve failed if it did */
 	int64_t started_ms;    /* on the monotonic clock */
 	int64_t ready_ms;      /* -1: not ready yet */
 	bool stopping;         /* it said STOPPING=1, of its own accord or because it was told to */
@@ -96,16 +96,15 @@ struct generation {
 
 /* --- environment.c ------------------------------------------------------------------- */
 
-/* The environment for a new generation, built anew from baton's own. *PID_AT points at the
- * digits of LISTEN_PID (ENVIRONMENT_PID_DIGITS zeroes), which the child overwrites. */
-#define ENVIRONMENT_PID_DIGITS 10
+/* The environment for a new generation, built anew from baton's own. For the child: whoever calls
+ * this is the process of LISTEN_PID and WATCHDOG_PID, and may have to wait for the env_file. */
 int environment_build(TALLOC_CTX *mem, const struct generation *g, const struct identity *id,
-    char ***out, char **pid_at, const char **why);
+    char ***out, const char **why);
 /* Whether baton sets NAME itself, so that no configuration may. */
 bool environment_is_batons(const char *name);
 /* BEFORE, then the names of its sockets as in LISTEN_FDNAMES; NULL: no memory. */
 char *environment_socket_names(TALLOC_CTX *mem, const struct instance *inst, const char *before);
-/* Reads an env_file for its errors. */
+/* Reads an env_file for its errors; it never waits for what is no regular file. */
 int environment_check_file(TALLOC_CTX *mem, const char *file, const char **why);
 
 /* --- start.c --------------------------------------------------------------------------- */
@@ -136,6 +135,8 @@ void generation_watch(struct generation *g);
 void generation_notified(const struct notify_message *m, void *data);
 /* Its NOTIFY_SOCKET, for messages of UID. */
 struct notify *generation_listen(struct generation *g, uid_t uid);
+/* … who that is will be told by exec_fd. */
+void generation_ask_uid(struct generation *g);
 /* It has shown that it is ready. One that was told to end, or given up, cannot become the one
  * that serves: then nothing happens. */
 void generation_ready(struct generation *g);

@@ -51,6 +51,10 @@ find_user(TALLOC_CTX *mem, const char *user, struct identity *out, const char **
 		out->home = talloc_strdup(mem, pw->pw_dir);
 		out->shell = talloc_strdup(mem, pw->pw_shell);
 	}
+	if (pw != NULL && (out->name == NULL || out->home == NULL || out->shell == NULL)) {
+		*why = "there is no memory";
+		return -ENOMEM;
+	}
 	return 0;
 }
 

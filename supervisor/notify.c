@@ -23,6 +23,7 @@ struct notify {
 	uid_t uid;
 	pid_t pid;
 	notify_fn *fn;
+	notify_uid_fn *ask; /* NULL: nobody knows more than uid says */
 	void *data;
 	unsigned refused;
 };
@@ -132,10 +133,14 @@ take_ancillary(struct msghdr *mh)
 /* A sender that has ended and been reaped cannot be asked for its session; the socket's
  * name was given to this generation alone, so its uid decides. */
 static bool
-may_speak(const struct notify *n, const struct ucred *who)
+may_speak(struct notify *n, const struct ucred *who)
 {
 	pid_t session;
 
+	if (n->uid == NOTIFY_UID_UNKNOWN && n->ask != NULL)
+		n->uid = n->ask(n->data);
+	if (n->uid == NOTIFY_UID_UNKNOWN)
+		return false; /* its program does not run yet */
 	if (who->uid != n->uid && who->uid != 0)
 		return false;
 	if (who->pid == n->pid)
@@ -283,6 +288,12 @@ void
 notify_expect(struct notify *n, pid_t pid)
 {
 	n->pid = pid;
+}
+
+void
+notify_ask_uid(struct notify *n, notify_uid_fn *fn)
+{
+	n->ask = fn;
 }
 
 const char *

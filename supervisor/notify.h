@@ -39,11 +39,15 @@ unsigned notify_parse(char *text, struct notify_message *out);
 struct notify;
 
 typedef void notify_fn(const struct notify_message *m, void *data);
+/* As whom the process runs; NOTIFY_UID_UNKNOWN: it is not known yet. */
+typedef uid_t notify_uid_fn(void *data);
+#define NOTIFY_UID_UNKNOWN ((uid_t)-1)
 
 /*
  * A receiving socket for one process (whose pid is told later, by notify_expect) and its
  * session. A message counts only if the kernel says that it was sent by that process or a
- * member of its session, under UID or as root; others are counted in notify_refused.
+ * member of its session, under UID or as root; others are counted in notify_refused. While UID
+ * is NOTIFY_UID_UNKNOWN, notify_ask_uid's function is asked for it when something comes.
  */
 struct notify *
 notify_new(TALLOC_CTX *mem, struct tevent_context *ev, uid_t uid, notify_fn *fn, void *data);
@@ -55,6 +59,8 @@ struct notify *
 notify_load(struct state *s, TALLOC_CTX *mem, struct tevent_context *ev, notify_fn *fn, void *data);
 void notify_save(struct state *s, struct notify *n);
 void notify_expect(struct notify *n, pid_t pid);
+/* FN, with the data of notify_new, is asked for the uid. */
+void notify_ask_uid(struct notify *n, notify_uid_fn *fn);
 /* The value for NOTIFY_SOCKET. */
 const char *notify_path(const struct notify *n);
 /* Takes what has arrived and was not seen by the loop yet. */

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "supervisor/spawn.h"
 #include "supervisor/supervisor.h"
 
 /* One request waits so long for its answer before another is made. As baton holds the socket,
@@ -249,6 +250,10 @@ ready_end(struct generation *g)
 char *
 ready_missing(TALLOC_CTX *mem, const struct generation *g)
 {
+	uid_t uid;
+
+	if (!spawn_has_looked_up(g->exec_fd, &uid))
+		return talloc_strdup(mem, "its user and environment are still being looked up");
 	if (g->ready.kind == READY_FD)
 		return talloc_asprintf(mem, "no newline on descriptor %d", g->ready_number);
 	if (g->ready.kind == READY_HTTP)

@@ -11,10 +11,13 @@
 #include <grp.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -22,10 +25,12 @@
 #include "supervisor/protocol.h"
 #include "supervisor/state.h"
 
-/* What a child says before it ends without having run its program. */
-struct failure {
-	int error;
-	enum failure_at {
+/* What a child says: one packet when it has looked up what it needs, and another one if it ends
+ * without having run its program. What a baton of before has started knows no packets, but its
+ * words have the same beginning. */
+struct report {
+	int error; /* AT_LOOKED_UP: the uid */
+	enum report_at {
 		AT_CGROUP,
 		AT_DESCRIPTORS,
 		AT_LIMITS,
@@ -34,9 +39,13 @@ struct failure {
 		AT_DIRECTORY,
 		AT_PRIVILEGES,
 		AT_PARENT,
-		AT_EXEC
+		AT_EXEC,
+		AT_LOOK_UP,
+		AT_LOOKED_UP
 	} at;
+	char why[1024]; /* may be empty, and is sent as long as it is */
 };
+#define REPORT_HEAD_BYTES offsetof(struct report, why)
 
 static struct rlimit limit_as_given;
 static bool limit_raised;
@@ -67,19 +76,6 @@ spawn_state(struct state *s)
 	limit_as_given = (struct rlimit){.rlim_cur = (rlim_t)soft, .rlim_max = (rlim_t)hard};
 }
 
-/* LISTEN_PID, in place: after fork nothing may be allocated, and the length must not change. */
-static void
-write_pid(char *digits)
-{
-	unsigned pid = (unsigned)getpid();
-	size_t len = strlen(digits);
-
-	for (size_t i = len; i-- > 0; pid /= 10)
-		digits[i] = (char)('0' + pid % 10);
-	while (digits[0] == '0')
-		memmove(digits, digits + 1, len--); /* 10 digits at most: no leading zeroes */
-}
-
 /* SIGPIPE is ignored, as systemd does: when baton is killed nobody reads its instances' lines
  * any more, and that must not end them. */
 void
@@ -94,6 +90,21 @@ spawn_reset_signals(void)
 	sigaction(SIGPIPE, &sa, NULL);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+/* Closes all from ABOVE on, but these two (PROGRAM 0: there is none). The child may take its time
+ * before it runs its program: nobody may take it for the holder of what is baton's. */
+static void
+close_others(int above, int report, int program)
+{
+	int low = program > 0 && program < report ? program : report;
+	int high = program > report ? program : report;
+
+	if (low > above)
+		close_range((unsigned)above, (unsigned)low - 1, 0);
+	if (high > low + 1)
+		close_range((unsigned)low + 1, (unsigned)high - 1, 0);
+	close_range((unsigned)high + 1, ~0U, 0);
 }
 
 /* Puts the descriptors into place. They are moved out of the way first, above everything that
@@ -127,8 +138,7 @@ place_descriptors(const struct spawn *s, int *exec_fd, int *program)
 		else if (dup2(s->fds[i], BATON_LISTEN_FDS_START + (int)i) < 0)
 			return -errno;
 	}
-	/* baton's own are close-on-exec already; this is for what baton inherited itself. */
-	close_range((unsigned)above, ~0U, CLOSE_RANGE_CLOEXEC);
+	close_others(above, report, *program);
 	return 0;
 }
 
@@ -165,7 +175,7 @@ set_identity(const struct identity *id)
 /* What the configuration asks for. Limits and priority while there is the right to raise
  * them; the directory as the user who is to work in it. Returns 0 or -errno, with *AT set. */
 static int
-become(const struct spawn *s, enum failure_at *at)
+become(const struct spawn *s, const struct identity *id, enum report_at *at)
 {
 	const struct service_config *c = s->config;
 	int error;
@@ -180,7 +190,7 @@ become(const struct spawn *s, enum failure_at *at)
 	}
 	if (error == 0) {
 		*at = AT_IDENTITY;
-		error = set_identity(s->identity);
+		error = set_identity(id);
 	}
 	if (error == 0 && c->directory != NULL) {
 		*at = AT_DIRECTORY;
@@ -204,37 +214,67 @@ die_with(pid_t supervisor)
 }
 
 static void
+tell(int exec_fd, struct report r, const char *why)
+{
+	snprintf(r.why, sizeof(r.why), "%s", why == NULL ? "" : why);
+	send(exec_fd, &r, REPORT_HEAD_BYTES + strlen(r.why) + 1, MSG_NOSIGNAL);
+}
+
+/* Goes where it belongs and closes what is baton's; then there is time to look things up. */
+static int
+settle(const struct spawn *s, int *exec_fd, int *program, enum report_at *at)
+{
+	setsid();
+	*at = AT_CGROUP;
+	if (s->cgroup > 0 && write(s->cgroup, "0", 1) < 0)
+		return -errno;
+	*at = AT_DESCRIPTORS;
+	return place_descriptors(s, exec_fd, program);
+}
+
+static int
+run(const struct spawn *s, int program, char **envp)
+{
+	if (program > 0)
+		execveat(program, "", s->argv, envp, AT_EMPTY_PATH);
+	else
+		execve(s->path, s->argv, envp);
+	return -errno;
+}
+
+/* baton has one thread, so its child may allocate. From the start on signals end it, as they would
+ * its program. */
+static void
 child(const struct spawn *s, int exec_fd, pid_t supervisor)
 {
-	struct failure f = {.at = AT_CGROUP};
-	int program = 0;
+	struct identity id = {.other = false};
+	const char *why = NULL;
+	char **envp = NULL;
+	struct report r = {.error = 0};
+	int program = 0, error;
 
-	setsid();
-	if (s->cgroup > 0 && write(s->cgroup, "0", 1) < 0)
-		f.error = errno;
-	if (f.error == 0) {
-		f.at = AT_DESCRIPTORS;
-		f.error = -place_descriptors(s, &exec_fd, &program);
+	spawn_reset_signals();
+	error = settle(s, &exec_fd, &program, &r.at);
+	if (error == 0) {
+		r.at = AT_LOOK_UP;
+		error = s->look_up(talloc_new(NULL), s->data, &id, &envp, &why);
 	}
-	if (f.error == 0)
-		f.error = -become(s, &f.at);
-	if (f.error == 0 && s->config->die_with_supervisor) {
-		f.at = AT_PARENT;
-		f.error = -die_with(supervisor);
+	if (error == 0) {
+		uid_t uid = id.other ? id.uid : geteuid();
+
+		tell(exec_fd, (struct report){.error = (int)uid, .at = AT_LOOKED_UP}, NULL);
+		error = become(s, &id, &r.at);
 	}
-	if (f.error == 0) {
-		if (s->pid_at != NULL)
-			write_pid(s->pid_at);
-		spawn_reset_signals();
-		f.at = AT_EXEC;
-		if (program > 0)
-			execveat(program, "", s->argv, s->envp, AT_EMPTY_PATH);
-		else
-			execve(s->path, s->argv, s->envp);
-		f.error = errno;
+	if (error == 0 && s->config->die_with_supervisor) {
+		r.at = AT_PARENT;
+		error = die_with(supervisor);
 	}
-	if (write(exec_fd, &f, sizeof(f)) < 0)
-		_exit(126);
+	if (error == 0) {
+		r.at = AT_EXEC;
+		error = run(s, program, envp);
+	}
+	r.error = -error;
+	tell(exec_fd, r, why);
 	_exit(127);
 }
 
@@ -244,7 +284,7 @@ spawn_process(const struct spawn *s, pid_t *pid, int *pidfd, int *exec_fd)
 	int report[2], fd, error;
 	pid_t p, self = getpid();
 
-	if (pipe2(report, O_CLOEXEC | O_NONBLOCK) < 0)
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, report) < 0)
 		return -errno;
 	p = fork();
 	if (p == 0)
@@ -276,6 +316,19 @@ spawn_is_starved(int error)
 	return error == EMFILE || error == ENFILE || error == ENOMEM || error == EAGAIN;
 }
 
+bool
+spawn_has_looked_up(int exec_fd, uid_t *uid)
+{
+	struct report r;
+	ssize_t n = recv(exec_fd, &r, sizeof(r), MSG_PEEK | MSG_DONTWAIT);
+
+	/* It runs already, if a baton of before has started it. */
+	if (n < 0)
+		return errno == ENOTSOCK;
+	*uid = (uid_t)r.error;
+	return n >= (ssize_t)REPORT_HEAD_BYTES && r.at == AT_LOOKED_UP;
+}
+
 char *
 spawn_failure(TALLOC_CTX *mem, int exec_fd, const char *path, bool *starved)
 {
@@ -289,11 +342,16 @@ spawn_failure(TALLOC_CTX *mem, int exec_fd, const char *path, bool *starved)
 	    [AT_PRIVILEGES] = "give up new privileges",
 	    [AT_PARENT] = "die with the supervisor",
 	};
-	struct failure f;
+	struct report f = {.at = AT_LOOKED_UP};
 
-	if (read(exec_fd, &f, sizeof(f)) != (ssize_t)sizeof(f))
-		return NULL;
+	for (int i = 0; i < 2 && f.at == AT_LOOKED_UP; i++) {
+		if (read(exec_fd, &f, sizeof(f)) < (ssize_t)REPORT_HEAD_BYTES)
+			return NULL;
+	}
 	*starved = spawn_is_starved(f.error);
+	if (f.at == AT_LOOK_UP)
+		return talloc_asprintf(
+		    mem, "cannot start %s: %s", path, f.why[0] == '\0' ? strerror(f.error) : f.why);
 	if (f.at != AT_EXEC)
 		return talloc_asprintf(mem, "cannot %s: %s", steps[f.at], strerror(f.error));
 	if (f.error == ENOENT)

@@ -14,14 +14,17 @@
 struct spawn {
 	const char *path; /* for execve */
 	int program;      /* a descriptor, executed instead of PATH; 0: none */
-	char **argv, **envp;
-	char *pid_at; /* ten digits in envp that become the child's pid; may be NULL */
+	char **argv;
 	int *fds; /* the child's descriptors 3, 4, …, -1: none; the child writes over its copy */
 	size_t nfds;
 	int out, err; /* the child's stdout and stderr */
 	int cgroup;   /* who writes "0" there is in its control group; 0: it has none */
-	const struct identity *identity;     /* as whom */
 	const struct service_config *config; /* umask, limits, directory and the like */
+	/* In the child, before its program: as whom, and with which environment. That may take
+	 * long, and nobody but the child waits. Returns 0, or -errno with *WHY set. */
+	int (*look_up)(
+	    TALLOC_CTX *mem, void *data, struct identity *id, char ***envp, const char **why);
+	void *data; /* for look_up */
 };
 
 /*
@@ -37,11 +40,13 @@ void spawn_reset_signals(void);
 
 /*
  * Starts it in a session of its own, with default signals, stdin from /dev/null, and no
- * descriptor but those named. *EXEC_FD is for spawn_failure; it and *PIDFD are close-on-exec
- * and the caller's. Returns 0, or a negative errno with nothing started.
+ * descriptor but those named. *EXEC_FD is for spawn_failure and spawn_has_looked_up; it and
+ * *PIDFD are close-on-exec and the caller's. Returns 0, or a negative errno with nothing started.
  */
 int spawn_process(const struct spawn *s, pid_t *pid, int *pidfd, int *exec_fd);
 
+/* Whether the child has done its look_up, with *UID set, unless it has failed since. */
+bool spawn_has_looked_up(int exec_fd, uid_t *uid);
 /* After the process has ended: why it never ran its program, in words, or NULL if it did;
  * *STARVED then says whether spawn_is_starved. */
 char *spawn_failure(TALLOC_CTX *mem, int exec_fd, const char *path, bool *starved);

@@ -199,31 +199,38 @@ start_move_group(const struct generation *g)
 	talloc_free(tmp);
 }
 
+/* In the child: users come from wherever nsswitch.conf(5) says, which may be a server that does not
+ * answer, and the file may lie on a disk that is gone. */
+static int
+look_up(TALLOC_CTX *mem, void *data, struct identity *id, char ***envp, const char **why)
+{
+	const struct generation *g = data;
+	const struct service_config *c = g->instance->service->config;
+	int error = identity_find(mem, c->user, c->group, id, why);
+
+	return error < 0 ? error : environment_build(mem, g, id, envp, why);
+}
+
 int
 start_process(struct generation *g, TALLOC_CTX *mem, const char **why)
 {
 	const struct service_config *c = g->instance->service->config;
-	struct identity id = {.other = false};
-	struct spawn s = {.argv = c->command, .config = c, .identity = &id};
+	struct spawn s = {.argv = c->command, .config = c, .look_up = look_up, .data = g};
 	int error = choose_program(g, &s, mem, why);
 
-	if (error == 0)
-		error = identity_find(mem, c->user, c->group, &id, why);
 	if (error == 0)
 		error = open_channels(g);
 	if (error < 0)
 		return error;
-	g->notify = generation_listen(g, id.other ? id.uid : geteuid());
+	g->notify = generation_listen(g, c->user != NULL ? NOTIFY_UID_UNKNOWN : geteuid());
 	if (g->notify == NULL)
 		return -errno;
+	generation_ask_uid(g);
 	start_number(g);
-	error = environment_build(mem, g, &id, &s.envp, &s.pid_at, why);
-	if (error == 0) {
-		s.cgroup = open_cgroup(g->instance, mem, why);
-		error = s.cgroup < 0 ? s.cgroup : spawn_with(g, &s, mem);
-		if (s.cgroup > 0)
-			close(s.cgroup);
-	}
+	s.cgroup = open_cgroup(g->instance, mem, why);
+	error = s.cgroup < 0 ? s.cgroup : spawn_with(g, &s, mem);
+	if (s.cgroup > 0)
+		close(s.cgroup);
 	if (error == 0)
 		notify_expect(g->notify, g->pid);
 	return error;

@@ -70,6 +70,8 @@ notifications(struct state *s, struct generation *g)
 		g->notify = notify_load(&sub, g, g->instance->sup->ev, generation_notified, g);
 	if (g->notify == NULL)
 		state_fail(s, "notify", "there is no memory");
+	else
+		generation_ask_uid(g);
 }
 
 /* What watches it: as instance_orders.c and generation.c would have it. */

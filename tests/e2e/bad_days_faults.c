@@ -10,6 +10,7 @@
 #include "tests/e2e/versions.h"
 
 #include <errno.h>
+#include <sys/stat.h>
 
 static const struct {
 	const char *name;
@@ -152,12 +153,36 @@ want_is_no_fault_of_the_program(void **state)
 	stage_stop(s);
 }
 
+/* Users come from a server, perhaps, and that does not answer. */
+static void
+a_user_that_is_looked_up_for_ever_keeps_only_its_start_waiting(void **state)
+{
+	struct stage *s;
+	struct proc *p;
+
+	(void)state;
+	preload_or_skip();
+	harness_setup(NULL);
+	s = preload_begin(
+	    talloc_asprintf(harness_mem(), "start_timeout_ms = 1500\nuser = %d\n", geteuid()));
+	chmod(s->dir, 0755);
+	preload_arm(FAULT_USERS, 0, 1, 0);
+	p = stage_cli(s, "restart", "w.0");
+	wait_until("it is looked up", atomic_load(&preload->of[FAULT_USERS].count) == 0);
+	stage_wait_status(s, "^w +w\\.0 +1 +[0-9]+ +ready ");
+	proc_finish(p, 1);
+	assert_true(stage_matches(
+	    proc_text(p, PROC_ERR), "its user and environment are still being looked up"));
+	proc_finish(stage_cli(s, "restart", "w.0"), 0);
+	stage_stop(s);
+}
+
 int
 main(void)
 {
 	enum { N = sizeof(days) / sizeof(days[0]) };
 	static size_t numbers[N];
-	struct CMUnitTest tests[N + 2];
+	struct CMUnitTest tests[N + 3];
 
 	for (size_t i = 0; i < N; i++) {
 		numbers[i] = i;
@@ -169,5 +194,7 @@ main(void)
 	tests[N] = (struct CMUnitTest)cmocka_unit_test_teardown(memory_fails, harness_teardown);
 	tests[N + 1] = (struct CMUnitTest)cmocka_unit_test_teardown(
 	    want_is_no_fault_of_the_program, harness_teardown);
-	return _cmocka_run_group_tests("bad_days_faults", tests, N + 2, NULL, NULL);
+	tests[N + 2] = (struct CMUnitTest)cmocka_unit_test_teardown(
+	    a_user_that_is_looked_up_for_ever_keeps_only_its_start_waiting, harness_teardown);
+	return _cmocka_run_group_tests("bad_days_faults", tests, N + 3, NULL, NULL);
 }

@@ -135,7 +135,7 @@ the_environment_is_not_read_where_a_link_leads(void **state)
 	lead(&x, "env", SOMEBODY);
 	p = proc_finish(stage_cli(x.s, "restart"), 1);
 	assert_true(stage_matches(
-	    proc_text(p, PROC_ERR), "env_file .*/env: a symbolic link of another user"));
+	    proc_text(p, PROC_ERR), "env_file: .*/env: a symbolic link of another user"));
 	assert_int_equal(stage_ask(x.s->port).generation, 1);
 	stage_stop(x.s);
 }

@@ -122,7 +122,7 @@ static const struct {
     {"env.A = 3\nenv.A = 4", "env.A: .*it is set twice"},
     {"env = 3", "the key is env.NAME, with the variable's name"},
     {"http.Body = 3", "the key is http.NAME, with the setting's name in lower case"},
-    {"env_file = /nowhere", "env_file: env_file /nowhere: No such file or directory"},
+    {"env_file = /nowhere", "env_file: /nowhere: No such file or directory"},
 };
 
 static void
@@ -163,6 +163,43 @@ what_goes_wrong_at_the_start_is_told_then(void **state)
 	stage_stop(s);
 }
 
+static void
+an_environment_file_that_is_gone_fails_the_start(void **state)
+{
+	struct stage *s = stage_new("");
+	const char *file = tempdir_write(s->dir, "environment", "A=1\n"), *text;
+	struct proc *p;
+
+	(void)state;
+	text = tempdir_read(s->conf);
+	tempdir_write(s->dir, "conf", "%senv_file = %s\n", text, file);
+	stage_start(s);
+	/* One that nobody writes to: who opened it to read would wait for that. */
+	assert_int_equal(unlink(file), 0);
+	assert_int_equal(mkfifo(file, 0600), 0);
+	p = stage_cli(s, "restart");
+	proc_finish(p, 1);
+	assert_true(stage_matches(proc_text(p, PROC_ERR),
+	    "w\\.0: generation 2 cannot start .*: env_file: .*/environment: expected a regular "
+	    "file, found a FIFO; generation 1 .* serves on"));
+	p = stage_cli(s, "check");
+	proc_finish(p, 2);
+	assert_true(stage_matches(proc_text(p, PROC_ERR),
+	    "conf:[0-9]+: \\[service w\\] env_file: .*/environment: expected a regular file"));
+	stage_stop(s);
+}
+
+static void
+the_process_of_the_watchdog_is_named(void **state)
+{
+	struct stage *s = run_script(
+	    "[ \"$WATCHDOG_PID\" = $$ ] && echo mine: $WATCHDOG_USEC", "watchdog_ms = 60000\n");
+
+	(void)state;
+	proc_expect(s->baton, PROC_OUT, "^w\\.0 \\| mine: 60000000$");
+	end(s);
+}
+
 int
 main(void)
 {
@@ -173,6 +210,8 @@ main(void)
 	    e2e_test(another_user_serves_on_a_port_that_root_has_bound),
 	    e2e_test(what_cannot_be_is_told_before_anything_starts),
 	    e2e_test(what_goes_wrong_at_the_start_is_told_then),
+	    e2e_test(an_environment_file_that_is_gone_fails_the_start),
+	    e2e_test(the_process_of_the_watchdog_is_named),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

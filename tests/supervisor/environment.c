@@ -74,7 +74,7 @@ it_is_built_anew_for_each_generation(void **state)
 	struct generation *g = generation_of(sup, 2);
 	TALLOC_CTX *mem = talloc_new(sup);
 	const struct identity nobody = {.other = false};
-	char **env, *pid_at;
+	char **env;
 	const char *why;
 
 	(void)state;
@@ -84,22 +84,23 @@ it_is_built_anew_for_each_generation(void **state)
 	setenv("LISTEN_FDNAMES", "wrong", 1);
 	setenv("NOTIFY_SOCKET", "/wrong", 1);
 	setenv("WATCHDOG_USEC", "77", 1);
+	setenv("WATCHDOG_PID", "77", 1);
 	setenv("BATON_INSTANCE", "77", 1);
 	setenv("BATON_GENERATION", "77", 1);
 	setenv("BATON_SERVICE", "wrong", 1);
 	setenv("BATON_HANDOVER", "8,9", 1);
 	setenv("BATON_SPARE", "8", 1);
 	setenv("BATON_HTTP_BODY_MAX_BYTES", "5", 1);
-	assert_int_equal(environment_build(mem, g, &nobody, &env, &pid_at, &why), 0);
+	assert_int_equal(environment_build(mem, g, &nobody, &env, &why), 0);
 	assert_string_equal(value(env, "LISTEN_FDS"), "2");
 	assert_string_equal(value(env, "LISTEN_FDNAMES"), "web:admin");
-	assert_string_equal(value(env, "LISTEN_PID"), "0000000000");
-	assert_ptr_equal(value(env, "LISTEN_PID"), pid_at);
+	assert_int_equal(atoi(value(env, "LISTEN_PID")), getpid());
 	assert_string_equal(value(env, "NOTIFY_SOCKET"), notify_path(g->notify));
 	assert_string_equal(value(env, "BATON_SERVICE"), "front");
 	assert_string_equal(value(env, "BATON_INSTANCE"), "3");
 	assert_string_equal(value(env, "BATON_GENERATION"), "17");
 	assert_null(value(env, "WATCHDOG_USEC"));
+	assert_null(value(env, "WATCHDOG_PID"));
 	assert_null(value(env, "BATON_SPARE"));
 	/* After the two sockets; there is nobody to take from. */
 	assert_string_equal(value(env, "BATON_HANDOVER"), "5,-1");
@@ -118,7 +119,7 @@ what_is_configured_replaces_what_was_there(void **state)
 	const struct identity www = {
 	    .other = true, .name = "www", .home = "/srv/www", .shell = "/bin/false"};
 	const char *file = "/tmp/baton-test-environment", *why = NULL;
-	char **env, *pid_at;
+	char **env;
 	FILE *f = fopen(file, "we");
 
 	(void)state;
@@ -130,12 +131,12 @@ what_is_configured_replaces_what_was_there(void **state)
 	config_set(sup->config, c, "t", 3, "env.C", "a=b");
 	config_set(sup->config, c, "t", 4, "http.body_max_bytes", "7");
 	assert_int_equal(sup->config->nerrors, 0);
-	assert_int_equal(environment_build(mem, g, &www, &env, &pid_at, &why), -EINVAL);
-	assert_string_equal(why, "/tmp/baton-test-environment:4: expected NAME=value");
+	assert_int_equal(environment_build(mem, g, &www, &env, &why), -EINVAL);
+	assert_string_equal(why, "env_file: /tmp/baton-test-environment:4: expected NAME=value");
 	f = fopen(file, "we");
 	fputs("# comment\n\nA=1\nB= \"two words\"\nHOME=/from/file\nC=\n", f);
 	fclose(f);
-	assert_int_equal(environment_build(mem, g, &www, &env, &pid_at, &why), 0);
+	assert_int_equal(environment_build(mem, g, &www, &env, &why), 0);
 	unlink(file);
 	assert_string_equal(value(env, "A"), "1");
 	assert_string_equal(value(env, "B"), "two words");
@@ -146,14 +147,14 @@ what_is_configured_replaces_what_was_there(void **state)
 	assert_string_equal(value(env, "BATON_HTTP_BODY_MAX_BYTES"), "7");
 	c->env_inherit = 0;
 	c->env_file = NULL;
-	assert_int_equal(environment_build(mem, g, &www, &env, &pid_at, &why), 0);
+	assert_int_equal(environment_build(mem, g, &www, &env, &why), 0);
 	assert_null(value(env, "OTHER"));
 	assert_string_equal(value(env, "PATH"), getenv("PATH"));
 	assert_string_equal(value(env, "HOME"), "/srv/www");
 	/* It cannot be read: the start fails, and says which file. */
 	c->env_file = "/nowhere/at/all";
-	assert_int_equal(environment_build(mem, g, &www, &env, &pid_at, &why), -ENOENT);
-	assert_string_equal(why, "env_file /nowhere/at/all: No such file or directory");
+	assert_int_equal(environment_build(mem, g, &www, &env, &why), -ENOENT);
+	assert_string_equal(why, "env_file: /nowhere/at/all: No such file or directory");
 	talloc_free(sup);
 }
 
@@ -164,14 +165,13 @@ without_sockets_none_are_spoken_of(void **state)
 	struct generation *g = generation_of(sup, 0);
 	TALLOC_CTX *mem = talloc_new(sup);
 	const struct identity nobody = {.other = false};
-	char *pid_at = mem, **env;
+	char **env;
 	const char *why;
 
 	(void)state;
 	setenv("LISTEN_FDS", "77", 1);
 	start_number(g);
-	assert_int_equal(environment_build(mem, g, &nobody, &env, &pid_at, &why), 0);
-	assert_null(pid_at);
+	assert_int_equal(environment_build(mem, g, &nobody, &env, &why), 0);
 	assert_null(value(env, "BATON_READY_FD"));
 	assert_null(value(env, "LISTEN_FDS"));
 	assert_null(value(env, "LISTEN_PID"));
@@ -179,7 +179,7 @@ without_sockets_none_are_spoken_of(void **state)
 	assert_string_equal(value(env, "BATON_HANDOVER"), "3,-1");
 	g->takes = channel_new();
 	start_number(g);
-	assert_int_equal(environment_build(mem, g, &nobody, &env, &pid_at, &why), 0);
+	assert_int_equal(environment_build(mem, g, &nobody, &env, &why), 0);
 	assert_string_equal(value(env, "BATON_HANDOVER"), "3,4");
 	channel_drop(&g->takes);
 	talloc_free(sup);
@@ -193,12 +193,12 @@ a_spare_has_neither_sockets_nor_a_predecessor(void **state)
 	struct generation *g = generation_of(sup, 0);
 	TALLOC_CTX *mem = talloc_new(sup);
 	const struct identity nobody = {.other = false};
-	char **env, *pid_at;
+	char **env;
 	const char *why;
 
 	(void)state;
 	g->instance->spare = true;
-	assert_int_equal(environment_build(mem, g, &nobody, &env, &pid_at, &why), 0);
+	assert_int_equal(environment_build(mem, g, &nobody, &env, &why), 0);
 	assert_string_equal(value(env, "BATON_SPARE"), "3");
 	assert_string_equal(value(env, "BATON_INSTANCE"), "spare.3");
 	assert_string_equal(value(env, "BATON_GENERATION"), "17");
@@ -230,7 +230,7 @@ a_given_number_is_kept_and_the_others_make_way(void **state)
 	struct supervisor *sup = supervisor_of("front");
 	struct generation *g = generation_of(sup, 2);
 	const struct identity nobody = {.other = false};
-	char *pid_at, **env;
+	char **env;
 	const char *why;
 
 	(void)state;
@@ -242,7 +242,7 @@ a_given_number_is_kept_and_the_others_make_way(void **state)
 		g->ready = sup->config->services[0]->ready;
 		g->takes = numbers[i].takes ? takes : NULL;
 		start_number(g);
-		assert_int_equal(environment_build(sup, g, &nobody, &env, &pid_at, &why), 0);
+		assert_int_equal(environment_build(sup, g, &nobody, &env, &why), 0);
 		assert_string_equal(value(env, "BATON_HANDOVER"), numbers[i].handover);
 		if (numbers[i].number == NULL)
 			assert_null(value(env, "BATON_READY_FD"));

@@ -64,7 +64,7 @@ help:
 	@echo 'make test      install what is missing, build, run every test (SAN=… for sanitizers)'
 	@echo 'make soak      fuzzing and the like, SOAK_SECONDS (600) for each part'
 	@echo 'make           build only, into $(B)/, with all cores (V=1 shows the commands)'
-	@echo 'make deps      install the Debian packages that building and testing need'
+	@echo 'make deps      install what building and testing need, or say what is missing'
 	@echo 'make bench     measure, beside the peers that are installed (BENCH=http: only that)'
 	@echo 'make lint      formatting, static analysis, warnings as errors with gcc and clang'
 	@echo 'make install   to $(PREFIX) (PREFIX=… DESTDIR=…), make uninstall, make clean'
@@ -77,7 +77,7 @@ test: $(B)/.deps-test all $(TESTS) $(FIXTURES)
 	@BATON_BUILD=$(abspath $(B)) SAN='$(SAN)' CC='$(CC)' tests/run.sh $(TESTS)
 
 # Hours rather than seconds: SOAK_SECONDS for each part.
-soak: $(B)/.deps-test all $(TESTS) $(FIXTURES)
+soak: $(B)/.deps-test $(B)/.deps-soak all $(TESTS) $(FIXTURES)
 	@BATON_BUILD=$(abspath $(B)) tests/soak/run.sh
 
 bench: $(B)/.deps-bench all $(BENCHES)
@@ -90,13 +90,14 @@ lint: $(B)/.deps-lint $(B)/.deps-test all
 deps:
 	@etc/deps.sh build run test
 
+# The first that is asked for installs what all goals need.
 $(B)/.deps-%: etc/packages etc/deps.sh
 	@mkdir -p $(@D)
-	@etc/deps.sh $*
+	@CC='$(CC)' etc/deps.sh $(sort build $* $(filter run test lint bench soak,$(MAKECMDGOALS)))
 	@touch $@
 
 # Once for each folder: the line of a step, and the folder.
-$(B)/obj/%/.folder:
+$(B)/obj/%/.folder: | $(B)/.deps-build
 	$(call say,cc,$*/ ($(words $(wildcard $(*:fuzz/%=%)/*.c)) files))mkdir -p $(@D) && touch $@
 
 .SECONDEXPANSION:

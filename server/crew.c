@@ -7,7 +7,7 @@
  * again, a worker never leads, and a new spare is made for each takeover.
  *
  * Leader and workers never wait for each other: what goes to workers goes through a ring with
- * a semaphore, what comes back through a list without a lock. A worker that is preempted at
+ * a semaphore (ring.c), what comes back through a list without a lock. A worker that is preempted at
  * any point holds nothing that the leader needs.
  */
 #include <errno.h>
@@ -127,10 +127,7 @@ crew_new(struct http_server *s)
 	c->worker_nice = getpriority(PRIO_PROCESS, 0);
 	if (c->worker_nice < (int)s->set.worker_nice)
 		c->worker_nice = (int)s->set.worker_nice;
-	for (c->ring_size = 4; c->ring_size < (size_t)c->threads_max;)
-		c->ring_size *= 2;
-	c->ring = talloc_zero_array(c, _Atomic(struct http_request *), (unsigned)c->ring_size);
-	if (c->ring == NULL) {
+	if (ring_init(&c->handed, c, (size_t)c->threads_max) != 0) {
 		talloc_free(c);
 		return NULL;
 	}
@@ -180,9 +177,8 @@ drop_late(struct crew *c)
 
 	while ((req = crew_take_back(c)) != NULL)
 		request_unref(req);
-	for (size_t i = 0; i < c->ring_size; i++)
-		if ((req = atomic_exchange(&c->ring[i], NULL)) != NULL)
-			request_unref(req);
+	while ((req = ring_take(&c->handed)) != NULL)
+		request_unref(req);
 	work_drop(c->server);
 }
 

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "server/internal.h"
+#include "server/ring.h"
 
 struct crew {
 	struct http_server *server;
@@ -33,13 +34,9 @@ struct crew {
 	atomic_bool spare_coming; /* one is being made */
 	sem_t spare;
 
-	/* Work handed out: written by the leader at head, read by workers at tail. */
-	_Atomic(struct http_request *) *ring;
-	size_t ring_size; /* a power of 2 */
-	size_t head;
-	atomic_size_t tail;
-	sem_t work;       /* how much there is */
-	atomic_int slack; /* workers idle or in the making, less work not taken yet */
+	struct ring handed; /* requests, from the leader to workers */
+	sem_t work;         /* how many there are */
+	atomic_int slack;   /* workers idle or in the making, less work not taken yet */
 	atomic_bool growing;
 	atomic_int dismissed; /* idle workers that shall end, so that a spare can be made */
 	_Atomic(struct http_request *) done; /* what has come back */

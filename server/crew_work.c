@@ -51,8 +51,7 @@ take(struct crew *c)
 		return NULL;
 	if (crew_take_one(&c->dismissed))
 		return NULL;
-	/* The semaphore says there is one, and single places are taken by single threads. */
-	return atomic_exchange(&c->ring[atomic_fetch_add(&c->tail, 1) & (c->ring_size - 1)], NULL);
+	return ring_take(&c->handed); /* the semaphore says that there is one */
 }
 
 /*
@@ -120,8 +119,9 @@ run_worker(void *arg)
 void
 crew_give(struct crew *c, struct http_request *req)
 {
-	/* Only the leader gives, and no more than the ring holds (crew_size). */
-	atomic_store(&c->ring[c->head++ & (c->ring_size - 1)], req);
+	/* Only the leader gives. What has not come back yet is not more than crew_size, so there is
+	 * room, however many threads are preempted while they take theirs. */
+	ring_put(&c->handed, req);
 	sem_post(&c->work);
 	if (atomic_fetch_sub(&c->slack, 1) <= 0)
 		grow(c);

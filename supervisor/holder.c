@@ -1,103 +1,34 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Who listens on a port that is taken, for the error line: found in /proc, as far as it may be
+ * Who has a port that is taken, for the error line: found in /proc, as far as it may be
  * read. Instances of baton are known by their environment. As a living baton holds the sockets
  * of its instances too, and has no such variable itself, a port that only instances hold
  * belongs to a baton that has died and left them behind.
  */
 #include <dirent.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "supervisor/holder.h"
+#include "supervisor/in_the_way.h"
 #include "supervisor/protocol.h"
 
 /* No more processes than this are named, and no more sockets looked for. */
 #define PIDS_MAX    64
 #define SOCKETS_MAX 512
 
-/* SO_ACCEPTCON, the flag of listening sockets in /proc/net/unix. */
-#define LISTENS 0x10000
-
 struct search {
-	unsigned long long inodes[SOCKETS_MAX];
-	size_t ninodes;
+	struct in_the_way sockets[SOCKETS_MAX];
+	size_t nsockets;
 	pid_t pids[PIDS_MAX];
 	char *names[PIDS_MAX]; /* "web.0" for an instance, or NULL */
 	size_t npids;
 	size_t others; /* of those, no instances */
+	size_t silent; /* of those, that do not listen, though they have it */
+	size_t ours;   /* of those, this baton's own, or processes that they have started */
 };
-
-/* The 32-bit words of an address as /proc/net/tcp prints them. */
-static bool
-same_host(const char *hex, const struct address *a)
-{
-	char text[33] = "";
-	const uint32_t *words =
-	    a->sa.sa_family == AF_INET6 ? a->in6.sin6_addr.s6_addr32 : &a->in.sin_addr.s_addr;
-	int n = a->sa.sa_family == AF_INET6 ? 4 : 1;
-
-	for (int i = 0; i < n; i++)
-		sprintf(text + strlen(text), "%08X", words[i]);
-	return strcmp(hex, text) == 0;
-}
-
-/* Whether a socket bound to HEX is in A's way: the same host, or one of both is every host. */
-static bool
-in_the_way(const char *hex, const struct address *a)
-{
-	bool every = a->any ||
-		     (a->sa.sa_family == AF_INET && a->in.sin_addr.s_addr == INADDR_ANY) ||
-		     (a->sa.sa_family == AF_INET6 && IN6_IS_ADDR_UNSPECIFIED(&a->in6.sin6_addr));
-
-	return every || strspn(hex, "0") == strlen(hex) || same_host(hex, a);
-}
-
-static void
-find_sockets(struct search *s, const char *table, const struct address *a)
-{
-	FILE *f = fopen(table, "re");
-	char line[512], host[33];
-	unsigned port, state;
-	unsigned long long inode;
-
-	while (f != NULL && s->ninodes < SOCKETS_MAX && fgets(line, sizeof(line), f) != NULL) {
-		if (sscanf(line, " %*d: %32[0-9A-F]:%x %*[0-9A-F]:%*x %x %*s %*s %*s %*s %*s %llu",
-			host, &port, &state, &inode) == 4 &&
-		    state == 0x0A && port == address_port(a) && in_the_way(host, a))
-			s->inodes[s->ninodes++] = inode;
-	}
-	if (f != NULL)
-		fclose(f);
-}
-
-/* By the name with which it was bound: its path, or beside it if it was renamed (socket_file.c). */
-static void
-find_unix(struct search *s, const struct address *a)
-{
-	const char *path = a->un.sun_path, *slash = strrchr(path, '/');
-	int dir = slash == NULL ? 0 : (int)(slash + 1 - path);
-	char *renamed = talloc_asprintf(NULL, "%.*s.baton-", dir, path);
-	FILE *f = fopen("/proc/net/unix", "re");
-	char line[512], name[256];
-	unsigned flags;
-	unsigned long long inode;
-
-	while (f != NULL && renamed != NULL && s->ninodes < SOCKETS_MAX &&
-	       fgets(line, sizeof(line), f) != NULL) {
-		if (sscanf(line, "%*x: %*x %*x %x %*x %*x %llu %255[^\n]", &flags, &inode, name) ==
-			3 &&
-		    (flags & LISTENS) != 0 &&
-		    (strcmp(name, path) == 0 || strncmp(name, renamed, strlen(renamed)) == 0))
-			s->inodes[s->ninodes++] = inode;
-	}
-	talloc_free(renamed);
-	if (f != NULL)
-		fclose(f);
-}
 
 static bool
 has_one(const struct search *s, const char *pid)
@@ -116,8 +47,8 @@ has_one(const struct search *s, const char *pid)
 		target[n < 0 ? 0 : n] = '\0';
 		if (sscanf(target, "socket:[%llu]", &inode) != 1)
 			continue;
-		for (size_t i = 0; i < s->ninodes; i++)
-			found = found || s->inodes[i] == inode;
+		for (size_t i = 0; i < s->nsockets; i++)
+			found = found || s->sockets[i].inode == inode;
 	}
 	if (d != NULL)
 		closedir(d);
@@ -178,6 +109,15 @@ parent_of(pid_t pid)
 	return parent;
 }
 
+/* Whether this process is among its ancestors: baton is the parent of orphans, too. */
+static bool
+is_ours(pid_t pid)
+{
+	while (pid > 1 && pid != getpid())
+		pid = parent_of(pid);
+	return pid == getpid();
+}
+
 /* The baton of another user cannot be looked into; but it is the parent of its instances. */
 static void
 find_parent(struct search *s, TALLOC_CTX *mem)
@@ -187,15 +127,16 @@ find_parent(struct search *s, TALLOC_CTX *mem)
 	for (size_t i = 0; i < s->npids && s->others == 0 && s->npids < PIDS_MAX; i++) {
 		pid_t parent = parent_of(s->pids[i]);
 
-		if (parent > 0 && strcmp(program(mem, parent), self) == 0) {
+		if (parent > 0 && parent != getpid() && strcmp(program(mem, parent), self) == 0) {
 			s->pids[s->npids++] = parent;
 			s->others++;
 		}
 	}
 }
 
+/* Those that have one of the sockets found, or if none was found, one that is bound to A. */
 static void
-find_processes(struct search *s, TALLOC_CTX *mem)
+find_processes(struct search *s, const struct address *a, TALLOC_CTX *mem)
 {
 	DIR *d = opendir("/proc");
 	struct dirent *e;
@@ -203,7 +144,9 @@ find_processes(struct search *s, TALLOC_CTX *mem)
 	while (d != NULL && s->npids < PIDS_MAX && (e = readdir(d)) != NULL) {
 		const char *service, *instance;
 
-		if (e->d_name[0] < '1' || e->d_name[0] > '9' || !has_one(s, e->d_name))
+		if (e->d_name[0] < '1' || e->d_name[0] > '9' ||
+		    !(s->nsockets > 0 ? has_one(s, e->d_name)
+				      : in_the_way_of_process(a, atoi(e->d_name))))
 			continue;
 		service = variable(mem, e->d_name, BATON_ENV_SERVICE);
 		instance = variable(mem, e->d_name, BATON_ENV_INSTANCE);
@@ -212,6 +155,8 @@ find_processes(struct search *s, TALLOC_CTX *mem)
 			s->names[s->npids] = talloc_asprintf(mem, "%s.%s", service, instance);
 		else
 			s->others++;
+		s->silent += s->nsockets == 0;
+		s->ours += is_ours(s->pids[s->npids]);
 		s->npids++;
 	}
 	if (d != NULL)
@@ -221,16 +166,10 @@ find_processes(struct search *s, TALLOC_CTX *mem)
 static void
 search(struct search *s, const struct address *list, size_t n, TALLOC_CTX *mem)
 {
-	for (size_t i = 0; i < n; i++) {
-		if (address_is_unix(&list[i])) {
-			find_unix(s, &list[i]);
-			continue;
-		}
-		find_sockets(s, "/proc/net/tcp", &list[i]);
-		find_sockets(s, "/proc/net/tcp6", &list[i]);
-	}
-	if (s->ninodes > 0)
-		find_processes(s, mem);
+	for (size_t i = 0; i < n; i++)
+		s->nsockets +=
+		    in_the_way_find(&list[i], s->sockets + s->nsockets, SOCKETS_MAX - s->nsockets);
+	find_processes(s, list, mem);
 	find_parent(s, mem);
 }
 
@@ -261,29 +200,73 @@ holder_left_behind(
 	struct search s = {.npids = 0};
 
 	search(&s, taken, 1, mem);
-	if (s.npids == 0 || s.others > 0)
+	if (s.npids == 0 || s.others > 0 || s.ours > 0 || s.silent > 0 || !s.sockets[0].listens)
 		return NULL;
 	s = (struct search){.npids = 0};
 	search(&s, all, n, mem);
 	return name_instances(mem, &s);
 }
 
+/* "sleep (pid 12), cat (pid 13)": all, or only those that are no instances. */
+static char *
+name_processes(TALLOC_CTX *mem, const struct search *s, bool all)
+{
+	char *who = talloc_strdup(mem, "");
+
+	for (size_t i = 0; i < s->npids; i++) {
+		if (all || s->names[i] == NULL)
+			who = talloc_asprintf_append(who, "%s%s (pid %d)",
+			    who[0] == '\0' ? "" : ", ", program(mem, s->pids[i]), (int)s->pids[i]);
+	}
+	return who;
+}
+
+/* What baton's own service has started, and what has gone on when the service ended. */
+static char *
+who_escaped(TALLOC_CTX *mem, const struct search *s)
+{
+	return talloc_asprintf(mem,
+	    "%s, which %s of this baton has started, still %s this port; end %s, or change the "
+	    "address",
+	    name_processes(mem, s, true), s->names[0], s->npids == 1 ? "has" : "have",
+	    s->npids == 1 ? "it" : "them");
+}
+
+static char *
+who_is_connected(TALLOC_CTX *mem, const struct search *s)
+{
+	const struct in_the_way *first = &s->sockets[0];
+
+	for (size_t i = 0; i < s->nsockets && first->inode == 0; i++)
+		first = &s->sockets[i];
+	if (first->inode == 0)
+		return talloc_asprintf(mem,
+		    "nobody listens there, but a connection to %s that has ended keeps the port "
+		    "for up to a minute; wait, or change the address",
+		    address_text(mem, &first->other));
+	return talloc_asprintf(mem,
+	    "nobody listens there, but %s has a connection to %s from this port; end it, or change "
+	    "the address (ports outside of net.ipv4.ip_local_port_range, and those in "
+	    "net.ipv4.ip_local_reserved_ports, are not taken so)",
+	    s->npids == 0 ? "a program" : name_processes(mem, s, true),
+	    address_text(mem, &first->other));
+}
+
 char *
 holder_text(TALLOC_CTX *mem, const struct address *taken)
 {
 	struct search s = {.npids = 0};
-	char *who;
 
 	search(&s, taken, 1, mem);
+	if (s.nsockets > 0 && !s.sockets[0].listens)
+		return who_is_connected(mem, &s);
 	if (s.npids == 0)
 		return NULL;
-	who = talloc_strdup(mem, "");
-	for (size_t i = 0; i < s.npids; i++) {
-		if (s.names[i] == NULL)
-			who = talloc_asprintf_append(who, "%s%s (pid %d)",
-			    who[0] == '\0' ? "" : ", ", program(mem, s.pids[i]), (int)s.pids[i]);
-	}
-	return talloc_asprintf(mem, "%s listen%s there%s; end %s, or change the address", who,
-	    s.others == 1 ? "s" : "", s.others == s.npids ? "" : ", and runs instances",
-	    s.others == 1 ? "it" : "them");
+	if (s.others == 0 && s.ours == s.npids)
+		return who_escaped(mem, &s);
+	return talloc_asprintf(mem, "%s %s%s%s%s; end %s, or change the address",
+	    name_processes(mem, &s, false), s.silent > 0 ? "keep" : "listen",
+	    s.others == 1 ? "s" : "",
+	    s.silent > 0 ? " this port without listening there" : " there",
+	    s.others == s.npids ? "" : ", and runs instances", s.others == 1 ? "it" : "them");
 }

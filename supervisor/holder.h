@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Who listens on a port that is taken. */
+/* Who has a port that is taken: by listening there, or by a connection from there. */
 #ifndef SUPERVISOR_HOLDER_H
 #define SUPERVISOR_HOLDER_H
 

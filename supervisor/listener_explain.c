@@ -46,8 +46,8 @@ remedy_for(TALLOC_CTX *mem, const struct address *a, int error)
 		if (found != NULL)
 			return found;
 		return talloc_asprintf(mem,
-		    "another program listens there; end it (`ss -ltnp 'sport "
-		    "= :%u'` shows which), or change the address",
+		    "another program has this port; end it (`ss -tanp 'sport = :%u'`, as root, shows "
+		    "which), or change the address",
 		    address_port(a));
 	case EACCES:
 		return "ports below 1024 need root or CAP_NET_BIND_SERVICE; use a higher one, or "

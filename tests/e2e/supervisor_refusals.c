@@ -34,6 +34,110 @@ a_port_that_is_taken_starts_nothing(void **state)
 	close(fd);
 }
 
+static int
+open_socket(struct sockaddr_in *at, bool connects)
+{
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	socklen_t len = sizeof(*at);
+
+	if (connects) {
+		assert_int_equal(connect(fd, (struct sockaddr *)at, sizeof(*at)), 0);
+	} else {
+		assert_int_equal(bind(fd, (struct sockaddr *)at, sizeof(*at)), 0);
+		assert_int_equal(listen(fd, 1), 0);
+	}
+	assert_int_equal(getsockname(fd, (struct sockaddr *)at, &len), 0);
+	return fd;
+}
+
+/* Any free port of this side is taken by a connection that somebody opens. */
+static void
+a_port_that_a_connection_has_is_told_apart(void **state)
+{
+	struct sockaddr_in at = {.sin_family = AF_INET}, other;
+	struct stage *s = stage_new("");
+	int listens, connected, accepted;
+	struct proc *p;
+
+	(void)state;
+	at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	listens = open_socket(&at, false);
+	other = at;
+	connected = open_socket(&at, true);
+	accepted = accept4(listens, NULL, NULL, SOCK_CLOEXEC);
+	assert_true(accepted >= 0);
+	tempdir_write(s->dir, "conf",
+	    "[supervisor]\ncontrol = %s\n[service w]\ncommand = %s/worker\nlisten = 127.0.0.1:%d\n",
+	    s->control, s->dir, ntohs(at.sin_port));
+	p = proc_finish(stage_cli(s, "run"), 1);
+	assert_non_null(strstr(proc_text(p, PROC_ERR),
+	    talloc_asprintf(harness_mem(),
+		": nobody listens there, but %.15s (pid %d) has a connection to 127.0.0.1:%d from "
+		"this port; end it, or change the address",
+		program_invocation_short_name, (int)getpid(), ntohs(other.sin_port))));
+	/* Nobody has it any more, but the kernel. */
+	close(connected);
+	p = proc_finish(stage_cli(s, "run"), 1);
+	assert_non_null(strstr(proc_text(p, PROC_ERR),
+	    talloc_asprintf(harness_mem(),
+		": nobody listens there, but a connection to 127.0.0.1:%d that has ended keeps the "
+		"port",
+		ntohs(other.sin_port))));
+	close(accepted);
+	close(listens);
+	/* And one that is bound, and nothing more. */
+	listens = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	at.sin_port = htons(s->port);
+	assert_int_equal(bind(listens, (struct sockaddr *)&at, sizeof(at)), 0);
+	tempdir_write(s->dir, "conf",
+	    "[supervisor]\ncontrol = %s\n[service w]\ncommand = %s/worker\nlisten = 127.0.0.1:%d\n",
+	    s->control, s->dir, s->port);
+	p = proc_finish(stage_cli(s, "run"), 1);
+	assert_non_null(strstr(proc_text(p, PROC_ERR),
+	    talloc_asprintf(harness_mem(),
+		": %.15s (pid %d) keeps this port without listening there; end it, or change the "
+		"address",
+		program_invocation_short_name, (int)getpid())));
+	close(listens);
+}
+
+/* In a session of its own a process outlives the instance that has started it. */
+static void
+a_port_that_an_escaped_child_has_is_told_apart(void **state)
+{
+	struct stage *s = stage_new("");
+	const char *pid_file = tempdir_path(s->dir, "pid");
+	const char *head =
+	    talloc_asprintf(harness_mem(), "[supervisor]\ncontrol = %s\n", s->control);
+	const char *v = talloc_asprintf(harness_mem(),
+	    "[service v]\ncommand = %s/worker\nlisten = 127.0.0.1:%d\n", s->dir, s->port + 1);
+	struct proc *p;
+
+	(void)state;
+	tempdir_write(s->dir, "conf",
+	    "%s%s[service w]\ncommand = sh -c 'setsid sh -c \"echo \\$\\$ >%s; exec sleep 600\" & "
+	    "exec %s/worker'\nlisten = 127.0.0.1:%d\n",
+	    head, v, pid_file, s->dir, s->port);
+	stage_run(s);
+	proc_expect(s->baton, PROC_OUT, "^Ctrl-C ");
+	wait_until(
+	    "it is there", tempdir_read(pid_file) != NULL && atoi(tempdir_read(pid_file)) > 0);
+	tempdir_write(s->dir, "conf", "%s%s", head, v);
+	proc_finish(stage_cli(s, "reload"), 0);
+	wait_until("the service is gone", !stage_matches(stage_status(s), "^w "));
+	tempdir_write(s->dir, "conf",
+	    "%s%s[service x]\ncommand = %s/worker\nlisten = 127.0.0.1:%d\n", head, v, s->dir,
+	    s->port);
+	p = proc_finish(stage_cli(s, "reload"), 1);
+	assert_true(stage_matches(proc_text(p, PROC_ERR),
+	    talloc_asprintf(harness_mem(),
+		"Address already in use: sleep \\(pid %d\\), which w\\.0 of this baton has started, "
+		"still has this port; end it, or change the address",
+		atoi(tempdir_read(pid_file)))));
+	kill(atoi(tempdir_read(pid_file)), SIGKILL);
+	stage_stop(s);
+}
+
 static void
 programs_that_cannot_run_are_refused_before_anything_starts(void **state)
 {
@@ -328,6 +432,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    e2e_test(a_port_that_is_taken_starts_nothing),
+	    e2e_test(a_port_that_a_connection_has_is_told_apart),
+	    e2e_test(a_port_that_an_escaped_child_has_is_told_apart),
 	    e2e_test(programs_that_cannot_run_are_refused_before_anything_starts),
 	    e2e_test(a_file_that_is_no_program_is_tried_again_with_the_reason),
 	    e2e_test(wrong_words_get_a_status_and_a_line),

@@ -187,6 +187,8 @@ int parser_add(struct http_conn *c);
 void parser_run(struct http_server *s);
 /* Of the current request, from the method to the empty line's end; 0 until that was seen. */
 size_t parser_head_size(const struct http_conn *c);
+/* The transfer codings of a head that was received, but not given to us yet. */
+void parser_codings(const struct http_conn *c, struct guard_codings *codings);
 const char *parser_version(void);
 int parser_fd(const struct http_server *s);
 /* Milliseconds until it must run again; -1: never. */

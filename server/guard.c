@@ -101,16 +101,16 @@ load_short(const char *p, size_t len)
 	return v;
 }
 
-/* Is any byte below `limit`, or DEL? Inline: the limit is a constant of the caller's. */
+/* Is any byte below `low`, DEL, or above `high`? Inline: both are constants of the caller's. */
 static inline __attribute__((always_inline)) bool
-has_below(const char *text, size_t len, unsigned char limit)
+has_outside(const char *text, size_t len, unsigned char low, unsigned char high)
 {
 	bytes16 v = len < sizeof(v) ? load_short(text, len) : load16(text + len - sizeof(v));
-	bytes16 found = (bytes16)(v < limit) | (bytes16)(v == 0x7f);
+	bytes16 found = (bytes16)(v < low) | (bytes16)(v == 0x7f) | (bytes16)(v > high);
 
 	for (size_t i = 0; i + sizeof(v) < len; i += sizeof(v)) {
 		v = load16(text + i);
-		found |= (bytes16)(v < limit) | (bytes16)(v == 0x7f);
+		found |= (bytes16)(v < low) | (bytes16)(v == 0x7f) | (bytes16)(v > high);
 	}
 	return any_of(found);
 }
@@ -119,16 +119,19 @@ has_below(const char *text, size_t len, unsigned char limit)
 
 /* The fields that say where the message ends and whom it is for. */
 struct framing {
-	const char *host, *length, *encoding;
-	unsigned hosts, encodings;
+	const char *host, *length;
+	unsigned hosts;
+	struct guard_codings codings;
 };
 
-/* uri-host [":" port], where all but the port may be empty (RFC 9110 section 7.2). */
-static bool
-host_valid(const char *host)
+/* RFC 9110 section 7.2; a host of http is not empty (section 4.2.1). */
+bool
+guard_host_valid(const char *host)
 {
 	size_t len;
 
+	if (host[0] == ':' || host[0] == '\0')
+		return false;
 	if (host[0] == '[') {
 		len = span(++host, LITERAL);
 		if (len == 0 || host[len] != ']')
@@ -158,6 +161,39 @@ note_length(struct framing *f, const char *value)
 	return NULL;
 }
 
+/* A list, whose empty elements count for nothing (RFC 9110 section 5.6.1.2). */
+void
+guard_codings_add(struct guard_codings *codings, const char *value)
+{
+	codings->fields++;
+	codings->value = value;
+	while (*(value += strspn(value, ", \t")) != '\0') {
+		size_t len = strcspn(value, ","), name = strcspn(value, ", \t");
+		bool chunked = name == strlen("chunked") &&
+			       strncasecmp(value, "chunked", name) == 0 &&
+			       name + strspn(value + name, " \t") == len;
+
+		codings->n++;
+		codings->chunked_n += chunked;
+		codings->chunked_last = chunked;
+		value += len;
+	}
+}
+
+int
+guard_codings_check(const struct guard_codings *codings, const char **why)
+{
+	*why = "Transfer-Encoding that does not end in chunked"; /* RFC 9112 section 6.3, rule 4 */
+	if (!codings->chunked_last)
+		return 400;
+	*why = "Transfer-Encoding with chunked twice"; /* section 6.1 */
+	if (codings->chunked_n > 1)
+		return 400;
+	/* Also what the parser would not take for the one word that it knows. */
+	*why = "Transfer-Encoding other than chunked";
+	return codings->fields > 1 || strcasecmp(codings->value, "chunked") != 0 ? 501 : 0;
+}
+
 /* The three that matter differ in length, so most fields are not compared at all. */
 static const char *
 note_field(struct framing *f, const struct http_field *field, size_t name_len)
@@ -170,8 +206,7 @@ note_field(struct framing *f, const struct http_field *field, size_t name_len)
 		return note_length(f, field->value);
 	} else if (name_len == strlen("Transfer-Encoding") &&
 		   strcasecmp(field->name, "Transfer-Encoding") == 0) {
-		f->encodings++;
-		f->encoding = field->value;
+		guard_codings_add(&f->codings, field->value);
 	}
 	return NULL;
 }
@@ -185,7 +220,7 @@ check_field(const char *name, size_t name_len, const char *value)
 	if (name_len == 0 || name[name_len] != '\0')
 		return "malformed field name";
 	/* A tab is the one control character that is allowed: where there is one, look closer. */
-	if (has_below(value, value_len, 0x20) && !field_value_valid(value))
+	if (has_outside(value, value_len, 0x20, 0xff) && !field_value_valid(value))
 		return "control character in a field value";
 	return NULL;
 }
@@ -219,13 +254,13 @@ check_host(const struct http_request *req, const struct framing *f)
 		return "more than one Host";
 	if (f->hosts == 0)
 		return strcmp(req->version, "HTTP/1.0") != 0 ? "no Host" : NULL;
-	return host_valid(f->host) ? NULL : "malformed Host";
+	return guard_host_valid(f->host) ? NULL : "malformed Host";
 }
 
 static int
 check_encoding(const struct http_request *req, const struct framing *f, const char **why)
 {
-	if (f->encodings == 0)
+	if (f->codings.fields == 0)
 		return 0;
 	*why = "Transfer-Encoding together with Content-Length";
 	if (f->length != NULL)
@@ -233,8 +268,7 @@ check_encoding(const struct http_request *req, const struct framing *f, const ch
 	*why = "Transfer-Encoding in HTTP/1.0";
 	if (strcmp(req->version, "HTTP/1.0") == 0)
 		return 400;
-	*why = "Transfer-Encoding other than chunked";
-	return f->encodings > 1 || strcasecmp(f->encoding, "chunked") != 0 ? 501 : 0;
+	return guard_codings_check(&f->codings, why);
 }
 
 /* A number that no machine counts to is as good as any other that is too large. */
@@ -254,12 +288,16 @@ guard_check(struct http_request *req, const char **why)
 	*why = "malformed method";
 	if (req->method[0] == '\0' || req->method[span(req->method, TOKEN)] != '\0')
 		return 400;
-	*why = "white space or control character in the target";
-	if (has_below(req->target, strlen(req->target), 0x21))
+	*why = "white space, control or non-ASCII character in the target";
+	if (has_outside(req->target, strlen(req->target), 0x21, 0x7e))
 		return 400;
 	if ((*why = check_fields(req, &f)) != NULL || (*why = check_host(req, &f)) != NULL)
 		return 400;
-	req->chunked = f.encodings > 0;
+	/* What the client sends next is meant for whom it wanted to reach: not to be read. */
+	*why = "this server is no proxy";
+	if (strcmp(req->method, "CONNECT") == 0)
+		return 501;
+	req->chunked = f.codings.fields > 0;
 	if (f.length != NULL)
 		req->announced = length_of(f.length);
 	return check_encoding(req, &f, why);
@@ -269,4 +307,56 @@ int64_t
 guard_content_length(const struct http_request *req)
 {
 	return req->announced;
+}
+
+/* ---- Chunk extensions ------------------------------------------------------------------------- */
+
+/* Behind the closing quote, or NULL. */
+static const char *
+skip_quoted(const char *p, const char *end)
+{
+	for (p++; p < end && *p != '"'; p++)
+		p += *p == '\\';
+	return p < end ? p + 1 : NULL;
+}
+
+static const char *
+skip_space(const char *p, const char *end)
+{
+	while (p < end && (*p == ' ' || *p == '\t'))
+		p++;
+	return p;
+}
+
+static const char *
+skip_token(const char *p, const char *end)
+{
+	const char *begin = p;
+
+	while (p < end && (classes[(unsigned char)*p] & TOKEN) != 0)
+		p++;
+	return p > begin ? p : NULL;
+}
+
+/*
+ * *( BWS ";" BWS token [ BWS "=" BWS ( token / quoted-string ) ] ), RFC 9112 section 7.1.1.
+ * What they say is ignored; what is none could be read by somebody else as a line's end.
+ */
+bool
+guard_extensions_valid(const char *text, size_t len)
+{
+	const char *p = text, *end = text + len, *after;
+
+	while (p != NULL && p < end) {
+		p = skip_space(p, end);
+		if (p == end || *p != ';')
+			return false;
+		p = skip_token(skip_space(p + 1, end), end);
+		after = p == NULL ? end : skip_space(p, end);
+		if (after == end || *after != '=')
+			continue; /* white space belongs to what follows, so something does */
+		p = skip_space(after + 1, end);
+		p = p < end && *p == '"' ? skip_quoted(p, end) : skip_token(p, end);
+	}
+	return p != NULL;
 }

@@ -50,20 +50,48 @@ guard_answer(struct http_conn *c, int status, const char *why)
 }
 
 /*
- * Of a Content-Length that it does not like the parser says so twice, one head in the other.
- * But it logs first, and then there is one connection of which it knows the head's size,
- * although the request has not come to us: this happens between the two.
+ * What the parser refuses by itself it first logs, and then there is one connection of which it
+ * knows the head's size, although the request has not come to us.
  */
-void
-guard_answer_bad_length(struct http_server *s)
+static struct http_conn *
+refused_by_parser(const struct http_server *s)
 {
 	struct http_conn *c;
 
 	TAILQ_FOREACH(c, &s->busy, list_entry)
 		if (c->current != NULL && atomic_load(&c->current->phase) == REQUEST_HEAD &&
-		    parser_head_size(c) > 0) {
-			counter_add(s, COUNTER_MALFORMED);
-			guard_answer(c, 400, "malformed Content-Length");
-			return;
-		}
+		    parser_head_size(c) > 0)
+			break;
+	return c;
+}
+
+/* Of a Content-Length that it does not like 0.9.75 says so twice, one head in the other. */
+void
+guard_answer_bad_length(struct http_server *s)
+{
+	struct http_conn *c = refused_by_parser(s);
+
+	if (c == NULL)
+		return;
+	counter_add(s, COUNTER_MALFORMED);
+	guard_answer(c, 400, "malformed Content-Length");
+}
+
+/* 1.0 has one status for every Transfer-Encoding that it does not know, and not always the same. */
+void
+guard_answer_bad_coding(struct http_server *s)
+{
+	struct http_conn *c = refused_by_parser(s);
+	struct guard_codings codings = {0};
+	const char *why;
+	int status;
+
+	if (c == NULL)
+		return;
+	parser_codings(c, &codings);
+	status = codings.fields == 0 ? 0 : guard_codings_check(&codings, &why);
+	if (status == 0)
+		return;
+	counter_add(s, COUNTER_MALFORMED);
+	guard_answer(c, status, why);
 }

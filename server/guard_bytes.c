@@ -10,6 +10,7 @@
  * Out of sight: NUL LF at the end of a line (as CR LF there), and a chunk's line that was read
  * without any of the chunk's data. guard_selftest.c checks that all of this holds.
  */
+#include <ctype.h>
 #include <string.h>
 #include <strings.h>
 
@@ -84,7 +85,7 @@ guard_bytes_end(const struct guard_bytes *g, const char *end)
 bool
 guard_bytes_chunk(const char *begin, const char *data)
 {
-	const char *p = data;
+	const char *p = data, *end = data - 2;
 
 	if (p <= begin)
 		return true; /* more of a chunk, or its line came before and is gone */
@@ -96,5 +97,9 @@ guard_bytes_chunk(const char *begin, const char *data)
 		if ((c < 0x20 && c != '\t') || c == 0x7f)
 			return false;
 	}
-	return p == begin || (p - begin >= 2 && p[-2] == '\r');
+	if (p > begin && (p - begin < 2 || p[-2] != '\r'))
+		return false;
+	while (p < end && isxdigit((unsigned char)*p))
+		p++;
+	return guard_extensions_valid(p, (size_t)(end - p));
 }

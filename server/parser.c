@@ -10,6 +10,7 @@
  */
 #include <errno.h>
 #include <string.h>
+#include <strings.h>
 
 #include "server/parser.h"
 
@@ -36,6 +37,22 @@ collect_field(void *cls, enum MHD_ValueKind kind, const char *name, size_t name_
 	list->n++;
 	guard_bytes_field(&list->bytes, name, name_len, value, value_len);
 	return MHD_YES;
+}
+
+static enum MHD_Result
+collect_codings(void *cls, enum MHD_ValueKind kind, const char *name, size_t name_len,
+    const char *value, size_t value_len)
+{
+	(void)kind, (void)name_len, (void)value_len;
+	if (value != NULL && strcasecmp(name, "Transfer-Encoding") == 0)
+		guard_codings_add(cls, value);
+	return MHD_YES;
+}
+
+void
+parser_codings(const struct http_conn *c, struct guard_codings *codings)
+{
+	MHD_get_connection_values_n(c->mhd, MHD_HEADER_KIND, collect_codings, codings);
 }
 
 /* Copies the head. If its bytes are malformed, *why says in what way. */

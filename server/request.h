@@ -21,16 +21,19 @@ struct load;
 /* ---- target.c: request targets (RFC 9112 section 3.2, RFC 3986) ------------------------------ */
 
 struct target {
-	const char *path; /* undecoded, absolute, or "*"; within the target */
+	const char *authority; /* of the absolute-form; NULL: none was sent */
+	size_t authority_len;
+	const char *path; /* undecoded, absolute, or "*"; within the target, or a constant */
 	size_t path_len;
 	const char *query; /* undecoded, without the question mark; "" if none */
 };
 
-int target_parse(const char *raw, struct target *t);
+/* -EINVAL for what is no target for that method. The authority is not looked at. */
+int target_parse(const char *method, const char *raw, struct target *t);
 /* Decodes %XX; -EINVAL for a bad escape and for %00. Appends NUL; returns the length. */
 ssize_t target_unescape(char *dst, const char *src, size_t len, bool plus_is_space);
-/* "." or "..", also percent-encoded. */
-bool target_is_dot_segment(const char *seg, size_t len);
+/* No segment "." or "..", and no overlong UTF-8, in a path, or a part of one, once decoded. */
+bool target_path_valid(const char *decoded);
 /* First value of name in a query; NULL if absent or badly encoded. */
 const char *target_query(TALLOC_CTX *mem, const char *query, const char *name);
 
@@ -71,7 +74,8 @@ struct route_match {
 	const char *allow;         /* methods that would match, for 405; NULL: none */
 };
 
-/* -EINVAL for a path that is badly encoded or has dot segments. */
+/* -EINVAL for a path that is badly encoded or has dot segments. Of "*", which has no route, it
+ * tells the methods that the server knows. */
 int router_find(const struct router *r, TALLOC_CTX *mem, const char *method, const char *path,
     size_t len, struct route_match *m);
 
@@ -163,6 +167,8 @@ void request_unref(struct http_request *req);
 /* Copies method, version and fields; the arrays are the caller's. */
 int request_set_head(struct http_request *req, const char *method, const char *version,
     const struct http_field *fields, size_t n);
+/* Host is in the request's memory. */
+int request_set_host(struct http_request *req, const char *host);
 int request_body_append(struct http_request *req, const void *data, size_t len, size_t hint);
 void request_new_id(char id[24]);
 
@@ -176,8 +182,22 @@ bool field_value_valid(const char *value);
 int guard_check(struct http_request *req, const char **why);
 /* The announced content length; -1: none, or chunked. Call after guard_check. */
 int64_t guard_content_length(const struct http_request *req);
+/* The transfer codings that a head names, all its fields together, in their order. */
+struct guard_codings {
+	const char *value; /* of the last field */
+	unsigned fields, n, chunked_n;
+	bool chunked_last;
+};
+
+void guard_codings_add(struct guard_codings *codings, const char *value);
+/* 0 if it is chunked and nothing else; or the status to refuse the request with, and why. */
+int guard_codings_check(const struct guard_codings *codings, const char **why);
+/* uri-host [":" port], where the host is not empty. */
+bool guard_host_valid(const char *host);
 /* What is wrong with one field, or NULL. */
 const char *guard_field(const char *name, const char *value);
+/* Is what follows a chunk's size, up to the line's end, made of extensions? */
+bool guard_extensions_valid(const char *text, size_t len);
 
 /* ---- guard_bytes.c: how the bytes of a request lay in the parser's buffer ------------------------ */
 
@@ -204,8 +224,10 @@ bool guard_bytes_chunk(const char *begin, const char *data);
 
 /* Answers in the parser's place, and ends the connection. */
 void guard_answer(struct http_conn *c, int status, const char *why);
-/* The parser is about to answer a bad Content-Length: finds the connection, and comes first. */
+/* The parser is about to answer a bad Content-Length, or a coding that it does not know: finds
+ * the connection, and comes first. */
 void guard_answer_bad_length(struct http_server *s);
+void guard_answer_bad_coding(struct http_server *s);
 /* Is the parser one that the guard knows, and does it need guard_bytes.c? On error *why tells,
  * allocated under s. */
 int guard_selftest(struct http_server *s, char **why);

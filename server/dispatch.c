@@ -29,7 +29,25 @@ serve_route(
 	if (req->match.allow == NULL)
 		return http_response_error(res, 404, NULL);
 	err = http_response_header(res, "Allow", req->match.allow);
-	return err != 0 ? err : http_response_error(res, 405, NULL);
+	if (err != 0)
+		return err;
+	if (strcmp(req->path, "*") == 0) /* OPTIONS: it asks for nothing else */
+		return http_response_empty(res, 204);
+	return http_response_error(res, 405, NULL);
+}
+
+/* The host of an absolute target counts, whatever Host says (RFC 9112 section 3.2.2). */
+static int
+use_authority(struct http_request *req, const struct target *t)
+{
+	char *host;
+
+	if (t->authority == NULL)
+		return 0;
+	host = talloc_strndup(req, t->authority, t->authority_len);
+	if (host == NULL)
+		return -ENOMEM;
+	return guard_host_valid(host) ? request_set_host(req, host) : -EINVAL;
 }
 
 void
@@ -38,7 +56,9 @@ dispatch_route(const struct http_server *s, struct http_request *req)
 	struct target t;
 	const char *path;
 
-	req->route_error = target_parse(req->target, &t);
+	req->route_error = target_parse(req->method, req->target, &t);
+	if (req->route_error == 0)
+		req->route_error = use_authority(req, &t);
 	if (req->route_error != 0)
 		return;
 	/* Without a query the path ends where the target does. */

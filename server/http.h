@@ -97,11 +97,16 @@ int http_server_use(struct http_server *s, http_middleware *mw, void *data);
 /*
  * Registers a handler for a pattern "METHOD /path", or "/path" for every method. A segment is
  * literal, or {name} (one segment, not empty), or, as the last one, {name...} (the rest, also
- * nothing). Segments are compared after percent-decoding; a slash at the end counts: "/a" and
- * "/a/" are two paths. The most specific pattern wins: GET before no method, literal before
+ * nothing). Segments are compared after percent-decoding, once: "%2F" is part of its segment, as
+ * in Go, so a {name} may hold a slash. A path with a segment "." or ".." in it is answered with
+ * 400 before any handler, however that is encoded, also if an encoded slash sets it apart
+ * ("/f/..%2fa"); so is one with "%00", with a bad escape, or with overlong UTF-8. A backslash is
+ * an ordinary character. A slash at the end counts: "/a" and "/a/" are two paths. The most specific pattern wins: GET before no method, literal before
  * {name} before {rest...}; GET serves HEAD too. Two patterns that match a common request while
  * neither is the more specific are a conflict: -EEXIST. Semantics: Go 1.22's net/http.ServeMux,
- * but a trailing slash stands for itself, not for a subtree. `data` must outlive the server.
+ * but a trailing slash stands for itself, not for a subtree. "OPTIONS *" is answered with 204
+ * and the methods of all patterns, behind the server's middleware; CONNECT with 501, for this is
+ * no proxy. `data` must outlive the server.
  */
 int http_server_handle(struct http_server *s, const char *pattern, http_handler *h, void *data);
 
@@ -293,13 +298,21 @@ const char *http_request_id(const struct http_request *req);
 /* "GET", as sent (methods are case-sensitive, RFC 9110 section 9.1). */
 const char *http_request_method(const struct http_request *req);
 
-/* The request target as sent, undecoded: "/items/a%20b?x=1" (RFC 9112 section 3.2). */
+/*
+ * The request target as sent, undecoded: "/items/a%20b?x=1" (RFC 9112 section 3.2). In the
+ * absolute-form, "http://example.com/a", its host counts, and not the Host field's: then
+ * http_request_header gives that for "Host".
+ */
 const char *http_request_target(const struct http_request *req);
 
-/* The target's path as sent, undecoded; "*" for "OPTIONS *". */
+/* The target's path as sent, undecoded; "*" for "OPTIONS *" and "OPTIONS http://example.com". */
 const char *http_request_path(const struct http_request *req);
 
-/* What {name} of the route's pattern matched, percent-decoded; NULL if there is no such name. */
+/*
+ * What {name} of the route's pattern matched, percent-decoded; NULL if there is no such name. It
+ * may hold slashes and control characters, but no segment "." or "..": appended to a directory's
+ * name and a slash, it names something beneath it, as far as symbolic links do not lead out.
+ */
 const char *http_request_path_value(const struct http_request *req, const char *name);
 
 /* The query component as sent, without the question mark; "" if there is none. */
@@ -317,7 +330,10 @@ struct http_field {
 	const char *value;
 };
 
-/* The first value of header field `name` (any case), without white space around; or NULL. */
+/*
+ * The first value of header field `name` (any case), without white space around; or NULL. "Host"
+ * is the host that was asked for, see http_request_target; NULL only in HTTP/1.0.
+ */
 const char *http_request_header(const struct http_request *req, const char *name);
 
 /* All header fields in the order received; `*n` is their number. */

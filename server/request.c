@@ -189,6 +189,27 @@ request_set_head(struct http_request *req, const char *method, const char *versi
 	return 0;
 }
 
+/* In the place of what the Host field says, or beside all others where there is none. */
+int
+request_set_host(struct http_request *req, const char *host)
+{
+	struct http_field *fields;
+
+	for (size_t i = 0; i < req->fields_n; i++)
+		if (strcasecmp(req->fields[i].name, "Host") == 0) {
+			req->fields[i].value = host;
+			return 0;
+		}
+	fields = talloc_array(req, struct http_field, req->fields_n + 1);
+	if (fields == NULL)
+		return -ENOMEM;
+	fields[0] = (struct http_field){"Host", host};
+	memcpy(fields + 1, req->fields, req->fields_n * sizeof(*fields));
+	req->fields = fields;
+	req->fields_n++;
+	return 0;
+}
+
 /* `hint` is the announced length, so that content of known size is allocated once. */
 int
 request_body_append(struct http_request *req, const void *data, size_t len, size_t hint)

@@ -67,10 +67,10 @@ parse_segment(struct route *r, const char *s, size_t len, bool last)
 		seg->text = text;
 		if (memchr(s, '{', len) != NULL || memchr(s, '}', len) != NULL)
 			return "a wildcard is a whole segment: {name} or {name...}";
-		if (target_is_dot_segment(s, len))
-			return "dot segments never match";
 		if (text != NULL && target_unescape(text, s, len, false) < 0)
 			return "bad percent-encoding";
+		if (text != NULL && !target_path_valid(text))
+			return "dot segments and overlong UTF-8 never match";
 	}
 	if (why == NULL && seg->text == NULL)
 		return "out of memory";

@@ -33,11 +33,15 @@ struct router {
 	struct tree *trees;
 	const struct route **routes; /* in order of registration, to find conflicts */
 	size_t routes_n;
+	size_t depth; /* segments of the longest pattern */
 };
 
-/* A search: the path's segments, and what the wildcards on the way hold. */
+/*
+ * A search: the path's segments, and what the wildcards on the way hold. The segments lie one
+ * behind the other, each ended by a NUL where its slash was.
+ */
 struct search {
-	const char **segments;
+	char **segments;
 	size_t n;
 	size_t *wild; /* index of the segment that each wildcard matched */
 };
@@ -176,6 +180,8 @@ router_add(struct router *r, struct route *route, const struct route **with)
 	if (t == NULL || insert(t->root, route) != 0)
 		return -ENOMEM;
 	r->routes[r->routes_n++] = talloc_steal(r, route);
+	if (r->depth < route->segments_n)
+		r->depth = route->segments_n;
 	return 0;
 }
 
@@ -204,16 +210,16 @@ walk(const struct node *n, const struct search *s, size_t at, size_t wilds)
 	return found;
 }
 
-/* Cuts the path, without its first slash, into decoded segments; all in one block. */
+/*
+ * Cuts the path, without its first slash, into decoded segments, all in one block. What lies
+ * deeper than any pattern can only be the end of a {rest...}, and stays in one piece.
+ */
 static int
-split(struct search *s, TALLOC_CTX *mem, const char *path, size_t len)
+split(const struct router *r, struct search *s, TALLOC_CTX *mem, const char *path, size_t len)
 {
-	size_t most = 1, at;
+	size_t most = r->depth + 1, at = most * (sizeof(*s->segments) + sizeof(*s->wild));
 	char *buf;
 
-	for (size_t i = 0; i < len; i++)
-		most += path[i] == '/';
-	at = most * sizeof(*s->segments) + (most + 1) * sizeof(*s->wild);
 	s->segments = talloc_size(mem, at + len + 1);
 	if (s->segments == NULL)
 		return -ENOMEM;
@@ -221,11 +227,11 @@ split(struct search *s, TALLOC_CTX *mem, const char *path, size_t len)
 	buf = (char *)s->segments + at;
 	s->n = 0;
 	for (size_t i = 0; i <= len;) {
-		const char *end = memchr(path + i, '/', len - i);
+		const char *end = s->n < r->depth ? memchr(path + i, '/', len - i) : NULL;
 		size_t seg = end == NULL ? len - i : (size_t)(end - path) - i;
 		ssize_t size = target_unescape(buf, path + i, seg, false);
 
-		if (size < 0 || target_is_dot_segment(path + i, seg))
+		if (size < 0 || !target_path_valid(buf))
 			return -EINVAL;
 		s->segments[s->n++] = buf;
 		buf += size + 1;
@@ -234,14 +240,13 @@ split(struct search *s, TALLOC_CTX *mem, const char *path, size_t len)
 	return 0;
 }
 
+/* The slashes come back in their places, and the segments are one text again. */
 static const char *
-join_rest(TALLOC_CTX *mem, const struct search *s, size_t from)
+join_rest(const struct search *s, size_t from)
 {
-	char *rest = talloc_strdup(mem, s->segments[from]);
-
-	for (size_t i = from + 1; i < s->n && rest != NULL; i++)
-		rest = talloc_asprintf_append_buffer(rest, "/%s", s->segments[i]);
-	return rest;
+	for (size_t i = from + 1; i < s->n; i++)
+		s->segments[i][-1] = '/';
+	return s->segments[from];
 }
 
 static int
@@ -263,22 +268,23 @@ collect_values(TALLOC_CTX *mem, const struct search *s, struct route_match *m)
 		if (kind == SEGMENT_LITERAL)
 			continue;
 		m->values[n] =
-		    kind == SEGMENT_ONE ? s->segments[s->wild[n]] : join_rest(mem, s, s->wild[n]);
-		if (m->values[n++] == NULL)
-			return -ENOMEM;
+		    kind == SEGMENT_ONE ? s->segments[s->wild[n]] : join_rest(s, s->wild[n]);
+		n++;
 	}
 	return 0;
 }
 
+/* Does a tree know the path? With no search: any path. */
 static bool
-has_get(const struct router *r, const struct search *s)
+knows(const struct tree *t, const struct search *s)
 {
-	const struct tree *t = tree_of(r, "GET");
-
-	return t != NULL && walk(t->root, s, 0, 0) != NULL;
+	return t != NULL && (s == NULL || walk(t->root, s, 0, 0) != NULL);
 }
 
-/* The methods under which the path is known, for the Allow field (RFC 9110 section 10.2.1). */
+/*
+ * The methods under which the path is known, or any path, if there is no search: for the Allow
+ * field (RFC 9110 section 10.2.1).
+ */
 static int
 collect_allow(TALLOC_CTX *mem, const struct router *r, const struct search *s, const char **allow)
 {
@@ -287,9 +293,9 @@ collect_allow(TALLOC_CTX *mem, const struct router *r, const struct search *s, c
 	for (const struct tree *t = r->trees; t != NULL; t = t->next) {
 		bool get = t->method != NULL && strcmp(t->method, "GET") == 0;
 
-		if (t->method == NULL || walk(t->root, s, 0, 0) == NULL)
+		if (t->method == NULL || !knows(t, s))
 			continue;
-		if (strcmp(t->method, "HEAD") == 0 && has_get(r, s))
+		if (strcmp(t->method, "HEAD") == 0 && knows(tree_of(r, "GET"), s))
 			continue; /* named along with GET */
 		list = list == NULL ? talloc_strdup(mem, t->method)
 				    : talloc_asprintf_append(list, ", %s", t->method);
@@ -302,6 +308,18 @@ collect_allow(TALLOC_CTX *mem, const struct router *r, const struct search *s, c
 	return 0;
 }
 
+/* "OPTIONS *": what the server as a whole can do (RFC 9110 section 9.3.7). */
+static int
+allow_of_server(TALLOC_CTX *mem, const struct router *r, const char **allow)
+{
+	int err = collect_allow(mem, r, NULL, allow);
+
+	if (err != 0 || tree_of(r, "OPTIONS") != NULL)
+		return err;
+	*allow = *allow == NULL ? "OPTIONS" : talloc_asprintf(mem, "%s, OPTIONS", *allow);
+	return *allow == NULL ? -ENOMEM : 0;
+}
+
 int
 router_find(const struct router *r, TALLOC_CTX *mem, const char *method, const char *path,
     size_t len, struct route_match *m)
@@ -311,9 +329,9 @@ router_find(const struct router *r, TALLOC_CTX *mem, const char *method, const c
 	int err;
 
 	memset(m, 0, sizeof(*m));
-	if (len == 0 || path[0] != '/')
-		return 0; /* "*" is no path: nothing is routed there */
-	err = split(&s, mem, path + 1, len - 1);
+	if (len == 0 || path[0] != '/') /* "*" is no path: nothing is routed there */
+		return allow_of_server(mem, r, &m->allow);
+	err = split(r, &s, mem, path + 1, len - 1);
 	if (err != 0)
 		return err;
 	for (size_t i = 0; i < 3 && m->route == NULL; i++) {

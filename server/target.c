@@ -9,9 +9,9 @@
 
 #include "server/internal.h"
 
-/* Skips "http://authority" of the absolute-form, which a server must accept (3.2.2). */
+/* Behind "http://": the authority of the absolute-form, which a server must accept (3.2.2). */
 static const char *
-skip_authority(const char *raw)
+find_authority(const char *raw)
 {
 	size_t scheme = 0;
 
@@ -19,27 +19,38 @@ skip_authority(const char *raw)
 		scheme = 7;
 	else if (strncasecmp(raw, "https://", 8) == 0)
 		scheme = 8;
-	if (scheme == 0 || strcspn(raw + scheme, "/?#") == 0)
-		return NULL;
-	return raw + scheme + strcspn(raw + scheme, "/?");
+	return scheme == 0 || strcspn(raw + scheme, "/?") == 0 ? NULL : raw + scheme;
+}
+
+/*
+ * "*" is for OPTIONS alone (3.2.4), and "http://host" without a path means the same there (3.3);
+ * with any other method it means the root.
+ */
+static const char *
+no_path(const char *method, const char *rest)
+{
+	return strcmp(method, "OPTIONS") == 0 && rest[0] == '\0' ? "*" : "/";
 }
 
 int
-target_parse(const char *raw, struct target *t)
+target_parse(const char *method, const char *raw, struct target *t)
 {
-	const char *path = raw;
+	const char *path = raw, *authority = NULL;
 	size_t len;
 
 	if (strchr(raw, '#') != NULL) /* a fragment is never sent (RFC 9110 section 7.1) */
 		return -EINVAL;
-	if (raw[0] != '/' && strcmp(raw, "*") != 0) {
-		path = skip_authority(raw);
-		if (path == NULL)
+	if (raw[0] != '/' && (strcmp(raw, "*") != 0 || strcmp(method, "OPTIONS") != 0)) {
+		authority = find_authority(raw);
+		if (authority == NULL)
 			return -EINVAL;
+		path = authority + strcspn(authority, "/?");
 	}
 	len = strcspn(path, "?");
+	t->authority = authority;
+	t->authority_len = authority == NULL ? 0 : (size_t)(path - authority);
 	t->query = path[len] == '?' ? path + len + 1 : "";
-	t->path = len == 0 ? "/" : path; /* "http://host" means its root */
+	t->path = len == 0 ? no_path(method, path) : path;
 	t->path_len = len == 0 ? 1 : len;
 	return 0;
 }
@@ -79,20 +90,34 @@ target_unescape(char *dst, const char *src, size_t len, bool plus_is_space)
 	return out - dst;
 }
 
-bool
-target_is_dot_segment(const char *seg, size_t len)
+/* More bytes of UTF-8 than a character needs (RFC 3629 section 3): a second spelling of it. */
+static bool
+is_overlong(const unsigned char *p)
 {
-	size_t dots = 0;
+	return (p[0] <= 0xc1 && (p[1] & 0xc0) == 0x80) || (p[0] == 0xe0 && (p[1] & 0xe0) == 0x80) ||
+	       (p[0] == 0xf0 && (p[1] & 0xf0) == 0x80);
+}
 
-	for (size_t i = 0; i < len; dots++) {
-		if (seg[i] == '.')
-			i++;
-		else if (len - i >= 3 && strncasecmp(seg + i, "%2e", 3) == 0)
-			i += 3;
-		else
+bool
+target_path_valid(const char *decoded)
+{
+	const unsigned char *p = (const unsigned char *)decoded;
+	size_t len = 0, dots = 0; /* of the segment so far */
+
+	for (;; p++) {
+		if (*p == '/' || *p == '\0') {
+			if (len == dots && (dots == 1 || dots == 2))
+				return false;
+			if (*p == '\0')
+				return true;
+			len = dots = 0;
+			continue;
+		}
+		if (*p >= 0xc0 && is_overlong(p))
 			return false;
+		len++;
+		dots += *p == '.';
 	}
-	return dots == 1 || dots == 2;
 }
 
 const char *
@@ -103,9 +128,10 @@ target_query(TALLOC_CTX *mem, const char *query, const char *name)
 	const char *p = query;
 
 	while (buf != NULL && *p != '\0') {
-		size_t pair = strcspn(p, "&");
-		size_t key = strcspn(p, "=&");
-		bool has_value = key < pair;
+		size_t pair = (size_t)(strchrnul(p, '&') - p);
+		const char *equals = memchr(p, '=', pair);
+		size_t key = equals == NULL ? pair : (size_t)(equals - p);
+		bool has_value = equals != NULL;
 
 		if (target_unescape(buf, p, key, true) >= 0 && strcmp(buf, name) == 0) {
 			p += key + has_value;

@@ -41,7 +41,8 @@ find(const struct target *t)
 	if (router_find(router(), mem, "GET", t->path, t->path_len, &m) == 0 && m.route != NULL)
 		for (size_t i = 0, wild = 0; i < m.route->segments_n; i++)
 			if (m.route->segments[i].kind != SEGMENT_LITERAL)
-				must(strlen(m.values[wild++]) <= t->path_len);
+				must(strlen(m.values[wild]) <= t->path_len &&
+				     target_path_valid(m.values[wild++]));
 	talloc_free(mem);
 }
 
@@ -53,16 +54,19 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	ssize_t len;
 
 	must(out != NULL);
-	if (target_parse(text, &t) == 0) {
+	if (target_parse("OPTIONS", text, &t) == 0) {
 		must(t.path_len > 0 && t.query != NULL);
 		must(t.path[0] == '/' || (t.path[0] == '*' && t.path_len == 1));
+		must((t.authority == NULL) == (t.authority_len == 0));
 		must(memchr(t.path, '?', t.path_len) == NULL);
 		must(memchr(t.path, '#', t.path_len) == NULL);
 		find(&t);
 	}
 	len = target_unescape(out, text, strlen(text), false);
 	must(len < 0 || ((size_t)len <= strlen(text) && strlen(out) == (size_t)len));
-	(void)target_is_dot_segment(text, strlen(text));
+	(void)target_path_valid(text);
+	(void)guard_host_valid(text);
+	(void)guard_extensions_valid(text, strlen(text));
 	free(out);
 	free(text);
 	return 0;

@@ -149,8 +149,9 @@ a_short_cut_keeps_the_rest_from_running(void **state)
 static void
 a_malformed_target_meets_no_handler(void **state)
 {
-	static const char *const targets[] = {
-	    "/%", "/%00", "/a/../b", "/a/%2e/b", "a", "ftp://h/", "/a#b", "http://", "h:443"};
+	static const char *const targets[] = {"/%", "/%00", "/a/../b", "/a/%2e/b", "a", "ftp://h/",
+	    "/a#b", "http://", "h:443", "/..%2f..%2fetc%2fpasswd", "/a/%2e%2e%2fb",
+	    "/%c0%ae%c0%ae/a", "*", "http://u@h/", "http://:80/", "http://h:b/", "http://[::1/"};
 	struct http_server *s = http_server_new(harness_mem());
 
 	(void)state;
@@ -162,6 +163,60 @@ a_malformed_target_meets_no_handler(void **state)
 		assert_string_equal(trace, "");
 	}
 	expect(serve(s, "GET http://h?x"), 200, "- for a by ");
+}
+
+static int
+show_target(
+    const struct ctx *ctx, const struct http_request *req, struct http_response *res, void *data)
+{
+	const char *host = http_request_header(req, "host");
+	size_t n;
+
+	(void)ctx, (void)data;
+	(void)http_request_headers(req, &n);
+	return http_response_printf(res, 200, "%s %s %s %zu", http_request_target(req),
+	    http_request_path(req), host != NULL ? host : "-", n);
+}
+
+static void
+the_host_of_an_absolute_target_counts(void **state)
+{
+	static const struct {
+		const char *head, *shown;
+	} table[] = {
+	    {"GET /a\nHost: x", "/a /a x 1"},
+	    {"GET http://h/a\nHost: x\nA: b", "http://h/a /a h 2"},
+	    {"GET HTTP://[::1]:80?q\nA: b\nhOST: x", "HTTP://[::1]:80?q / [::1]:80 2"},
+	    {"GET http://h:8080 HTTP/1.0\nA: b", "http://h:8080 / h:8080 2"},
+	    {"GET /a HTTP/1.0", "/a /a - 0"},
+	};
+	struct http_server *s = http_server_new(harness_mem());
+
+	(void)state;
+	http_server_handle(s, "/{rest...}", show_target, NULL);
+	for (size_t i = 0; i < COUNT(table); i++)
+		expect(serve(s, table[i].head), 200, table[i].shown);
+}
+
+static void
+options_of_the_server_are_its_methods(void **state)
+{
+	static const char *const heads[] = {"OPTIONS *\nHost: a", "OPTIONS http://a\nHost: a"};
+	struct http_server *s = http_server_new(harness_mem());
+
+	(void)state;
+	http_server_handle(s, "POST /a", show, "");
+	http_server_handle(s, "GET /b", show, "");
+	http_server_use(s, around, "a");
+	for (size_t i = 0; i < COUNT(heads); i++) {
+		const struct http_response *res = serve(s, heads[i]);
+
+		expect(res, 204, "");
+		assert_string_equal(
+		    http_response_header_get(res, "Allow"), "GET, HEAD, POST, OPTIONS");
+		assert_string_equal(trace, "a -a ");
+	}
+	expect(serve(s, "OPTIONS /b\nHost: a"), 405, "405 Method Not Allowed\n");
 }
 
 /* ---- Errors -------------------------------------------------------------------------------- */
@@ -244,6 +299,8 @@ main(void)
 	    e2e_test(middleware_stands_before_not_found_too),
 	    e2e_test(a_short_cut_keeps_the_rest_from_running),
 	    e2e_test(a_malformed_target_meets_no_handler),
+	    e2e_test(the_host_of_an_absolute_target_counts),
+	    e2e_test(options_of_the_server_are_its_methods),
 	    e2e_test(a_negative_errno_is_a_server_error_and_logged),
 	    e2e_test(a_null_context_is_out_of_memory),
 	    e2e_test(a_handlers_log_carries_the_requests_id),

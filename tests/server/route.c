@@ -19,7 +19,7 @@ malformed_patterns_are_refused_with_the_reason(void **state)
 	static const char last[] = "{name...} is only possible as the last segment";
 	static const char twice[] = "two wildcards have the same name";
 	static const char escape[] = "bad percent-encoding";
-	static const char dots[] = "dot segments never match";
+	static const char dots[] = "dot segments and overlong UTF-8 never match";
 	static const struct {
 		const char *pattern, *why;
 	} table[] = {

@@ -30,13 +30,14 @@ forms_are_told_apart(void **state)
 	    {"HTTP://host:80/a?x", "/a", "x"},
 	    {"https://[::1]:443/a", "/a", ""},
 	    {"http://host?x=/y", "/", "x=/y"},
+	    {"http://host:80*", "/", ""}, /* the authority is looked at elsewhere */
 	    {"http:///a", NULL, NULL},
 	    {"http://", NULL, NULL},
 	    {"http://?x", NULL, NULL},
 	    {"ftp://host/a", NULL, NULL},
 	    {"http:/host/a", NULL, NULL},
-	    /* asterisk-form */
-	    {"*", "*", ""},
+	    /* asterisk-form, which is for OPTIONS */
+	    {"*", NULL, NULL},
 	    {"*?x", NULL, NULL},
 	    {"**", NULL, NULL},
 	    /* authority-form is for CONNECT, which is not served */
@@ -55,7 +56,7 @@ forms_are_told_apart(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
 		struct target t = {.path = "untouched", .path_len = 9, .query = "untouched"};
-		int err = target_parse(table[i].raw, &t);
+		int err = target_parse("GET", table[i].raw, &t);
 
 		if (table[i].path == NULL) {
 			if (err != -EINVAL)
@@ -68,6 +69,67 @@ forms_are_told_apart(void **state)
 		    strcmp(t.query, table[i].query) != 0)
 			fail_msg("%s: %d, path %.*s, query %s", table[i].raw, err, (int)t.path_len,
 			    t.path, t.query);
+	}
+}
+
+static void
+options_may_ask_for_the_server(void **state)
+{
+	static const struct {
+		const char *method, *raw;
+		const char *path; /* NULL: refused */
+	} table[] = {
+	    {"OPTIONS", "*", "*"},
+	    {"OPTIONS", "http://host", "*"},
+	    {"OPTIONS", "http://host:80", "*"},
+	    {"OPTIONS", "http://host/", "/"},
+	    {"OPTIONS", "http://host?x", "/"},
+	    {"OPTIONS", "/*", "/*"},
+	    {"OPTIONS", "*?x", NULL},
+	    {"options", "*", NULL},
+	    {"HEAD", "*", NULL},
+	    {"HEAD", "http://host", "/"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+		struct target t;
+		int err = target_parse(table[i].method, table[i].raw, &t);
+
+		if (table[i].path == NULL ? err != -EINVAL
+					  : (err != 0 || t.path_len != strlen(table[i].path) ||
+						strncmp(t.path, table[i].path, t.path_len) != 0))
+			fail_msg("%s %s: %d", table[i].method, table[i].raw, err);
+	}
+}
+
+static void
+the_authority_is_what_the_absolute_form_names(void **state)
+{
+	static const struct {
+		const char *raw, *authority; /* NULL: none */
+	} table[] = {
+	    {"/a", NULL},
+	    {"//a/b", NULL},
+	    {"http://a", "a"},
+	    {"http://a/", "a"},
+	    {"http://a?x", "a"},
+	    {"https://[::1]:443/http://b/", "[::1]:443"},
+	    {"http://u@a/", "u@a"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+		struct target t;
+
+		assert_int_equal(target_parse("GET", table[i].raw, &t), 0);
+		if (table[i].authority == NULL) {
+			assert_null(t.authority);
+			assert_int_equal(t.authority_len, 0);
+		} else {
+			assert_int_equal(t.authority_len, strlen(table[i].authority));
+			assert_memory_equal(t.authority, table[i].authority, t.authority_len);
+		}
 	}
 }
 
@@ -130,38 +192,48 @@ decoding_stops_at_the_length_given(void **state)
 }
 
 static void
-dot_segments_are_recognized_in_every_disguise(void **state)
+dot_segments_and_overlong_text_are_no_path(void **state)
 {
 	static const struct {
-		const char *segment;
-		bool dots;
+		const char *decoded;
+		bool valid;
 	} table[] = {
-	    {".", true},
-	    {"..", true},
-	    {"%2e", true},
-	    {"%2E", true},
-	    {".%2e", true},
-	    {"%2e.", true},
-	    {"%2E%2e", true},
-	    {"", false},
-	    {"...", false},
-	    {"%2e%2e%2e", false},
-	    {".a", false},
-	    {"a.", false},
-	    {"..a", false},
-	    {"%2f", false},
-	    {"%2", false},
-	    {".%2", false},
-	    {"%252e", false},
+	    {"", true},
+	    {"/", true},
+	    {"//", true},
+	    {"a/b/", true},
+	    {"...", true},
+	    {".a", true},
+	    {"a.", true},
+	    {"..a/b..", true},
+	    {"..\\..", true}, /* a backslash separates nothing */
+	    {".", false},
+	    {"..", false},
+	    {"a/..", false},
+	    {"../a", false},
+	    {"a/../b", false},
+	    {"a/./b", false},
+	    {"/.", false},
+	    {"./", false},
+	    {"//..//", false},
+	    /* UTF-8, and what is neither that nor another spelling of it */
+	    {"\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80", true},
+	    {"\xc2\x80\xe0\xa0\x80\xf0\x90\x80\x80", true}, /* the first of each length */
+	    {"\xff\xfe\x80", true},
+	    {"\xc0", true},
+	    {"\xc0.", true},
+	    {"\xc0\xae", false},
+	    {"a\xc1\x81", false},
+	    {"\xe0\x80\xaf", false},
+	    {"\xe0\x9f\xbf", false},
+	    {"\xf0\x80\x80\xaf", false},
+	    {"\xf0\x8f\xbf\xbf", false},
 	};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
-		if (target_is_dot_segment(table[i].segment, strlen(table[i].segment)) !=
-		    table[i].dots)
-			fail_msg("%s", table[i].segment);
-	assert_true(target_is_dot_segment("..more", 2));
-	assert_false(target_is_dot_segment("%2e", 2));
+		if (target_path_valid(table[i].decoded) != table[i].valid)
+			fail_msg("%s", table[i].decoded);
 }
 
 static void
@@ -221,9 +293,11 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(forms_are_told_apart),
+	    cmocka_unit_test(options_may_ask_for_the_server),
+	    cmocka_unit_test(the_authority_is_what_the_absolute_form_names),
 	    cmocka_unit_test(escapes_are_decoded_or_refused),
 	    cmocka_unit_test(decoding_stops_at_the_length_given),
-	    cmocka_unit_test(dot_segments_are_recognized_in_every_disguise),
+	    cmocka_unit_test(dot_segments_and_overlong_text_are_no_path),
 	    cmocka_unit_test(queries_give_the_first_value_of_a_name),
 	};
 

@@ -5,6 +5,9 @@
  * The end itself only puts them on a queue, so whoever cancels never waits for them and never
  * needs memory or a thread. The worker who takes one first sees that another is idle, so that
  * a function that blocks holds nobody up, until there are WORKERS_MAX.
+ *
+ * Where somebody counts the functions of a context (calls.h), the memory that one uses may go
+ * as soon as it is counted out: nothing of it, nor of the count, is touched after that.
  */
 #include <time.h>
 
@@ -12,6 +15,8 @@
 
 #define WORKERS_MAX 64
 #define IDLE_S      5
+/* In a count: somebody has asked, and is told when no other bit is set any more. */
+#define ASKED       (1u << 31)
 
 enum stage { WAITING, QUEUED, RUNNING, OVER };
 
@@ -24,6 +29,7 @@ struct ctx_after {
 	struct ctxi_link link;
 	void (*fn)(void *data);
 	void *data;
+	struct ctxi_calls *calls; /* counts it until it is over; NULL: nobody does */
 	/* Under the workers' lock: */
 	enum stage stage;
 	struct ctx_after *next, *prev; /* in the queue */
@@ -66,6 +72,47 @@ dequeue(struct ctx_after *a)
 		workers.last = a->prev;
 }
 
+void
+ctxi_calls_count(struct ctxi_calls *calls, struct ctx *root)
+{
+	atomic_init(&calls->n, 0);
+	ctxi_node(root)->calls = calls;
+}
+
+bool
+ctxi_calls_settled(struct ctxi_calls *calls, void (*settled)(void *data), void *data)
+{
+	if (atomic_load_explicit(&calls->n, memory_order_acquire) == 0)
+		return true;
+	calls->settled = settled;
+	calls->data = data;
+	return atomic_fetch_add(&calls->n, ASKED) == 0;
+}
+
+/* What counts the functions of a context that ends with canceler, or NULL. */
+static struct ctxi_calls *
+calls_of(const struct ctx *canceler)
+{
+	if (canceler == NULL || canceler->kind == CTX_FOREIGN)
+		return NULL;
+	return ctxi_node(canceler)->calls;
+}
+
+static void
+count_in(struct ctxi_calls *calls)
+{
+	if (calls != NULL)
+		atomic_fetch_add_explicit(&calls->n, 1, memory_order_relaxed);
+}
+
+/* With no lock held: it may free all that the function used. */
+static void
+count_out(struct ctxi_calls *calls)
+{
+	if (calls != NULL && atomic_fetch_sub(&calls->n, 1) == ASKED + 1)
+		calls->settled(calls->data);
+}
+
 static void *work(void *name);
 
 /* Under the lock. */
@@ -89,6 +136,7 @@ run_first(void)
 	struct run run = {a};
 	void (*fn)(void *) = a->fn;
 	void *data = a->data;
+	struct ctxi_calls *calls = a->calls;
 
 	dequeue(a);
 	a->stage = RUNNING;
@@ -102,12 +150,15 @@ run_first(void)
 	fn(data);
 
 	pthread_mutex_lock(&workers.lock);
-	workers.idle++;
 	if (run.after != NULL) {
 		run.after->stage = OVER;
 		run.after->run = NULL;
 	}
 	pthread_cond_broadcast(&workers.finished);
+	pthread_mutex_unlock(&workers.lock);
+	count_out(calls);
+	pthread_mutex_lock(&workers.lock);
+	workers.idle++;
 }
 
 static void *
@@ -153,10 +204,12 @@ ctxi_after_due(struct ctxi_link *link)
 bool
 ctx_after_stop(struct ctx_after *a)
 {
+	struct ctxi_calls *calls;
 	bool prevented;
 
 	if (a == NULL)
 		ctxi_misuse(__func__, "NULL");
+	calls = a->calls;
 	ctxi_detach(&a->link);
 	pthread_mutex_lock(&workers.lock);
 	prevented = a->stage == WAITING || a->stage == QUEUED;
@@ -167,6 +220,8 @@ ctx_after_stop(struct ctx_after *a)
 		pthread_cond_broadcast(&workers.finished);
 	}
 	pthread_mutex_unlock(&workers.lock);
+	if (prevented)
+		count_out(calls);
 	return prevented;
 }
 
@@ -219,6 +274,8 @@ ctx_after_func(TALLOC_CTX *mem, const struct ctx *ctx, void (*fn)(void *data), v
 		return NULL;
 	}
 	talloc_set_destructor(a, after_free);
+	a->calls = calls_of(ctx->canceler);
+	count_in(a->calls);
 	if (ctxi_attach(&a->link, ctx->canceler) != 0)
 		ctxi_after_due(&a->link);
 	return a;

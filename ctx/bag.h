@@ -31,7 +31,9 @@ struct ctx_bag *ctx_bag_copy(TALLOC_CTX *mem, struct ctx_bag *bag);
 
 /*
  * A child of parent with this bag, or with a new one of its own, in the same allocation, if
- * bag is NULL; that one ends with the context. The nearest bag is the one that counts. ctx_without_cancel() copies it. NULL: no memory.
+ * bag is NULL; that one ends with the context. The nearest bag is the one that counts.
+ * ctx_without_cancel() copies it, not its values: they must live as long as they are asked for.
+ * NULL: no memory.
  */
 const struct ctx *ctx_with_bag(TALLOC_CTX *mem, const struct ctx *parent, struct ctx_bag *bag);
 /*

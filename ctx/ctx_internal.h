@@ -21,6 +21,8 @@
 
 #include <baton/ctx.h>
 
+#include "ctx/calls.h"
+
 #if !defined(CTX_DEBUG) && (defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__))
 #define CTX_DEBUG 1
 #endif
@@ -77,6 +79,7 @@ struct ctxi_node {
 	int64_t deadline_ns;                  /* CTXI_NO_DEADLINE if none */
 	atomic_int fd;                        /* eventfd of ctx_done(), -1 before (stripe) */
 	uint32_t heap_slot;                   /* CTXI_NOT_ARMED if not in the heap (heap's lock) */
+	struct ctxi_calls *calls;             /* counts its functions; NULL: nothing does */
 };
 #define CTXI_NO_DEADLINE INT64_MAX
 #define CTXI_NOT_ARMED   UINT32_MAX

@@ -46,6 +46,7 @@ ctxi_node_new(TALLOC_CTX *mem, const struct ctx *parent, enum ctx_kind kind)
 	n->deadline_ns = up == NULL ? CTXI_NO_DEADLINE : ctxi_deadline(up);
 	atomic_init(&n->fd, -1);
 	n->heap_slot = CTXI_NOT_ARMED;
+	n->calls = up == NULL || up->kind == CTX_FOREIGN ? NULL : ctxi_node(up)->calls;
 	state = ctxi_attach(&n->link, up);
 	n->ctx.stripe = n->link.stripe;
 	if (state != 0)

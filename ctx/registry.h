@@ -8,8 +8,9 @@
  *	struct user *u = ctx_registry_get(reg, request, &user_key);
  *	ctx_registry_clear(reg, request);
  *
- * Keys are those of ctx.h, and types are checked alike. A request is any pointer; it is not
- * looked into. Any thread may call any function; ctx_registry_get() takes no lock, the others that of
+ * Keys are those of ctx.h, and types are checked alike. A request is any pointer but NULL; it is
+ * not looked into. What was set for one is found by whoever asks with the same pointer: where
+ * memory is used again for the next request, identity must give something that is not. Any thread may call any function; ctx_registry_get() takes no lock, the others that of
  * one of 64 parts. A registry does not own the values.
  */
 #ifndef BATON_REGISTRY_H
@@ -27,7 +28,9 @@ struct ctx_registry;
 /*
  * A registry under mem. identity, if not NULL, says what stands for a request, so that copies
  * of a request object share its values: `return ((const struct request *)r)->original;`. It
- * must give the same answer for all of them as long as they live. NULL: no memory.
+ * must give the same answer for all of them as long as they live, and not the same for another
+ * request before this one was cleared: an address serves if its object lives until then, a
+ * number that is never used again always does. Not NULL. NULL: no memory.
  */
 struct ctx_registry *
 ctx_registry_new(TALLOC_CTX *mem, const void *(*identity)(const void *request));

@@ -18,7 +18,7 @@ struct ctxi_shard {
 static inline uint64_t
 ctxi_hash(const void *request)
 {
-	return ((uintptr_t)request >> 3) * UINT64_C(0x9e3779b97f4a7c15);
+	return (uintptr_t)request * UINT64_C(0x9e3779b97f4a7c15);
 }
 
 void ctxi_shard_init(struct ctxi_shard *s);

@@ -95,7 +95,8 @@ dispatch_run(const struct http_server *s, const struct ctx *ctx, struct http_req
 		return;
 	}
 	if (err == 0) {
-		ctx = ctx == NULL ? NULL : ctx_with_bag_and_value(req, ctx, &request_key, req);
+		ctx =
+		    ctx == NULL ? NULL : ctx_with_bag_and_value(req, ctx, &request_id_key, req->id);
 		err = http_next(ctx, req, &req->res, &first);
 	}
 	if (err < 0) {

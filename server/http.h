@@ -283,13 +283,27 @@ int http_clear_registry(const struct ctx *ctx, const struct http_request *req,
 
 /*
  * For ctx_registry_new: what stands for a request and for all copies of it, so that values set
- * for one are found, and cleared, by the other.
+ * for one are found, and cleared, by the other. It is a number, not an address, and never used
+ * again: what was not cleared at the end of a request is found by no later one, and waits for
+ * ctx_registry_purge. (The request's own address is used again by the next requests; a
+ * registry without this function takes one request for another.)
  */
 const void *http_request_identity(const void *req);
 
 /* ---- Request ----------------------------------------------------------------------------- */
 
-/* The request's memory, a talloc pool that is freed with it, after the answer was sent. */
+/*
+ * The request's memory, a talloc pool that is freed with it, after the answer was sent, when its
+ * handler has returned, and so have the functions given to ctx_after_func() on the request's
+ * context, or on one derived from it: each is called, at the latest when the handler has
+ * returned, and may use this memory as long as it runs. (One given on any other context must be
+ * stopped and waited for before the handler returns, as ctx.h says.) Destructors of what is
+ * allocated here may run in any thread. http_server_wait does not wait for such functions.
+ *
+ * Work that goes on after its request takes along no pointer to the request nor into this
+ * memory; it has a context made by ctx_without_cancel() under memory of its own, with which
+ * http_log still writes the request's id.
+ */
 TALLOC_CTX *http_request_mem(const struct http_request *req);
 
 /* Unique among the requests of all instances; what http_log writes. */
@@ -422,8 +436,9 @@ extern const struct ctx_cause http_draining;         /* the drain deadline has p
 extern const struct ctx_cause http_handler_returned; /* the handler is done */
 
 /*
- * Writes one line to stderr: level, the request's id if `ctx` belongs to one, and the message,
- * escaped, unless the setting `log_level` leaves it out. `priority` is LOG_ERR, LOG_WARNING, LOG_INFO or LOG_DEBUG (syslog.h). Any thread.
+ * Writes one line to stderr: level, the request's id if `ctx` belongs to one, or was made from
+ * one that does by ctx_without_cancel(), and the message, escaped, unless the setting `log_level`
+ * leaves it out. `priority` is LOG_ERR, LOG_WARNING, LOG_INFO or LOG_DEBUG (syslog.h). Any thread.
  */
 void http_log(const struct ctx *ctx, int priority, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));

@@ -84,7 +84,8 @@ int settings_from_environment(struct http_settings *set, TALLOC_CTX *mem, char *
 
 /* ---- log.c ----------------------------------------------------------------------------------------- */
 
-CTX_KEY_DECLARE(request_key, struct http_request); /* the request a context belongs to */
+/* The id of the request that a context belongs to, or (as a copy) was made for. */
+CTX_KEY_DECLARE(request_id_key, const char);
 /* The settings' log_level: of the process, as its stderr is. */
 void log_set_level(int64_t level);
 void log_line(int priority, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

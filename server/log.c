@@ -93,15 +93,22 @@ log_request(int priority, const struct http_request *req, const char *fmt, ...)
 	va_end(ap);
 }
 
-CTX_KEY_DEFINE(request_key, struct http_request);
+/* Work that goes on after its request logs under the request's id: it takes a copy along. */
+static void *
+copy_id(TALLOC_CTX *mem, const void *id)
+{
+	return talloc_strdup(mem, id);
+}
+
+CTX_KEY_DEFINE_COPY(request_id_key, const char, copy_id);
 
 void
 http_log(const struct ctx *ctx, int priority, const char *fmt, ...)
 {
-	const struct http_request *req = ctx == NULL ? NULL : ctx_value(ctx, &request_key);
+	const char *id = ctx == NULL ? NULL : ctx_value(ctx, &request_id_key);
 	va_list ap;
 
 	va_start(ap, fmt);
-	write_line(priority, req == NULL ? NULL : req->id, fmt, ap);
+	write_line(priority, id, fmt, ap);
 	va_end(ap);
 }

@@ -103,15 +103,16 @@ new_number(void)
 	return number++;
 }
 
-void
+uint64_t
 request_new_id(char id[24])
 {
-	uint64_t n = new_number();
+	uint64_t number = new_number(), n = number;
 
 	memcpy(id, process, sizeof(process));
 	for (int i = 20; i >= 9; i--, n >>= 4)
 		id[i] = digits[n & 15];
 	id[21] = '\0';
+	return number;
 }
 
 /* The target stands behind the structure: one allocation for both. */
@@ -134,7 +135,7 @@ request_new(struct request_store *store, const char *target)
 	atomic_init(&req->phase, REQUEST_HEAD);
 	req->target = memcpy(req + 1, target, len);
 	req->method = req->version = req->path = req->query = req->listener = "";
-	request_new_id(req->id);
+	req->number = request_new_id(req->id);
 	response_init(&req->res, req);
 	return req;
 }
@@ -145,10 +146,20 @@ request_ref(struct http_request *req)
 	req->refs++;
 }
 
+/* On another thread than the leader's: the store is none of its business. */
+static void
+pool_free(void *pool)
+{
+	talloc_free(pool);
+}
+
+/* A function that the handler left behind, and that may use the pool, is the last to let go. */
 void
 request_unref(struct http_request *req)
 {
-	if (--req->refs == 0)
+	if (--req->refs > 0)
+		return;
+	if (req->ctx == NULL || ctxi_calls_settled(&req->calls, pool_free, req->pool))
 		pool_give_back(req->store, req->pool);
 }
 
@@ -242,11 +253,11 @@ http_request_mem(const struct http_request *req)
 	return req->pool;
 }
 
-/* A copy of a request has its memory, too. */
+/* A copy of a request has its number, too; its address and its memory are used again. */
 const void *
 http_request_identity(const void *req)
 {
-	return ((const struct http_request *)req)->pool;
+	return (const void *)(uintptr_t)((const struct http_request *)req)->number;
 }
 
 const char *

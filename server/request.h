@@ -15,6 +15,8 @@
 #include <baton/ctx.h>
 #include <baton/http.h>
 
+#include "ctx/calls.h"
+
 struct http_conn;
 struct load;
 
@@ -120,9 +122,10 @@ struct http_request {
 	 * leader takes and drops them; whoever runs it elsewhere gives it back to the leader. */
 	int refs;
 	_Atomic(enum request_phase) phase;
-	struct http_conn *conn; /* the leader's; NULL once the connection has let go of it */
-	bool suspended;         /* the leader's: the parser does not ask for the answer */
-	struct ctx *ctx;        /* cancelled with a cause; the handler's is derived from it */
+	struct http_conn *conn;  /* the leader's; NULL once the connection has let go of it */
+	bool suspended;          /* the leader's: the parser does not ask for the answer */
+	struct ctx *ctx;         /* cancelled with a cause; the handler's is derived from it */
+	struct ctxi_calls calls; /* counts ctx's functions, which may use the pool */
 	/* Running (work.c). */
 	STAILQ_ENTRY(http_request) queued; /* in the ready list or its route's waiting list */
 	TAILQ_ENTRY(http_request) away;    /* in the list of those that run elsewhere */
@@ -136,6 +139,7 @@ struct http_request {
 	struct http_response late; /* that answer: the leader's, for res is the handler's */
 	int route_error;           /* what finding its route came to */
 	/* What was received. */
+	uint64_t number; /* and id: request_new_id()'s */
 	char id[24];
 	const char *method, *target, *version, *path, *query;
 	size_t path_len;
@@ -170,7 +174,8 @@ int request_set_head(struct http_request *req, const char *method, const char *v
 /* Host is in the request's memory. */
 int request_set_host(struct http_request *req, const char *host);
 int request_body_append(struct http_request *req, const void *data, size_t len, size_t hint);
-void request_new_id(char id[24]);
+/* A number that this process never gives twice, nor 0; id tells processes apart, too. */
+uint64_t request_new_id(char id[24]);
 
 void response_init(struct http_response *res, struct http_request *req);
 bool field_name_valid(const char *name);

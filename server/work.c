@@ -36,10 +36,12 @@ make_context(struct http_server *s, struct http_request *req)
 
 	if (timeout <= 0 || s->debug) {
 		req->ctx = ctx_with_cancel(req, ctx_background());
-		return;
+	} else {
+		req->deadline_ms = s->now_ms + timeout;
+		req->ctx = ctx_with_timeout(req, ctx_background(), timeout);
 	}
-	req->deadline_ms = s->now_ms + timeout;
-	req->ctx = ctx_with_timeout(req, ctx_background(), timeout);
+	if (req->ctx != NULL)
+		ctxi_calls_count(&req->calls, req->ctx);
 }
 
 void

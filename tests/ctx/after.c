@@ -2,6 +2,10 @@
 /* Functions that run after an end: AfterFunc… in Go's src/context, and what freeing does. */
 #include "tests/ctx/support.h"
 
+#include <sched.h>
+
+#include "ctx/calls.h"
+
 static void
 after_func_called_after_cancel(void **state)
 {
@@ -228,6 +232,80 @@ teardown(void **state)
 	return talloc_free(*state);
 }
 
+/* ---- Counted, for who frees what they use ---- */
+
+/* Those of all that was derived, but for what a foreign type ends; until each is over. */
+static void
+functions_are_counted(void **state)
+{
+	static const struct ctx_type type = {.name = "foreign"};
+	struct ctx *root = ctx_with_cancel(*state, ctx_background());
+	static struct gate g = {EVENT, EVENT, EVENT};
+	struct event never = EVENT;
+	const struct ctx *child, *foreign;
+	struct ctxi_calls calls;
+	struct ctx_after *a[3];
+
+	ctxi_calls_count(&calls, root);
+	assert_true(ctxi_calls_settled(&calls, event_raise, &never));
+	child = ctx_with_cancel(*state, ctx_with_timeout(*state, root, LONG_MS));
+	foreign = ctx_foreign(*state, root, &type, NULL);
+	a[0] = ctx_after_func(*state, root, event_raise, &never);
+	a[1] = ctx_after_func(*state, child, pass, &g);
+	a[2] = ctx_after_func(*state, foreign, event_raise, &never);
+	assert_int_equal(atomic_load(&calls.n), 3);
+	assert_true(ctx_after_stop(a[0]));
+	assert_false(ctx_after_stop(a[0])); /* once is enough */
+	talloc_free(a[2]);
+	assert_int_equal(atomic_load(&calls.n), 1);
+	ctx_cancel(root);
+	event_wait(&g.begun, 1);
+	assert_int_equal(atomic_load(&calls.n), 1);
+	event_raise(&g.go);
+	ctx_after_wait(a[1]);
+	while (atomic_load(&calls.n) > 0) /* counted out right after */
+		sched_yield();
+	assert_int_equal(event_count(&g.over), 1);
+}
+
+static void
+the_last_counted_function_tells(void **state)
+{
+	struct ctx *root = ctx_with_cancel(*state, ctx_background());
+	static struct gate g = {EVENT, EVENT, EVENT};
+	static struct event settled = EVENT;
+	struct ctxi_calls calls;
+	struct ctx_after *a;
+
+	ctxi_calls_count(&calls, root);
+	a = ctx_after_func(*state, root, pass, &g);
+	ctx_cancel(root);
+	event_wait(&g.begun, 1);
+	talloc_free(a); /* it is counted none the less */
+	assert_false(ctxi_calls_settled(&calls, event_raise, &settled));
+	assert_int_equal(event_count(&settled), 0);
+	event_raise(&g.go);
+	event_wait(&settled, 1);
+	assert_int_equal(event_count(&g.over), 1);
+}
+
+/* One that is stopped before it was called is the last, and who stops it is who tells. */
+static void
+stopping_the_last_counted_function_tells(void **state)
+{
+	struct ctx *root = ctx_with_cancel(*state, ctx_background());
+	struct event settled = EVENT, never = EVENT;
+	struct ctxi_calls calls;
+	struct ctx_after *a;
+
+	ctxi_calls_count(&calls, root);
+	a = ctx_after_func(*state, root, event_raise, &never);
+	assert_false(ctxi_calls_settled(&calls, event_raise, &settled));
+	talloc_free(a);
+	assert_int_equal(event_count(&settled), 1);
+	assert_int_equal(event_count(&never), 0);
+}
+
 int
 main(void)
 {
@@ -242,6 +320,10 @@ main(void)
 	    cmocka_unit_test_setup_teardown(more_functions_than_workers, setup, teardown),
 	    cmocka_unit_test_setup_teardown(freeing_stops_it, setup, teardown),
 	    cmocka_unit_test_setup_teardown(freeing_while_it_runs, setup, teardown),
+	    cmocka_unit_test_setup_teardown(functions_are_counted, setup, teardown),
+	    cmocka_unit_test_setup_teardown(the_last_counted_function_tells, setup, teardown),
+	    cmocka_unit_test_setup_teardown(
+		stopping_the_last_counted_function_tells, setup, teardown),
 	    cmocka_unit_test_setup_teardown(called_after_free, setup, teardown),
 	    cmocka_unit_test_setup_teardown(never_called_for_background, setup, teardown),
 	};

@@ -281,7 +281,8 @@ static void
 a_handlers_log_carries_the_requests_id(void **state)
 {
 	struct http_request *req = http_test_request(harness_mem(), "GET /", NULL, 0);
-	const struct ctx *ctx = ctx_with_value(harness_mem(), ctx_background(), &request_key, req);
+	const struct ctx *ctx =
+	    ctx_with_value(harness_mem(), ctx_background(), &request_id_key, http_request_id(req));
 	struct log *log = log_open();
 
 	(void)state;

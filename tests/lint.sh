@@ -95,6 +95,11 @@ one_user_of_microhttpd() {
 	list 'ctx/*.[ch]' | xargs -r grep -nE '["<](baton/http|server|supervisor)'
 }
 
+skips_say_why() {
+	list 'tests/*.[ch]' | xargs -r grep -nE '\<skip\(\)' |
+	    sed 's/$/ (harness_skip takes the reason)/'
+}
+
 check() { # a check passes if it writes nothing
 	"$1" >"$report" 2>&1
 	if [ -s "$report" ]; then
@@ -107,7 +112,7 @@ check() { # a check passes if it writes nothing
 	fi
 }
 for c in formatted compiles_with_gcc compiles_with_clang static_analysis public_headers \
-    manual_pages scripts licence_lines top_level one_user_of_microhttpd; do
+    manual_pages scripts licence_lines top_level one_user_of_microhttpd skips_say_why; do
 	check "$c"
 done
 echo "$passed passed, $failed failed"

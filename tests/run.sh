@@ -1,22 +1,50 @@
-#!/bin/sh
+#!/bin/bash
 # SPDX-License-Identifier: MIT
-# Runs the test programs given, one after the other: a line for each, with its time, and what
-# it wrote if it failed. Ends with `N passed, N failed`. A program that hangs is told to end
-# (and ends what it started) after TEST_TIMEOUT seconds, and counts as failed.
+# Runs the test programs given, one after the other: a line for each, with its time, a line for
+# each test that it skipped, with the reason, and what it wrote if it failed. Ends with
+# `N passed, N failed`. A program that hangs is told to end (and ends what it started) after
+# TEST_TIMEOUT seconds, and counts as failed; so does the one that runs when this is interrupted.
 set -u
+set -m 2>/dev/null # in the background nothing is to ignore SIGINT: tests send it, too
 : "${TEST_TIMEOUT:=300}"
-passed=0 failed=0 skipped=0 bad=
+passed=0 failed=0 skipped=0 bad='' pid=''
+
+interrupted() { # by signal $1: what runs is told to end, and waited for
+	trap '' HUP INT TERM
+	if [ -n "$pid" ]; then
+		kill -TERM "$pid" 2>/dev/null
+		wait "$pid"
+		echo "interrupted: $t"
+	fi
+	exit $((128 + $1))
+}
+trap 'interrupted 1' HUP
+trap 'interrupted 2' INT
+trap 'interrupted 15' TERM
+
 # The tests of which $log says that; cmocka names a failed one again at its end.
 names() {
-	grep -xE "\[($1)\] [a-zA-Z_][a-zA-Z0-9_]*" "$log" | sed 's/.* //' | sort -u
+	grep -axE "\[($1)\] [a-zA-Z_][a-zA-Z0-9_]*" "$log" | sed 's/.* //' | sort -u
+}
+# NAME: REASON for each skipped test. harness_skip writes the reason just before cmocka's line.
+skips() {
+	awk '/^skip: / { why = substr($0, 7) }
+	    /^\[  SKIPPED \] [a-zA-Z_][a-zA-Z0-9_]*$/ && !told[$4]++ {
+		print $4 ": " (why ? why : "it does not say why")
+		why = ""
+	    }' "$log"
 }
 now_ms() { echo $(($(date +%s%N) / 1000000)); }
 begin=$(now_ms)
 for t in "$@"; do
 	log=$t.log
+	name=${t##*/tests/}
 	start=$(now_ms)
-	timeout -k 10 "$TEST_TIMEOUT" "$t" >"$log" 2>&1
+	timeout -k 10 "$TEST_TIMEOUT" "$t" >"$log" 2>&1 &
+	pid=$!
+	wait "$pid"
 	status=$?
+	pid=''
 	took=$(($(now_ms) - start))
 	ok=$(names '       OK ' | wc -l)
 	no=$(names '  FAILED  |  ERROR   ' | wc -l)
@@ -24,7 +52,7 @@ for t in "$@"; do
 	what=
 	[ "$skip" = 0 ] || what=", $skip skipped"
 	if [ "$status" = 0 ] && [ "$no" = 0 ] && [ $((ok + skip)) -gt 0 ]; then
-		printf 'ok    %-44s %3d tests%s, %d.%03d s\n' "${t##*/tests/}" "$ok" "$what" \
+		printf 'ok    %-44s %3d tests%s, %d.%03d s\n' "$name" "$ok" "$what" \
 		    $((took / 1000)) $((took % 1000))
 	else
 		[ "$no" -gt 0 ] || no=1
@@ -35,6 +63,7 @@ for t in "$@"; do
 		sed 's/^/      /' "$log"
 		bad="$bad $t"
 	fi
+	skips | sed "s|^|skip  $name: |"
 	passed=$((passed + ok)) failed=$((failed + no)) skipped=$((skipped + skip))
 done
 [ "$skipped" = 0 ] || echo "$skipped skipped"

@@ -92,7 +92,7 @@ all(const char *compiler, const char *options, const char *const *statements, si
 		snprintf(text, sizeof(text), "%s%s%s", BEFORE, statements[i], AFTER);
 		status = compile(compiler, options, text);
 		if (status == 77)
-			skip();
+			harness_skip("%s is not installed", compiler);
 		if ((status == 0) != good)
 			fail_msg("%s %s: %s\"%s\"", compiler, options, good ? "refuses " : "takes ",
 			    statements[i]);

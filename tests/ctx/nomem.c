@@ -112,7 +112,7 @@ null_for_lack_of_memory(void **state)
 
 	(void)state;
 	if (!OWN_MALLOC)
-		skip();
+		harness_skip("a sanitizer has its own malloc");
 	top = talloc_new(NULL);
 	mem = talloc_new(top);
 	root = ctx_with_cancel(top, ctx_background());
@@ -148,7 +148,7 @@ put_and_set_for_lack_of_memory(void **state)
 
 	(void)state;
 	if (!OWN_MALLOC)
-		skip();
+		harness_skip("a sanitizer has its own malloc");
 	reg = ctx_registry_new(NULL, NULL);
 	c = ctx_with_bag(NULL, ctx_background(), NULL);
 	do {

@@ -24,6 +24,8 @@
 
 #include <baton/ctx.h>
 
+#include "tests/harness/harness.h"
+
 #define UNUSED  __attribute__((unused))
 #define LONG_MS 60000         /* nothing in these tests takes that long */
 #define HOUR_NS 3600000000000 /* a deadline that does not come */

@@ -54,8 +54,7 @@ a_pid_is_used_again(void **state)
 
 	(void)state;
 	if (proc_wait(p) != 0) { /* it takes root, and a root directory that is mounted */
-		print_message("no pid can be chosen: %s", proc_text(p, PROC_ERR));
-		skip();
+		harness_skip("no pid can be chosen: %s", proc_text(p, PROC_ERR));
 	}
 	s->baton = proc_run("/usr/bin/unshare", "-p", "-f", "--kill-child", "--mount-proc",
 	    harness_built("baton"), "run", "-c", s->conf);

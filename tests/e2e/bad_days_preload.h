@@ -26,7 +26,7 @@ static inline void
 preload_or_skip(void)
 {
 	if (__sanitizer_set_death_callback != NULL)
-		skip();
+		harness_skip("a sanitizer wants to be the first library");
 }
 
 /* PROGRAM is a baton, which runs on that stage. */

@@ -62,16 +62,6 @@ number(int n)
 	return talloc_asprintf(harness_mem(), "%d", n);
 }
 
-/* Whether the programs are here; else the test is skipped, with a word. */
-static void
-need(const char *program)
-{
-	if (access(program, X_OK) == 0)
-		return;
-	print_message("%s is not installed\n", program);
-	skip();
-}
-
 /* `baton ARGUMENT…` as the reader types it, in the folder of the example. */
 static struct proc *
 type(const char *dir, const char *command, const char *arg)
@@ -119,7 +109,7 @@ the_go_server_is_kept(void **state)
 	struct proc *p;
 
 	(void)state;
-	need("/usr/bin/go");
+	harness_need("/usr/bin/go");
 	tempdir_write(dir, "app.go", "%s", block(text, "go", 0));
 	proc_finish(
 	    proc_start(&(struct proc_spec){
@@ -145,11 +135,9 @@ nginx_is_kept(void **state)
 	struct proc *p, *q;
 
 	(void)state;
-	need("/usr/sbin/nginx");
-	if (geteuid() != 0) {
-		print_message("Debian's nginx has its temporary files where root may write\n");
-		skip();
-	}
+	harness_need("/usr/sbin/nginx");
+	if (geteuid() != 0)
+		harness_skip("Debian's nginx has its temporary files where root may write");
 	tempdir_write(dir, "nginx.conf", "%s", with(block(text, "nginx", 0), "8080", number(port)));
 	tempdir_write(
 	    dir, "baton.conf", "%s", with(block(text, "ini nginx", 0), "8080", number(port)));
@@ -173,7 +161,7 @@ haproxy_is_kept(void **state)
 	struct proc *p, *q;
 
 	(void)state;
-	need("/usr/sbin/haproxy");
+	harness_need("/usr/sbin/haproxy");
 	cfg = with(block(text, "haproxy", 0), "9000", number(port + 1));
 	cfg = with(cfg, "9001", number(port + 2));
 	tempdir_write(dir, "haproxy.cfg", "%s", cfg);
@@ -202,6 +190,7 @@ the_systemd_guide_is_understood(void **state)
 	struct proc *p;
 
 	(void)state;
+	harness_need("/usr/bin/systemd-analyze");
 	installed_sh(&i, "mkdir prefix/lib/systemd/system/baton.service.d");
 	for (int n = 0; n < 2; n++)
 		tempdir_write(unit, talloc_asprintf(harness_mem(), "baton.service.d/%d.conf", n),
@@ -264,8 +253,7 @@ the_entrypoint_runs_as_the_first_process(void **state)
 
 	(void)state;
 	if (proc_wait(p) != 0) {
-		print_message("no pid namespace for this user: %s", proc_text(p, PROC_ERR));
-		skip();
+		harness_skip("no pid namespace for this user: %s", proc_text(p, PROC_ERR));
 	}
 	conf = with(block(text, "ini", 0), "/tmp/baton.sock", tempdir_path(dir, "control"));
 	conf = with(conf, "0.0.0.0:8080", port_address(port));

@@ -30,6 +30,7 @@ a_socket_from_socket_activation_is_served(void **state)
 	static const char *const names[] = {"--fdname=web", "--fdname=other"};
 
 	(void)state;
+	harness_need(ACTIVATE);
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		uint16_t port = port_free(1);
 		struct proc *p =
@@ -50,13 +51,14 @@ static void
 names_decide_which_socket_is_which(void **state)
 {
 	uint16_t port = port_free(3);
-	struct proc *p =
-	    proc_run(ACTIVATE, "-l", port_address(port), "-l", port_address((uint16_t)(port + 1)),
-		"-l", port_address((uint16_t)(port + 2)), "--fdname=admin:web2:web",
-		harness_built("hello"), "--listen", "127.0.0.1:0", "--listen", "127.0.0.1:0");
 	const char *text;
+	struct proc *p;
 
 	(void)state;
+	harness_need(ACTIVATE);
+	p = proc_run(ACTIVATE, "-l", port_address(port), "-l", port_address((uint16_t)(port + 1)),
+	    "-l", port_address((uint16_t)(port + 2)), "--fdname=admin:web2:web",
+	    harness_built("hello"), "--listen", "127.0.0.1:0", "--listen", "127.0.0.1:0");
 	proc_expect(p, PROC_ERR, "Listening on .*3");
 	for (int i = 0; i < 3; i++)
 		assert_string_equal(client_fetch((uint16_t)(port + i), "/"), "hello\n");

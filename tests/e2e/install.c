@@ -91,6 +91,7 @@ systemd_understands_the_units(void **state)
 	const struct installed i = installed_new();
 
 	(void)state;
+	harness_need("/usr/bin/systemd-analyze");
 	installed_sh(&i, "grep -q \"^ExecStart=$PWD/prefix/bin/baton run\" "
 			 "prefix/lib/systemd/system/baton.service");
 	assert_string_equal(
@@ -155,7 +156,10 @@ static void
 serves(const struct installed *i, const char *program, const char *target)
 {
 	uint16_t port = port_free(1);
-	struct proc *p = proc_start(&(struct proc_spec){
+	struct proc *p;
+
+	harness_need("/usr/bin/systemd-socket-activate");
+	p = proc_start(&(struct proc_spec){
 	    .argv = (const char *const[]){"/usr/bin/systemd-socket-activate", "-E",
 		"LD_LIBRARY_PATH", "-E", "ASAN_OPTIONS", "-l", port_address(port),
 		tempdir_path(i->dir, program), NULL},

@@ -63,7 +63,7 @@ each_instance_is_in_a_group_of_its_own(void **state)
 
 	(void)state;
 	if (!have_groups())
-		skip();
+		harness_skip("no control group (version 2) to write to");
 	stage_start(s);
 	for (int round = 1; round <= 2; round++) {
 		for (int i = 0; i < 2; i++) {
@@ -95,7 +95,7 @@ a_spare_moves_into_the_group_of_its_instance(void **state)
 
 	(void)state;
 	if (!have_groups())
-		skip();
+		harness_skip("no control group (version 2) to write to");
 	b = baton_serve(port, 1, harness_built("hello"),
 	    "spares = 1\nbackoff_first_ms = 600000\nbackoff_max_ms = 600000\n"
 	    "cgroup.cgroup.max.descendants = 7\n");
@@ -120,7 +120,7 @@ what_the_kernel_refuses_is_told(void **state)
 
 	(void)state;
 	if (!have_groups())
-		skip();
+		harness_skip("no control group (version 2) to write to");
 	stage_run(s);
 	proc_expect(s->baton, PROC_ERR,
 	    "w\\.0: generation 1 cannot start .*/w\\.0/cgroup\\.max\\.descendants: Invalid argument");

@@ -175,7 +175,7 @@ also_as_another_user(void **state)
 
 	(void)state;
 	if (geteuid() != 0)
-		skip();
+		harness_skip("it takes root");
 	s = stage_new("die_with_supervisor = yes\nuser = nobody");
 	tempdir_own(s->dir, 65534);
 	kill_baton(s, pids);

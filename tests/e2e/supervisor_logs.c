@@ -113,7 +113,7 @@ when_there_is_room_again_lines_are_written_again(void **state)
 
 	(void)state;
 	if (proc_wait(proc_run("/usr/bin/unshare", "-m", "true")) != 0)
-		skip(); /* it takes root, or at least a mount namespace */
+		harness_skip("it takes root, or the right to a mount namespace");
 	s->conf = tempdir_write(s->dir, "conf", "%sstdout = %s/log\n", tempdir_read(s->conf), disk);
 	assert_int_equal(mkdir(disk, 0755), 0);
 	s->baton = proc_run("/usr/bin/unshare", "-m", "/bin/sh", "-c",

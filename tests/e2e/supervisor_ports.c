@@ -82,7 +82,7 @@ families_are_as_written(void **state)
 
 	(void)state;
 	if (!has_ipv6())
-		skip();
+		harness_skip("there is no IPv6");
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		uint16_t port = port_free(2);
 		struct baton b = worker(talloc_asprintf(
@@ -110,7 +110,7 @@ families_do_not_collide(void **state)
 
 	(void)state;
 	if (!has_ipv6())
-		skip();
+		harness_skip("there is no IPv6");
 	b = worker(talloc_asprintf(harness_mem(),
 	    "listen.four = 127.0.0.1:%d\nlisten.six = [::1]:%d\n[service x]\ncommand = %s\n"
 	    "listen = 127.0.0.2:%d",
@@ -133,7 +133,7 @@ ipv6_connections_move(void **state)
 
 	(void)state;
 	if (!has_ipv6())
-		skip();
+		harness_skip("there is no IPv6");
 	b = baton_start(&(struct baton_spec){
 	    .services = talloc_asprintf(harness_mem(),
 		"[service s]\ncommand = %s\nlisten = [::1]:%d\n", harness_built("hello"), port)});
@@ -243,7 +243,7 @@ queue_of(const struct baton *b, uint16_t port)
 		int fd = pidfd_getfd(pidfd, n, 0);
 
 		if (fd < 0 && errno == EPERM)
-			skip();
+			harness_skip("it takes the right to look into a process");
 		if (fd < 0)
 			continue;
 		/* Of a listening socket: what ss(8) shows as Send-Q. */

@@ -73,7 +73,7 @@ another_user_can_run_the_copy(void **state)
 
 	(void)state;
 	if (geteuid() != 0)
-		skip();
+		harness_skip("it takes root");
 	s = stage_new("user = nobody\nprobation_time_ms = 0\n");
 	assert_int_equal(chmod(s->dir, 0711), 0);
 	version_install(s, "good");

@@ -77,7 +77,7 @@ the_privileges_are_dropped(void **state)
 
 	(void)state;
 	if (geteuid() != 0)
-		skip();
+		harness_skip("it takes root");
 	s = run_script("id -un; id -gn; id -G; echo $HOME; kill -0 1 || echo no rights",
 	    "user = daemon\ngroup = mail\n");
 	proc_expect(s->baton, PROC_OUT, "^w\\.0 \\| daemon$");
@@ -96,7 +96,7 @@ another_user_serves_on_a_port_that_root_has_bound(void **state)
 
 	(void)state;
 	if (geteuid() != 0)
-		skip();
+		harness_skip("it takes root");
 	chmod(s->dir, 0755);
 	stage_start(s);
 	assert_int_equal(stage_ask(s->port).instance, 0);

@@ -166,12 +166,14 @@ static void
 socket_activation_starts_it(void **state)
 {
 	struct stage *s = stage_new("");
-	struct proc *p = proc_start(&(struct proc_spec){
+	struct proc *p;
+
+	(void)state;
+	harness_need("/usr/bin/systemd-socket-activate");
+	p = proc_start(&(struct proc_spec){
 	    .argv = (const char *const[]){"/usr/bin/systemd-socket-activate", "-E", "ASAN_OPTIONS",
 		"-l", port_address(s->port), "-l", port_address(s->port + 1), "--fdname=w:w",
 		harness_built("baton"), "run", "-c", s->conf, NULL}});
-
-	(void)state;
 	proc_expect(p, PROC_ERR, "Listening on .*");
 	proc_expect(p, PROC_ERR, "Listening on .*");
 	/* The very first request waits for it. */

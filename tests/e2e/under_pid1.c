@@ -15,8 +15,7 @@ skip_without_namespaces(void)
 
 	if (proc_wait(p) == 0)
 		return;
-	print_message("no pid namespace for this user: %s", proc_text(p, PROC_ERR));
-	skip();
+	harness_skip("no pid namespace for this user: %s", proc_text(p, PROC_ERR));
 }
 
 /* The children of a process, as pids of this namespace, and how many of them are zombies. */

@@ -12,6 +12,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <time.h>
 #include <unistd.h>
@@ -117,6 +118,29 @@ harness_fail(const char *format, ...)
 	print_error("%s\n", text);
 	_fail(here_file, here_line);
 	abort(); /* _fail jumps away; the compiler does not know */
+}
+
+/* tests/run.sh looks for this line just before cmocka's. */
+void
+harness_skip(const char *format, ...)
+{
+	va_list ap;
+	char text[1024];
+
+	va_start(ap, format);
+	vsnprintf(text, sizeof(text), format, ap);
+	va_end(ap);
+	text[strcspn(text, "\n")] = '\0';
+	print_message("skip: %s\n", text);
+	_skip(here_file, here_line);
+	abort(); /* _skip jumps away; the compiler does not know */
+}
+
+void
+harness_need(const char *program)
+{
+	if (access(program, X_OK) != 0)
+		harness_skip("%s is not installed", program);
 }
 
 int64_t

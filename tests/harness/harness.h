@@ -39,6 +39,12 @@ const char *harness_built(const char *name);
 /* Ends the test with a message; never returns. Only for the test's own thread. */
 void harness_fail(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
 
+/* Ends the test as one that cannot run here, and says why, on one line; never returns. */
+void harness_skip(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
+
+/* Skips the test unless that program (its path) is installed. */
+void harness_need(const char *program);
+
 /* Monotonic milliseconds, and what is left until such a moment (never negative). */
 int64_t harness_now_ms(void);
 int harness_left_ms(int64_t deadline_ms);

@@ -117,7 +117,7 @@ a_request_takes_no_malloc(void **state)
 
 	(void)state;
 	if (!OWN_MALLOC)
-		skip();
+		harness_skip("a sanitizer has its own malloc");
 	http_server_use(s, pass, NULL);
 	http_server_handle(s, "GET /", http_chain_serve, make(harness_mem()));
 	allocations = 0;
@@ -135,7 +135,7 @@ lack_of_memory_is_told(void **state)
 
 	(void)state;
 	if (!OWN_MALLOC)
-		skip();
+		harness_skip("a sanitizer has its own malloc");
 	for (int at = 1; !made; at++) {
 		TALLOC_CTX *mem = talloc_new(top);
 		struct http_server *s = http_server_new(mem);
@@ -170,7 +170,7 @@ a_request_without_memory_is_answered(void **state)
 
 	(void)state;
 	if (!OWN_MALLOC)
-		skip();
+		harness_skip("a sanitizer has its own malloc");
 	http_server_handle(s, "GET /", http_chain_serve, make(harness_mem()));
 	for (int at = 1; status != 200; at++) {
 		TALLOC_CTX *mem = talloc_new(NULL);

@@ -66,7 +66,7 @@ all(const char *compiler, const char *options, const char *const *list, size_t n
 		int status = compile(compiler, options, list[i]);
 
 		if (status == 127)
-			skip();
+			harness_skip("%s is not installed", compiler);
 		if ((status == 0) != good)
 			harness_fail("%s %s: %s\"%s\"", compiler, options,
 			    good ? "refuses " : "takes ", list[i]);

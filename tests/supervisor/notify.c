@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "supervisor/notify.h"
+#include "tests/harness/harness.h"
 
 static void
 notify_send(const char *path, const char *text)
@@ -226,7 +227,7 @@ another_user_is_not_believed(void **state)
 	(void)state;
 	if (geteuid() != 0) {
 		talloc_free(mem);
-		skip();
+		harness_skip("it takes root");
 	}
 	send_from_child(notify_path(n), true, 65534, true, &child);
 	notify_expect(n, child); /* even if it is the very process */

@@ -78,7 +78,7 @@ check_begin(struct generation *g, const char *path, int64_t timeout_ms, unsigned
 {
 	struct supervisor *sup = g->instance->sup;
 	struct check *c = talloc_zero(g, struct check);
-	struct probe_target t = {.path = path, .timeout_ms = timeout_ms};
+	struct probe_target t = {.path = path, .timeout_ms = timeout_ms, .owners = sup->owners};
 
 	if (c == NULL || g->instance->nlisteners == 0) {
 		talloc_free(c);

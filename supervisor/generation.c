@@ -84,14 +84,20 @@ generation_ready(struct generation *g)
 	health_begin(g);
 }
 
+bool
+generation_looked_up(struct generation *g)
+{
+	return g->uid != NOTIFY_UID_UNKNOWN || spawn_has_looked_up(g->exec_fd, &g->uid);
+}
+
 /* The process itself has looked that up. */
 static uid_t
 uid_of(void *data)
 {
-	const struct generation *g = talloc_get_type_abort(data, struct generation);
-	uid_t uid;
+	struct generation *g = talloc_get_type_abort(data, struct generation);
 
-	return spawn_has_looked_up(g->exec_fd, &uid) ? uid : NOTIFY_UID_UNKNOWN;
+	generation_looked_up(g);
+	return g->uid;
 }
 
 void
@@ -204,6 +210,7 @@ generation_new(struct instance *inst, unsigned number)
 	*g = (struct generation){.instance = inst,
 	    .number = number,
 	    .epoch = inst->service->spares.epoch,
+	    .uid = NOTIFY_UID_UNKNOWN,
 	    .pidfd = -1,
 	    .exec_fd = -1,
 	    .ready = inst->service->config->ready,

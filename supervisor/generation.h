@@ -34,6 +34,7 @@ struct generation {
 	struct instance *instance;
 	unsigned number; /* 1, 2, 3, … in its instance */
 	pid_t pid;       /* 0: it could not be started */
+	uid_t uid;       /* as whom it runs; NOTIFY_UID_UNKNOWN: it has not said so yet */
 	int pidfd;
 	struct tevent_fd *pid_event;
 	struct tevent_fd *out_event, *err_event; /* own the pipes' reading ends */
@@ -137,6 +138,9 @@ void generation_notified(const struct notify_message *m, void *data);
 struct notify *generation_listen(struct generation *g, uid_t uid);
 /* … who that is will be told by exec_fd. */
 void generation_ask_uid(struct generation *g);
+/* Whether its process has found out as whom it runs, and its environment; it runs its program
+ * then, or is about to. */
+bool generation_looked_up(struct generation *g);
 /* It has shown that it is ready. One that was told to end, or given up, cannot become the one
  * that serves: then nothing happens. */
 void generation_ready(struct generation *g);
@@ -189,7 +193,7 @@ void ready_last(struct generation *g);
 /* Gives up waiting. */
 void ready_end(struct generation *g);
 /* What was waited for in vain, in words. */
-char *ready_missing(TALLOC_CTX *mem, const struct generation *g);
+char *ready_missing(TALLOC_CTX *mem, struct generation *g);
 
 /* --- check.c: asking a process over HTTP ---------------------------------------------------- */
 

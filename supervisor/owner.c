@@ -2,19 +2,20 @@
 /*
  * Several processes may wait on one listening socket: the instances that share it, or a process
  * and its successor. Who connects is not told which of them has accepted. The kernel knows the
- * other end as an inode (sock_diag(7)), and /proc/PID/fd says who has it.
+ * other end as an inode (sock_diag(7)), and /proc/PID/fd says who has it: a descriptor after the
+ * other, some in each turn of the loop.
  */
 #include "supervisor/owner.h"
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/inet_diag.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 #include <linux/sock_diag.h>
 #include <linux/unix_diag.h>
 #include <netinet/in.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -132,63 +133,85 @@ other_end(int fd, ino_t *inode)
 	return 0;
 }
 
-/* Returns 1 if the process has it, 0 if not, or a negative errno. */
+/* ---- The search --------------------------------------------------------------------------- */
+
+/* Large enough for the names of some hundred descriptors, which cost the kernel as much as what is
+ * done with them. */
+#define NAMES_BYTES 8192
+
+/* A directory of /proc, read in pieces; libc's would read more at a time. */
+struct directory {
+	int fd; /* -1: none is open */
+	size_t at, filled;
+	char names[NAMES_BYTES] __attribute__((aligned(8)));
+};
+
+/* What is done next, each a step of a search. */
+enum phase { ASK_KERNEL, OPEN_PROCESS, LOOK_AT_DESCRIPTORS, NEXT_PROCESS };
+
+struct owner_search {
+	struct owner_search *next;
+	struct owners *owners;
+	int socket;
+	pid_t session;
+	owner_fn *fn;
+	void *data;
+	enum phase phase;
+	char link[40];                /* what a descriptor of the other end links to */
+	pid_t pid;                    /* whose descriptors are looked at */
+	struct directory descriptors; /* of it */
+	struct directory processes;   /* once the session's leader, the likeliest, has been seen */
+};
+
+struct owners {
+	struct timers *timers;
+	struct timer *turn; /* NULL: nobody asks */
+	struct owner_search *first;
+};
+
 static int
-has(const char *pid, const char *link)
+directory_open(struct directory *d, const char *path)
 {
-	char path[64], found[64];
-	struct dirent *e;
-	int result = 0;
-	DIR *d;
-
-	snprintf(path, sizeof(path), "/proc/%.20s/fd", pid);
-	d = opendir(path);
-	if (d == NULL)
-		return errno == ENOENT ? 0 : -errno;
-	while (result == 0 && (e = readdir(d)) != NULL) {
-		ssize_t n = readlinkat(dirfd(d), e->d_name, found, sizeof(found) - 1);
-
-		if (n < 0)
-			continue;
-		found[n] = '\0';
-		result = strcmp(found, link) == 0;
-	}
-	closedir(d);
-	return result;
+	d->at = d->filled = 0;
+	d->fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return d->fd < 0 ? -errno : 0;
 }
 
-/* The leader first: it is the likeliest, and often the only one. */
-static int
-session_has(pid_t session, const char *link)
+static void
+directory_close(struct directory *d)
 {
-	char leader[24];
-	struct dirent *e;
-	int result;
-	DIR *d;
-
-	snprintf(leader, sizeof(leader), "%d", (int)session);
-	result = has(leader, link);
-	if (result != 0)
-		return result;
-	d = opendir("/proc");
-	if (d == NULL)
-		return -errno;
-	while (result == 0 && (e = readdir(d)) != NULL) {
-		pid_t pid = (pid_t)strtol(e->d_name, NULL, 10);
-
-		if (pid > 0 && pid != session && getsid(pid) == session)
-			result = has(e->d_name, link);
-	}
-	closedir(d);
-	return result;
+	if (d->fd >= 0)
+		close(d->fd);
+	d->fd = -1;
 }
 
-enum owner
-owner_find(int fd, pid_t session, const char **why)
+/* The next name; NULL: there is none any more. */
+static const char *
+directory_next(struct directory *d)
 {
-	char link[40];
+	const struct dirent64 *e;
+	ssize_t n;
+
+	if (d->at == d->filled) {
+		n = getdents64(d->fd, d->names, sizeof(d->names));
+		if (n <= 0)
+			return NULL;
+		d->at = 0;
+		d->filled = (size_t)n;
+	}
+	e = (const struct dirent64 *)(const void *)(d->names + d->at);
+	d->at += e->d_reclen;
+	return e->d_name;
+}
+
+/* Each step returns OWNER_SEARCHING or what was found, with *WHY set for OWNER_UNKNOWN. */
+#define OWNER_SEARCHING ((enum owner) - 1)
+
+static enum owner
+ask_kernel(struct owner_search *s, const char **why)
+{
 	ino_t inode = 0;
-	int error = other_end(fd, &inode);
+	int error = other_end(s->socket, &inode);
 
 	if (error == -ENOENT)
 		return OWNER_OTHER;
@@ -198,11 +221,162 @@ owner_find(int fd, pid_t session, const char **why)
 	}
 	if (inode == 0)
 		return OWNER_NOBODY;
-	snprintf(link, sizeof(link), "socket:[%lu]", (unsigned long)inode);
-	error = session_has(session, link);
+	snprintf(s->link, sizeof(s->link), "socket:[%lu]", (unsigned long)inode);
+	s->pid = s->session;
+	s->phase = OPEN_PROCESS;
+	return OWNER_SEARCHING;
+}
+
+static enum owner
+open_process(struct owner_search *s, const char **why)
+{
+	char path[40];
+	int error;
+
+	snprintf(path, sizeof(path), "/proc/%d/fd", (int)s->pid);
+	error = directory_open(&s->descriptors, path);
+	s->phase = error < 0 ? NEXT_PROCESS : LOOK_AT_DESCRIPTORS;
+	if (error == 0 || error == -ENOENT)
+		return OWNER_SEARCHING;
+	*why = strerror(-error);
+	return OWNER_UNKNOWN;
+}
+
+static enum owner
+look_at_descriptor(struct owner_search *s, const char **why)
+{
+	const char *name = directory_next(&s->descriptors);
+	char found[sizeof(s->link)];
+	ssize_t n;
+
+	(void)why;
+	if (name == NULL) {
+		directory_close(&s->descriptors);
+		s->phase = NEXT_PROCESS;
+		return OWNER_SEARCHING;
+	}
+	n = readlinkat(s->descriptors.fd, name, found, sizeof(found) - 1);
+	found[n < 0 ? 0 : n] = '\0';
+	return strcmp(found, s->link) == 0 ? OWNER_SESSION : OWNER_SEARCHING;
+}
+
+static enum owner
+next_process(struct owner_search *s, const char **why)
+{
+	const char *name;
+	int error = s->processes.fd >= 0 ? 0 : directory_open(&s->processes, "/proc");
+
 	if (error < 0) {
 		*why = strerror(-error);
 		return OWNER_UNKNOWN;
 	}
-	return error == 1 ? OWNER_SESSION : OWNER_OTHER;
+	name = directory_next(&s->processes);
+	if (name == NULL)
+		return OWNER_OTHER;
+	s->pid = (pid_t)strtol(name, NULL, 10);
+	if (s->pid > 0 && s->pid != s->session && getsid(s->pid) == s->session)
+		s->phase = OPEN_PROCESS;
+	return OWNER_SEARCHING;
+}
+
+static enum owner
+step(struct owner_search *s, const char **why)
+{
+	static enum owner (*const steps[])(struct owner_search * s, const char **why) = {
+	    [ASK_KERNEL] = ask_kernel,
+	    [OPEN_PROCESS] = open_process,
+	    [LOOK_AT_DESCRIPTORS] = look_at_descriptor,
+	    [NEXT_PROCESS] = next_process,
+	};
+
+	return steps[s->phase](s, why);
+}
+
+static void take_turn(void *data);
+
+static void
+turn_later(struct owners *o)
+{
+	if (o->turn == NULL && o->first != NULL)
+		o->turn = timer_after(o, o->timers, 0, take_turn, o);
+}
+
+/* The first of those who ask gets this turn, or as much of it as it needs. */
+static void
+take_turn(void *data)
+{
+	struct owners *o = talloc_get_type_abort(data, struct owners);
+	int left = OWNER_TURN_MAX;
+
+	o->turn = NULL;
+	while (left > 0 && o->first != NULL) {
+		struct owner_search *s = o->first;
+		enum owner owner = OWNER_SEARCHING;
+		const char *why = NULL;
+		owner_fn *fn = s->fn;
+		void *arg = s->data;
+
+		for (; left > 0 && owner == OWNER_SEARCHING; left--)
+			owner = step(s, &why);
+		if (owner == OWNER_SEARCHING)
+			break;
+		talloc_free(s);
+		fn(owner, why, arg);
+	}
+	turn_later(o);
+}
+
+static int
+search_end(struct owner_search *s)
+{
+	struct owner_search **p = s->owners == NULL ? NULL : &s->owners->first;
+
+	directory_close(&s->descriptors);
+	directory_close(&s->processes);
+	if (p == NULL)
+		return 0; /* they went first */
+	while (*p != s)
+		p = &(*p)->next;
+	*p = s->next;
+	return 0;
+}
+
+struct owner_search *
+owner_find(TALLOC_CTX *mem, struct owners *owners, int fd, pid_t session, owner_fn *fn, void *data)
+{
+	struct owner_search *s = talloc_zero(mem, struct owner_search), **p = &owners->first;
+
+	if (s == NULL)
+		return NULL;
+	*s = (struct owner_search){
+	    .owners = owners, .socket = fd, .session = session, .fn = fn, .data = data};
+	s->descriptors.fd = s->processes.fd = -1;
+	while (*p != NULL)
+		p = &(*p)->next;
+	*p = s;
+	talloc_set_destructor(s, search_end);
+	turn_later(owners);
+	if (owners->turn == NULL)
+		TALLOC_FREE(s);
+	return s;
+}
+
+static int
+owners_end(struct owners *o)
+{
+	for (struct owner_search *s = o->first; s != NULL; s = s->next)
+		s->owners = NULL;
+	return 0;
+}
+
+struct owners *
+owners_new(TALLOC_CTX *mem, struct timers *timers)
+{
+	struct owners *o = talloc_zero(mem, struct owners);
+
+	if (o == NULL)
+		return NULL;
+	o->timers = timers;
+	talloc_set_destructor(o, owners_end);
+	return o;
 }

@@ -11,8 +11,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "supervisor/owner.h"
-
 /* Interim answers and the last one's status line must be in so much. */
 #define ANSWER_MAX_BYTES 4096
 /* How often it is looked whether somebody has accepted: from the first up to the last. */
@@ -155,22 +153,14 @@ look_later(struct probe *p)
 	p->look_ms = p->look_ms * 2 < LOOK_LAST_MS ? p->look_ms * 2 : LOOK_LAST_MS;
 }
 
-/* Nobody tells when it is accepted. Between accept(2) and the descriptor's being in place the
- * other end is nobody's: so that is looked at twice. */
+/* Between accept(2) and the descriptor's being in place the other end is nobody's: so that is looked
+ * at twice. */
 static void
-look(void *data)
+found(enum owner owner, const char *why, void *data)
 {
 	struct probe *p = talloc_get_type_abort(data, struct probe);
-	const char *why = NULL;
-	char none;
 
-	p->look = NULL;
-	/* Data before anything was asked is nothing that a server of HTTP sends. */
-	if (recv(p->fd, &none, 1, MSG_DONTWAIT | MSG_PEEK) >= 0 || errno != EAGAIN) {
-		finish(p, PROBE_OTHER, "the connection was closed before it was used");
-		return;
-	}
-	switch (owner_find(p->fd, p->target.session, &why)) {
+	switch (owner) {
 	case OWNER_SESSION:
 		transmit(p);
 		break;
@@ -189,6 +179,21 @@ look(void *data)
 		look_later(p);
 		break;
 	}
+}
+
+/* Nobody tells when it is accepted. */
+static void
+look(void *data)
+{
+	struct probe *p = talloc_get_type_abort(data, struct probe);
+	char none;
+
+	p->look = NULL;
+	/* Data before anything was asked is nothing that a server of HTTP sends. */
+	if (recv(p->fd, &none, 1, MSG_DONTWAIT | MSG_PEEK) >= 0 || errno != EAGAIN)
+		finish(p, PROBE_OTHER, "the connection was closed before it was used");
+	else if (owner_find(p, p->target.owners, p->fd, p->target.session, found, p) == NULL)
+		finish(p, PROBE_BLIND, "there is no memory");
 }
 
 static void

@@ -10,13 +10,15 @@
 #include <tevent.h>
 
 #include "supervisor/address.h"
+#include "supervisor/owner.h"
 #include "supervisor/timer.h"
 
 struct probe_target {
 	struct address address;
-	const char *path;   /* read by probe_start only */
-	pid_t session;      /* only an answer of a process of that session counts; 0: anybody's */
-	int64_t timeout_ms; /* for all of it; 0: none */
+	const char *path; /* read by probe_start only */
+	pid_t session;    /* only an answer of a process of that session counts; 0: anybody's */
+	struct owners *owners; /* by whom that is found out, if there is a session */
+	int64_t timeout_ms;    /* for all of it; 0: none */
 };
 
 enum probe_verdict {

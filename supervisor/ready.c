@@ -5,7 +5,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -83,15 +82,6 @@ readable(struct tevent_context *ev, struct tevent_fd *fde, uint16_t flags, void 
 	look(talloc_get_type_abort(data, struct generation));
 }
 
-/* Whether the program runs: whoever executes it has nothing more to tell, and no descriptor. */
-static bool
-is_executed(const struct generation *g)
-{
-	struct pollfd p = {.fd = g->exec_fd, .events = POLLIN};
-
-	return poll(&p, 1, 0) == 1 && (p.revents & (POLLIN | POLLHUP)) == POLLHUP;
-}
-
 static void
 delay_over(void *data)
 {
@@ -100,7 +90,7 @@ delay_over(void *data)
 	g->ready_timer = NULL;
 	if (!generation_lives(g))
 		return;
-	if (is_executed(g))
+	if (generation_looked_up(g) && spawn_is_executed(g->exec_fd))
 		generation_ready(g);
 	else
 		g->ready_timer =
@@ -248,11 +238,9 @@ ready_end(struct generation *g)
 }
 
 char *
-ready_missing(TALLOC_CTX *mem, const struct generation *g)
+ready_missing(TALLOC_CTX *mem, struct generation *g)
 {
-	uid_t uid;
-
-	if (!spawn_has_looked_up(g->exec_fd, &uid))
+	if (!generation_looked_up(g))
 		return talloc_strdup(mem, "its user and environment are still being looked up");
 	if (g->ready.kind == READY_FD)
 		return talloc_asprintf(mem, "no newline on descriptor %d", g->ready_number);

@@ -322,11 +322,25 @@ spawn_has_looked_up(int exec_fd, uid_t *uid)
 	struct report r;
 	ssize_t n = recv(exec_fd, &r, sizeof(r), MSG_PEEK | MSG_DONTWAIT);
 
-	/* It runs already, if a baton of before has started it. */
-	if (n < 0)
-		return errno == ENOTSOCK;
+	/* The child of a baton of before, which has looked everything up itself. */
+	if (n < 0 && errno == ENOTSOCK)
+		r = (struct report){.error = (int)geteuid()};
+	else if (n < (ssize_t)REPORT_HEAD_BYTES || r.at != AT_LOOKED_UP)
+		return false;
+	else
+		recv(exec_fd, &r, sizeof(r), MSG_DONTWAIT);
 	*uid = (uid_t)r.error;
-	return n >= (ssize_t)REPORT_HEAD_BYTES && r.at == AT_LOOKED_UP;
+	return true;
+}
+
+bool
+spawn_is_executed(int exec_fd)
+{
+	struct report r;
+	ssize_t n = recv(exec_fd, &r, sizeof(r), MSG_PEEK | MSG_DONTWAIT);
+
+	/* Its end is closed, and nothing is left to be read. */
+	return n == 0 || (n < 0 && errno == ENOTSOCK);
 }
 
 char *

@@ -45,8 +45,10 @@ void spawn_reset_signals(void);
  */
 int spawn_process(const struct spawn *s, pid_t *pid, int *pidfd, int *exec_fd);
 
-/* Whether the child has done its look_up, with *UID set, unless it has failed since. */
+/* Whether the child has done its look_up, with *UID set. It says so once. */
 bool spawn_has_looked_up(int exec_fd, uid_t *uid);
+/* Whether it runs its program, after its look_up: it has nothing more to say then. */
+bool spawn_is_executed(int exec_fd);
 /* After the process has ended: why it never ran its program, in words, or NULL if it did;
  * *STARVED then says whether spawn_is_starved. */
 char *spawn_failure(TALLOC_CTX *mem, int exec_fd, const char *path, bool *starved);

@@ -5,6 +5,7 @@
 
 static const struct state_field fields[] = {
     STATE_NUMBER(struct generation, pid),
+    STATE_NUMBER(struct generation, uid),
     STATE_NUMBER(struct generation, started_ms),
     STATE_NUMBER(struct generation, ready_ms),
     STATE_FLAG(struct generation, stopping),

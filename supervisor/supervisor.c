@@ -107,9 +107,10 @@ supervisor_new(TALLOC_CTX *mem, struct config *config, const char *argv0)
 	sup->timers = sup->ev == NULL ? NULL : timers_new(sup, sup->ev);
 	sup->out = sup->ev == NULL ? NULL : output_new(sup, sup->ev, 1, 2);
 	sup->events = events_new(sup);
+	sup->owners = sup->timers == NULL ? NULL : owners_new(sup, sup->timers);
 	sup->services = talloc_zero_array(sup, struct service *, config->nservices);
 	if (sup->timers == NULL || sup->out == NULL || sup->services == NULL ||
-	    sup->events == NULL) {
+	    sup->events == NULL || sup->owners == NULL) {
 		talloc_free(sup);
 		return NULL;
 	}

@@ -65,6 +65,7 @@ enum supervisor_phase {
 struct supervisor {
 	struct tevent_context *ev;
 	struct timers *timers;
+	struct owners *owners; /* who has accepted the connections of checks */
 	struct output *out;
 	struct config *config;
 	const char *argv0;           /* as baton was called, for lines that say what to type */

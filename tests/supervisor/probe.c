@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -76,6 +77,7 @@ struct scene {
 	int listener;
 	struct probe_target target;
 	pid_t child;
+	bool crowded; /* the child keeps all descriptors, before that of what it accepts */
 	bool told;
 	enum probe_verdict verdict;
 	char why[100];
@@ -89,6 +91,7 @@ scene_of(int family)
 
 	s->ev = tevent_context_init(s);
 	s->timers = timers_new(s, s->ev);
+	s->target.owners = owners_new(s, s->timers);
 	s->target.path = "/up?x=1";
 	a->sa.sa_family = (sa_family_t)family;
 	a->len = family == AF_INET6 ? sizeof(a->in6) : sizeof(a->in);
@@ -139,7 +142,7 @@ server(const struct scene *s, const char *text, bool closes)
 	if (pid == 0) {
 		setsid();
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		for (int fd = 3; fd < 64; fd++) /* the other ends of what it accepts */
+		for (int fd = 3; !s->crowded && fd < 64; fd++) /* the other ends of what it accepts */
 			if (fd != s->listener && fd != ready[1])
 				close(fd);
 		if (write(ready[1], "x", 1) != 1)
@@ -253,6 +256,25 @@ an_answer_that_does_not_come_or_end_is_not_waited_for(void **state)
 	scene_end(s);
 }
 
+static void
+note_owner(enum owner owner, const char *why, void *data)
+{
+	(void)why;
+	*(int *)data = (int)owner;
+}
+
+/* Whom the search finds, in how many turns of the loop. */
+static enum owner
+owner_of(struct scene *s, int fd, pid_t session, unsigned *turns)
+{
+	int owner = -1;
+
+	assert_non_null(owner_find(s, s->target.owners, fd, session, note_owner, &owner));
+	for (*turns = 0; owner < 0; ++*turns)
+		assert_int_equal(tevent_loop_once(s->ev), 0);
+	return (enum owner)owner;
+}
+
 /* Of two processes with one socket, the one that did not accept has not answered. */
 static void
 who_has_accepted_is_found_out(void **state)
@@ -262,18 +284,18 @@ who_has_accepted_is_found_out(void **state)
 	(void)state;
 	for (size_t i = 0; i < 3; i++) {
 		struct scene *s = scene_of(families[i]);
-		const char *why = NULL;
+		unsigned turns;
 		int fd;
 
 		if (s == NULL)
 			continue;
 		fd = socket(families[i], SOCK_STREAM, 0);
 		assert_int_equal(connect(fd, &s->target.address.sa, s->target.address.len), 0);
-		assert_int_equal(owner_find(fd, getpid(), &why), OWNER_NOBODY);
+		assert_int_equal(owner_of(s, fd, getpid(), &turns), OWNER_NOBODY);
 		s->child = server(s, "HTTP/1.1 200 OK\r\n\r\n", false);
-		while (owner_find(fd, s->child, &why) != OWNER_SESSION)
+		while (owner_of(s, fd, s->child, &turns) != OWNER_SESSION)
 			;
-		assert_int_equal(owner_find(fd, getpid(), &why), OWNER_OTHER);
+		assert_int_equal(owner_of(s, fd, getpid(), &turns), OWNER_OTHER);
 		close(fd);
 		s->target.session = s->child;
 		ask(s);
@@ -284,6 +306,42 @@ who_has_accepted_is_found_out(void **state)
 		assert_int_equal(s->verdict, PROBE_OTHER);
 		scene_end(s);
 	}
+}
+
+/* The loop does other things between some descriptors and the next ones, whoever asks. */
+static void
+one_who_has_many_descriptors_keeps_nobody_waiting(void **state)
+{
+	struct scene *s = scene_of(AF_INET);
+	struct rlimit given, all;
+	unsigned many = 0, turns;
+	int fd, owners[3] = {-1, -1, -1};
+
+	(void)state;
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &given), 0);
+	all = given;
+	all.rlim_cur = all.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &all);
+	while (many < 8U * OWNER_TURN_MAX && dup(s->listener) >= 0)
+		many++;
+	s->crowded = true;
+	s->child = server(s, "HTTP/1.1 200 OK\r\n\r\n", false);
+	for (unsigned i = 0; i < many; i++)
+		close(s->listener + 1 + (int)i);
+	setrlimit(RLIMIT_NOFILE, &given);
+	fd = socket(AF_INET, SOCK_STREAM, 0);
+	assert_int_equal(connect(fd, &s->target.address.sa, s->target.address.len), 0);
+	while (owner_of(s, fd, s->child, &turns) != OWNER_SESSION)
+		;
+	assert_true(turns >= many / OWNER_TURN_MAX);
+	for (size_t i = 0; i < 3; i++)
+		owner_find(s, s->target.owners, fd, s->child, note_owner, &owners[i]);
+	for (turns = 0; owners[2] < 0; turns++)
+		tevent_loop_once(s->ev);
+	assert_true(turns >= 3 * many / OWNER_TURN_MAX);
+	assert_int_equal(owners[0], OWNER_SESSION);
+	close(fd);
+	scene_end(s);
 }
 
 /* Whoever began it may lose interest, also in the answer. */
@@ -311,6 +369,7 @@ main(void)
 	    cmocka_unit_test(servers_are_judged_by_their_answers),
 	    cmocka_unit_test(an_answer_that_does_not_come_or_end_is_not_waited_for),
 	    cmocka_unit_test(who_has_accepted_is_found_out),
+	    cmocka_unit_test(one_who_has_many_descriptors_keeps_nobody_waiting),
 	    cmocka_unit_test(one_that_is_freed_says_nothing),
 	};
 

@@ -122,6 +122,8 @@ void conn_undrain(struct http_server *s);
 void account_open(struct http_conn *c);
 /* A complete request has used them. */
 void account_use(struct http_conn *c, size_t bytes);
+/* Called with each piece of chunked content: is what frames it in proportion? */
+bool account_framing_fair(struct http_conn *c, struct http_request *req);
 /* Bytes that have arrived and were not taken yet. */
 int account_unread(const struct http_conn *c);
 /* Has the parser a part of a request? False also where it cannot be told. */

@@ -125,6 +125,11 @@ content_received(struct http_conn *c, struct http_request *req, const char *data
 		guard_answer(c, 400, "malformed chunk");
 		return MHD_NO;
 	}
+	if (req->chunked && !account_framing_fair(c, req)) {
+		counter_add(c->server, COUNTER_MALFORMED);
+		guard_answer(c, 400, "chunk extensions out of all proportion to the content");
+		return MHD_NO;
+	}
 	if ((int64_t)(req->body_len + len) > c->server->set.body_max_bytes) {
 		/* Chunked, for a length is looked at before. The parser takes no answer in the
 		 * middle of content, so it is written past it, and the parser told to end. */

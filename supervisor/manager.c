@@ -51,25 +51,43 @@ manager_close(struct manager *m)
 	return 0;
 }
 
+static void writable(struct tevent_context *ev, struct tevent_fd *fde, uint16_t flags, void *data);
+
+static void
+watch(struct manager *m)
+{
+	if (m->fde == NULL)
+		m->fde = tevent_add_fd(m->sup->ev, m, m->fd, TEVENT_FD_WRITE, writable, m);
+}
+
+/* It was started anew, perhaps. The loop must learn of the new socket: the kernel watches sockets,
+ * not their numbers. */
+static bool
+reconnect(struct manager *m)
+{
+	int again = notify_connect(m->path);
+	bool watched = m->fde != NULL;
+
+	if (again < 0)
+		return false;
+	TALLOC_FREE(m->fde);
+	close(m->fd);
+	m->fd = again;
+	if (watched)
+		watch(m);
+	return true;
+}
+
 /* Returns false when it must be tried again later. */
 static bool
 post(struct manager *m, const char *text, int fd)
 {
 	int error = notify_post(m->fd, text, fd);
 
-	if (error == -EAGAIN || error == -ENOBUFS || error == -ETOOMANYREFS)
-		return false;
-	if (error == -ECONNREFUSED || error == -ENOTCONN) {
-		/* It was started anew, perhaps; one more attempt, and then it is gone. */
-		int again = notify_connect(m->path);
-
-		if (again >= 0) {
-			dup3(again, m->fd, O_CLOEXEC); /* the loop knows the number */
-			close(again);
-			notify_post(m->fd, text, fd);
-		}
-	}
-	return true;
+	/* One more attempt, and then it is gone. */
+	if ((error == -ECONNREFUSED || error == -ENOTCONN) && reconnect(m))
+		error = notify_post(m->fd, text, fd);
+	return error != -EAGAIN && error != -ENOBUFS && error != -ETOOMANYREFS;
 }
 
 static void
@@ -102,8 +120,7 @@ queue(struct manager *m, const char *text, int fd)
 	if (new == NULL)
 		return false;
 	new->text = talloc_strdup(new, text);
-	if (m->fde == NULL)
-		m->fde = tevent_add_fd(m->sup->ev, m, m->fd, TEVENT_FD_WRITE, writable, m);
+	watch(m);
 	if (new->text == NULL || m->fde == NULL) {
 		talloc_free(new);
 		return false;

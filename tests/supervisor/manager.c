@@ -118,6 +118,34 @@ nothing_is_lost_and_nobody_waits(void **state)
 	talloc_free(sup);
 }
 
+/* A second one has its name before everything was told to the first. */
+static void
+one_that_is_started_anew_is_told_the_rest(void **state)
+{
+	struct supervisor *sup = new_supervisor();
+	struct sockaddr_un un;
+	socklen_t len = sizeof(un);
+	int passed, n = -1;
+
+	(void)state;
+	for (int i = 0; i < MESSAGES; i++)
+		manager_say(sup, "STATUS=%d\n", i);
+	assert_int_equal(getsockname(manager, (struct sockaddr *)&un, &len), 0);
+	close(manager);
+	manager = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(bind(manager, (struct sockaddr *)&un, len), 0);
+	while (n < MESSAGES - 1) {
+		int next = hear(&passed);
+
+		if (next < 0)
+			assert_int_equal(tevent_loop_once(sup->ev), 0);
+		else if (n >= 0)
+			assert_int_equal(next, n + 1);
+		n = next < 0 ? n : next;
+	}
+	talloc_free(sup);
+}
+
 static void
 one_that_goes_away_ends_nobody(void **state)
 {
@@ -143,6 +171,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test_setup_teardown(nothing_is_lost_and_nobody_waits, begin, end),
+	    cmocka_unit_test_setup_teardown(one_that_is_started_anew_is_told_the_rest, begin, end),
 	    cmocka_unit_test_setup_teardown(one_that_goes_away_ends_nobody, begin, end),
 	};
 

@@ -47,7 +47,7 @@ configuration(struct stage *st)
 	    {"lifetime", "transient"},
 	    {"umask", "027"},
 	    {"env.A", "x=y \xff"},
-	    {"http.max_threads", "3"},
+	    {"http.threads_max", "30"},
 	    {"limit.nofile", "100:unlimited"},
 	    {"no_new_privs", "yes"},
 	    {"directory", "/"},

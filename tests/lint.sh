@@ -7,6 +7,9 @@ cd "$(dirname "$0")/.."
 flags=("$@")
 jobs=$(nproc)
 passed=0 failed=0
+for flag in "${flags[@]}"; do
+	case $flag in -I*/include) build=${flag#-I} && build=${build%/include} ;; esac
+done
 report=$(mktemp)
 trap 'rm -f "$report"' EXIT
 
@@ -26,6 +29,9 @@ compiles_with_gcc() {
 compiles_with_clang() {
 	list '*.c' | each clang "${flags[@]}" -Werror -fsyntax-only
 }
+binary_interface() {
+	tests/abi.sh "$(realpath "$build/libbaton.so")"
+}
 # .clang-tidy says which checks, and why. The analyser does not know that cmocka's assertions
 # end a test, so tests are looked at without it.
 tidy() {
@@ -38,10 +44,7 @@ static_analysis() {
 
 # What a user's compiler sees, from another language and with all that it can complain about.
 public_headers() {
-	local dir include
-	for include in "${flags[@]}"; do
-		case $include in -I*/include) dir=${include#-I} ;; esac
-	done
+	local dir=$build/include include
 	for h in "$dir"/baton/*.h; do
 		include="#include <baton/${h##*/}>"
 		for cc in gcc clang; do
@@ -112,7 +115,7 @@ check() { # a check passes if it writes nothing
 	fi
 }
 for c in formatted compiles_with_gcc compiles_with_clang static_analysis public_headers \
-    manual_pages scripts licence_lines top_level one_user_of_microhttpd skips_say_why; do
+    binary_interface manual_pages scripts licence_lines top_level one_user_of_microhttpd skips_say_why; do
 	check "$c"
 done
 echo "$passed passed, $failed failed"

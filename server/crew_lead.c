@@ -47,8 +47,19 @@ crew_take_over(struct crew *c, uint64_t seen)
 	if (!atomic_compare_exchange_strong(&c->lead, &seen, (seen + 2) & ~UINT64_C(1)))
 		return false; /* it has just ended */
 	atomic_fetch_sub(&c->spares, 1);
+	/* Whoever leads knows from the beginning whether somebody can take over from him. */
+	(void)crew_spare(c);
 	sem_post(&c->spare);
 	return true;
+}
+
+bool
+crew_relieves(const struct crew *c)
+{
+	if (atomic_load(&c->spares) > 0 || c->server->debug || atomic_load(&c->threads) == 1)
+		return true;
+	/* It comes, unless this is one more attempt after others that failed. */
+	return atomic_load(&c->spare_coming) && atomic_load(&c->rest_until_ms) == 0;
 }
 
 void

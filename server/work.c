@@ -13,7 +13,7 @@
 
 /* When a crowd of handlers returns, the loop goes on with others after so many answers. */
 #define COLLECT_AT_ONCE 32
-/* Quick runs on end after which a route is no longer thought to block. */
+/* Quick runs on end after which a route is known to be quick, and no longer thought to block. */
 #define QUICK_RUNS      64
 
 struct load *
@@ -63,21 +63,29 @@ is_serial(const struct http_server *s)
 
 /* ---- Outside the leader ---------------------------------------------------------------------- */
 
-/* May it run, in the leader or elsewhere? */
+/* Did it keep nobody waiting when it last ran, here, or often enough elsewhere? */
 static bool
-may_run(const struct http_server *s, const struct load *load)
+is_quick(const struct load *load)
+{
+	return load->blocking_fixed || load->quick_here || load->quick_runs >= QUICK_RUNS;
+}
+
+enum place { PLACE_LEADER, PLACE_WORKER, PLACE_LINE };
+
+/*
+ * Where a request of a route runs now, or that it waits. In the leader it may keep everybody
+ * waiting until somebody takes over; if nobody could, only what is known to be quick runs there.
+ */
+static enum place
+place_of(const struct http_server *s, const struct load *load)
 {
 	unsigned size = crew_size(s->crew);
 
-	if (is_serial(s))
-		return s->away_n == 0;
-	if (load->away >= size - size / 4)
-		return false;
-	if (load->blocking)
-		return s->away_n < size;
-	/* Without a spare nobody could take over from the leader: then only what is known to
-	 * be quick runs there. */
-	return s->away_n <= size || load->blocking_fixed || load->quick_here >= QUICK_RUNS;
+	if (is_serial(s) ? s->away_n > 0 : load->away >= size - size / 4)
+		return PLACE_LINE;
+	if (!load->blocking && (is_quick(load) || crew_relieves(s->crew)))
+		return PLACE_LEADER;
+	return s->away_n < size ? PLACE_WORKER : PLACE_LINE;
 }
 
 static void
@@ -156,7 +164,7 @@ send_waiting(struct http_server *s)
 		sent = false;
 		for (load = TAILQ_FIRST(&s->waiting); load != NULL; load = next) {
 			next = TAILQ_NEXT(load, entry);
-			if (s->away_n >= crew_size(s->crew) || !may_run(s, load))
+			if (s->away_n >= crew_size(s->crew) || place_of(s, load) == PLACE_LINE)
 				continue;
 			send_next(s, load);
 			sent = true;
@@ -264,7 +272,8 @@ work_taken_over(struct http_server *s)
 	s->running = NULL;
 	counter_add(s, COUNTER_TAKEOVERS);
 	req->load->blocking = req->load->blocking || !req->load->blocking_fixed;
-	req->load->quick_runs = req->load->quick_here = 0;
+	req->load->quick_runs = 0;
+	req->load->quick_here = false;
 	note_away(s, req);
 }
 
@@ -286,10 +295,26 @@ run_here(struct http_server *s, struct http_request *req)
 		return false;
 	}
 	s->running = NULL;
-	req->load->quick_here += req->load->quick_here < QUICK_RUNS;
+	req->load->quick_here = true;
 	atomic_store_explicit(&req->phase, REQUEST_DONE, memory_order_relaxed);
 	parser_resume(req);
 	request_unref(req);
+	return true;
+}
+
+/* False if it was taken over. */
+static bool
+place(struct http_server *s, struct http_request *req)
+{
+	switch (place_of(s, req->load)) {
+	case PLACE_LEADER:
+		return run_here(s, req);
+	case PLACE_WORKER:
+		send_away(s, req);
+		break;
+	case PLACE_LINE:
+		line_join(s, req);
+	}
 	return true;
 }
 
@@ -306,14 +331,8 @@ work_run(struct http_server *s)
 			request_unref(req);
 		else if (is_full(req->load))
 			refuse_route(s, req);
-		else if (!may_run(s, req->load))
-			line_join(s, req);
-		else if (req->load->blocking)
-			send_away(s, req);
-		else
-			did = run_here(s, req) ? WORK_SOME : WORK_LOST;
-		if (did == WORK_LOST)
-			break;
+		else if (!place(s, req))
+			return WORK_LOST;
 	}
 	return did;
 }

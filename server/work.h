@@ -22,7 +22,7 @@ struct load {
 	const char *pattern;
 	unsigned away;       /* its requests that run, or are about to, outside the leader */
 	unsigned quick_runs; /* runs on end that would not have needed a thread */
-	unsigned quick_here; /* runs on end in the leader that kept nobody waiting */
+	bool quick_here;     /* the last time it ran in the leader, it kept nobody waiting */
 	bool blocking;       /* its requests go to workers at once */
 	bool blocking_fixed; /* because its user said so, or said not */
 	unsigned away_max;   /* 0: no limit of its own */
@@ -95,6 +95,9 @@ void crew_give(struct crew *c, struct http_request *req);
 /* Gives back to the leader. */
 void crew_give_back(struct crew *c, struct http_request *req);
 struct http_request *crew_take_back(struct crew *c);
+/* If a handler takes long in the leader, does another thread lead on? Also true if there is no
+ * other thread at all: nobody else could run it. */
+bool crew_relieves(const struct crew *c);
 /* So many may be handed out at a time. */
 unsigned crew_size(const struct crew *c);
 

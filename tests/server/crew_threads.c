@@ -329,6 +329,64 @@ without_new_threads_requests_wait_and_nothing_spins(void **state)
 	serving_stop(s);
 }
 
+/*
+ * The one spare leads while a handler sleeps in the thread that led before, and no other can be
+ * made: another route that was never seen may sleep as well, so it waits for a thread.
+ */
+static void
+without_a_spare_only_what_was_quick_runs_in_the_leader(void **state)
+{
+	struct hold *h = hold_new();
+	struct http_server *s = server(h);
+	struct client *first, *second, *third, *quick;
+	uint16_t port;
+	bool led;
+
+	(void)state;
+	log_open();
+	http_server_handle(s, "/other", hold_block, h);
+	http_server_set(s, "takeover_after_us", "20000"); /* a busy machine is not taken for it */
+	port = serving_start(s);
+	assert_string_equal(client_fetch(port, "/name"), "baton/leader");
+	wait_until("a spare is there", count_named("baton/spare") == 1);
+	atomic_store(&failing, true);
+	first = ask(port, "/hold");
+	wait_until("it was taken over", http_server_counter(s, "takeovers") == 1);
+	second = ask(port, "/other");
+	third = ask(port, "/here");
+	quick = ask(port, "/name");
+	led = !client_is_quiet(quick, PATIENCE_MS) && atomic_load(&h->entered) == 1 &&
+	      client_is_quiet(third, 100);
+	/* When the first is done there is a thread for them. */
+	hold_open(h);
+	assert_true(led);
+	expect_answer(quick, 200, "baton/leader");
+	expect_answer(first, 200, "held\n");
+	expect_answer(second, 200, "held\n");
+	expect_answer(third, 200, NULL);
+	assert_int_equal(http_server_counter(s, "takeovers"), 1);
+	atomic_store(&failing, false);
+	serving_stop(s);
+}
+
+/* Then there is nobody to hand anything to. */
+static void
+a_leader_without_any_other_thread_runs_everything(void **state)
+{
+	struct http_server *s = server(NULL);
+	uint16_t port;
+
+	(void)state;
+	log_open();
+	http_server_set(s, "takeover_after_us", "1000000"); /* the monitor has not looked yet */
+	port = serving_start(s);
+	atomic_store(&failing, true);
+	assert_int_equal(atoi(client_fetch(port, "/here")), 0);
+	assert_string_equal(client_fetch(port, "/name"), "baton/leader");
+	atomic_store(&failing, false);
+	serving_stop(s);
+}
+
 int
 main(void)
 {
@@ -339,6 +397,8 @@ main(void)
 	    e2e_test(the_end_does_not_wait_for_the_monitor),
 	    e2e_test(a_server_without_a_thread_does_not_start),
 	    e2e_test(without_new_threads_requests_wait_and_nothing_spins),
+	    e2e_test(without_a_spare_only_what_was_quick_runs_in_the_leader),
+	    e2e_test(a_leader_without_any_other_thread_runs_everything),
 	    e2e_test(handlers_of_a_nice_program_are_as_nice), /* the last: it may stay so */
 	};
 

@@ -25,7 +25,7 @@ counter_add(struct http_server *s, enum counter which)
 int64_t
 http_server_counter(const struct http_server *s, const char *name)
 {
-	for (size_t i = 0; i < COUNTERS; i++)
+	for (size_t i = 0; i < COUNTERS && s != NULL && name != NULL; i++)
 		if (strcmp(names[i], name) == 0)
 			return (int64_t)atomic_load_explicit(&s->counters[i], memory_order_relaxed);
 	return -1;

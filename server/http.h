@@ -71,7 +71,8 @@ typedef int http_middleware(const struct ctx *ctx, const struct http_request *re
  * A server without listeners and routes, owned by `mem` (NULL: by nobody); talloc_free ends
  * it, once it has stopped. Set-up errors are sticky: each set-up function returns its error,
  * but nobody has to look: http_server_run prints the first one and refuses to start. NULL for
- * lack of memory, which the functions below accept and report.
+ * lack of memory, which all functions on a server accept and report: by -ENOMEM where they
+ * return an error.
  */
 struct http_server *http_server_new(TALLOC_CTX *mem);
 
@@ -138,8 +139,8 @@ int http_server_thread_hooks(
 
 /*
  * What the server has counted so far: "requests", "takeovers", and for each limit, under its
- * setting's name, how often it was hit. -1 for an unknown name. From any thread, at any time.
- * http_server_counter_name tells the names, for i from 0 until it gives NULL.
+ * setting's name, how often it was hit. -1 for an unknown name, or no server. From any thread,
+ * at any time. http_server_counter_name tells the names, for i from 0 until it gives NULL.
  */
 int64_t http_server_counter(const struct http_server *s, const char *name);
 const char *http_server_counter_name(size_t i);
@@ -166,7 +167,8 @@ int http_server_run(struct http_server *s);
  * For programs with a main loop of their own: http_server_start serves in a thread of its own,
  * without touching signals; its error has been printed. http_server_drain asks it to drain, from
  * any thread or signal handler. http_server_wait blocks until it has, from one thread; -EBUSY if
- * handlers are left that did not end: then the server must not be freed, and one may wait again.
+ * handlers are left that did not end: then the server must not be freed, and one may wait again;
+ * -ESRCH if it does not run. Asked to drain before it starts, it drains as soon as it has started.
  * A server runs once: -EALREADY for a second start.
  */
 int http_server_start(struct http_server *s);

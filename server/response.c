@@ -62,6 +62,8 @@ http_response_header_add(struct http_response *res, const char *name, const char
 {
 	struct http_field *fields, field;
 
+	if (name == NULL || value == NULL)
+		return -EINVAL;
 	if (!field_name_valid(name) || !field_value_valid(value) || is_reserved(name))
 		return -EINVAL;
 	fields = talloc_realloc(res->req, res->fields, struct http_field, res->fields_n + 1);
@@ -118,7 +120,7 @@ usual_type(const char *type)
 static int
 answer(struct http_response *res, int status, const char *type, const void *data, size_t len)
 {
-	if (status < 200 || status > 599)
+	if (status < 200 || status > 599 || (data == NULL && len > 0))
 		return -EINVAL;
 	res->status = status;
 	res->type = type;
@@ -147,10 +149,10 @@ int
 http_response_bytes(
     struct http_response *res, int status, const char *type, const void *data, size_t len)
 {
-	void *copy = talloc_size(res->req, len + 1);
+	void *copy = data == NULL && len > 0 ? NULL : talloc_size(res->req, len + 1);
 
 	if (copy == NULL)
-		return -ENOMEM;
+		return data == NULL && len > 0 ? -EINVAL : -ENOMEM;
 	if (len > 0)
 		memcpy(copy, data, len);
 	return http_response_static(res, status, type, copy, len);
@@ -159,10 +161,10 @@ http_response_bytes(
 int
 http_response_vprintf(struct http_response *res, int status, const char *fmt, va_list ap)
 {
-	char *text = talloc_vasprintf(res->req, fmt, ap);
+	char *text = fmt == NULL ? NULL : talloc_vasprintf(res->req, fmt, ap);
 
 	if (text == NULL)
-		return -ENOMEM;
+		return fmt == NULL ? -EINVAL : -ENOMEM;
 	return answer(res, status, plain, text, talloc_get_size(text) - 1);
 }
 
@@ -199,7 +201,7 @@ http_response_unauthorized(struct http_response *res, const char *scheme, const 
 {
 	int err = -EINVAL;
 
-	if (scheme[0] != '\0')
+	if (scheme != NULL && scheme[0] != '\0')
 		err = http_response_header(res, "WWW-Authenticate", scheme);
 	return err != 0 ? err : http_response_error(res, 401, text);
 }
@@ -211,7 +213,7 @@ http_response_redirect(struct http_response *res, int status, const char *locati
 
 	if (status != 301 && status != 302 && status != 303 && status != 307 && status != 308)
 		return -EINVAL;
-	if (location[0] == '\0' || strpbrk(location, " \t") != NULL)
+	if (location == NULL || location[0] == '\0' || strpbrk(location, " \t") != NULL)
 		return -EINVAL;
 	err = http_response_header(res, "Location", location);
 	return err != 0 ? err : http_response_printf(res, status, "see %s\n", location);

@@ -132,8 +132,10 @@ http_server_start(struct http_server *s)
 {
 	int err;
 
-	if (s == NULL)
+	if (s == NULL) {
+		log_line(LOG_ERR, "cannot serve: out of memory");
 		return -ENOMEM;
+	}
 	if (s->used) {
 		log_line(LOG_ERR, "cannot serve: this server has been started before");
 		return -EALREADY;
@@ -154,6 +156,8 @@ http_server_start(struct http_server *s)
 void
 http_server_drain(struct http_server *s)
 {
+	if (s == NULL)
+		return; /* it has never been started */
 	atomic_store(&s->drain_wanted, true);
 	loop_wake(s);
 }
@@ -163,6 +167,8 @@ http_server_wait(struct http_server *s)
 {
 	int left;
 
+	if (s == NULL)
+		return -ENOMEM;
 	if (!s->started)
 		return -ESRCH;
 	left = crew_join(s, HANDLERS_END_MS);

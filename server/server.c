@@ -77,6 +77,9 @@ http_server_listen(struct http_server *s, const char *name, const char *address)
 
 	if (s == NULL)
 		return -ENOMEM;
+	if (name == NULL || address == NULL)
+		return setup_failed(
+		    s, -EINVAL, "http_server_listen: expected a name and an address, not NULL");
 	TAILQ_FOREACH(l, &s->listeners, entry)
 		if (strcmp(l->name, name) == 0)
 			return setup_failed(s, -EEXIST,
@@ -105,8 +108,10 @@ http_server_port(const struct http_server *s, const char *name)
 {
 	const struct listener *l;
 
+	if (s == NULL)
+		return -ENOMEM;
 	TAILQ_FOREACH(l, &s->listeners, entry)
-		if (strcmp(l->name, name) == 0)
+		if (name != NULL && strcmp(l->name, name) == 0)
 			return l->port;
 	return -ENOENT;
 }
@@ -160,6 +165,8 @@ http_server_handle_with(struct http_server *s, const char *pattern, http_handler
 
 	if (s == NULL)
 		return -ENOMEM;
+	if (pattern == NULL)
+		return setup_failed(s, -EINVAL, "http_server_handle: expected a pattern, not NULL");
 	err = chain_check_handler(h, data, &why);
 	if (err == 0 && options == NULL) {
 		err = -EINVAL;
@@ -206,12 +213,18 @@ http_server_thread_hooks(
 int
 http_server_set(struct http_server *s, const char *name, const char *value)
 {
-	int err = s == NULL ? -ENOMEM : settings_set(&s->set, name, value);
+	int err;
 
+	if (s == NULL)
+		return -ENOMEM;
+	if (name == NULL || value == NULL)
+		return setup_failed(
+		    s, -EINVAL, "http_server_set: expected a name and a value, not NULL");
+	err = settings_set(&s->set, name, value);
 	if (err == -ENOENT)
 		return setup_failed(
 		    s, err, "http_server_set(\"%s\", \"%s\"): no such setting", name, value);
-	if (err != 0 && s != NULL)
+	if (err != 0)
 		return setup_failed(s, err, "http_server_set(\"%s\", \"%s\"): expected %s", name,
 		    value, settings_expected(s, name));
 	return err;

@@ -79,7 +79,8 @@ struct http_request *
 http_test_request(TALLOC_CTX *mem, const char *head, const void *body, size_t len)
 {
 	/* The request's pool has no parent; a holder under mem ends it with mem. */
-	struct http_request **holder = talloc_zero(mem, struct http_request *);
+	struct http_request **holder =
+	    head == NULL ? NULL : talloc_zero(mem, struct http_request *);
 	struct http_request *req;
 	struct http_field *fields;
 	const char *version;
@@ -108,8 +109,12 @@ http_test_serve(struct http_server *s, const struct ctx *ctx, struct http_reques
     const struct http_response **res)
 {
 	response_init(&req->res, req);
-	dispatch_route(s, req);
-	dispatch_run(s, ctx, req);
+	if (s == NULL) {
+		dispatch_error(req, 500, "no server, for lack of memory");
+	} else {
+		dispatch_route(s, req);
+		dispatch_run(s, ctx, req);
+	}
 	*res = &req->res;
 	return req->res.status;
 }

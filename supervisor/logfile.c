@@ -154,10 +154,36 @@ logfile_reopen_all(struct supervisor *sup)
 	output_say(sup->out, "SIGUSR1: %u log file%s opened anew", n, n == 1 ? "" : "s");
 }
 
+static bool
+is_used(const struct supervisor *sup, const struct logfile *l)
+{
+	for (size_t i = 0; i < sup->nservices; i++) {
+		if (sup->services[i]->out == l || sup->services[i]->err == l)
+			return true;
+	}
+	return false;
+}
+
+void
+logfile_close_unused(struct supervisor *sup)
+{
+	for (struct logfile **at = &sup->logfiles; *at != NULL;) {
+		struct logfile *l = *at;
+
+		if (is_used(sup, l)) {
+			at = &l->next;
+			continue;
+		}
+		*at = l->next;
+		sup->logfiles_dropped += l->dropped;
+		talloc_free(l);
+	}
+}
+
 uint64_t
 logfile_dropped(const struct supervisor *sup)
 {
-	uint64_t n = 0;
+	uint64_t n = sup->logfiles_dropped;
 
 	for (const struct logfile *l = sup->logfiles; l != NULL; l = l->next)
 		n += l->dropped;

@@ -265,4 +265,5 @@ reload(struct supervisor *sup, struct client *client)
 		manager_say(sup, "READY=1\nSTATUS=running%s\n",
 		    why == NULL ? "" : "; the last reload failed and has changed nothing");
 	talloc_free(p);
+	logfile_close_unused(sup);
 }

@@ -52,6 +52,7 @@ reconfigure(
 		listener_own(s->instances[i]);
 	}
 	store_update(s->sup);
+	logfile_close_unused(s->sup);
 	return 0;
 }
 

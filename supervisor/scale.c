@@ -37,6 +37,7 @@ remove_them(void *data)
 		break;
 	}
 	talloc_free(s);
+	logfile_close_unused(sup);
 }
 
 /* False: no memory, and nothing has changed. */

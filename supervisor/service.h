@@ -75,6 +75,8 @@ int logfile_open_named(
 void logfile_line(struct logfile *l, const char *text, size_t len);
 /* For SIGUSR1: whoever rotates logs has moved them away. */
 void logfile_reopen_all(struct supervisor *sup);
+/* Closes those to which no service writes any more: after a reload, good or failed, and the like. */
+void logfile_close_unused(struct supervisor *sup);
 uint64_t logfile_dropped(const struct supervisor *sup);
 void logfile_state(struct state *s, struct supervisor *sup);
 

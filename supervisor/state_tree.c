@@ -16,6 +16,7 @@ static const struct state_field fields[] = {
     STATE_NUMBER(struct supervisor, next_instance),
     STATE_NUMBER(struct supervisor, started_ms),
     STATE_NUMBER(struct supervisor, lines),
+    STATE_NUMBER(struct supervisor, logfiles_dropped),
 };
 
 static const struct state_field service_fields[] = {

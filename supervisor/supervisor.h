@@ -81,6 +81,7 @@ struct supervisor {
 	struct follower *followers; /* clients to whom events or lines go */
 	uint64_t lines;             /* that instances have written */
 	struct logfile *logfiles;   /* all that are open */
+	uint64_t logfiles_dropped;  /* lines, of those that are closed */
 	struct op *ops;             /* waiting for instances; NULL: none is */
 	struct roll *roll;          /* NULL: no restart is under way */
 	json_t *last_restart;       /* the verdict on the one before; NULL: there was none */

@@ -63,6 +63,48 @@ files_are_opened_anew_when_they_were_moved_away(void **state)
 	stage_stop(s);
 }
 
+/* How many descriptors of baton lead to the file. */
+static unsigned
+count_open(const struct stage *s, const char *file)
+{
+	const char *dir = talloc_asprintf(harness_mem(), "/proc/%d/fd", (int)proc_pid(s->baton));
+	struct proc *p = proc_finish(proc_run("/bin/ls", "-l", dir), 0);
+	unsigned n = 0;
+
+	for (const char *t = proc_text(p, PROC_OUT); (t = strstr(t, file)) != NULL; t++)
+		n += t[strlen(file)] == '\n';
+	return n;
+}
+
+static void
+files_that_nobody_writes_to_any_more_are_closed(void **state)
+{
+	struct stage *s = stage_new("");
+	const char *a = tempdir_path(s->dir, "a.log"), *b = tempdir_path(s->dir, "b.log");
+	const char *other = tempdir_path(s->dir, "other.log"), *text = tempdir_read(s->conf);
+
+	(void)state;
+	tempdir_write(s->dir, "conf",
+	    "%sstdout = %s\nstderr = %s\n[service other]\ncommand = %s %s\nstdout = %s\n", text, a,
+	    a, tempdir_path(s->dir, "worker"), s->mode, other);
+	stage_run(s);
+	proc_expect(s->baton, PROC_OUT, "^Ctrl-C ");
+	assert_int_equal(count_open(s, a), 1);
+	assert_int_equal(count_open(s, other), 1);
+	/* The other service is gone, and this one writes elsewhere. */
+	tempdir_write(s->dir, "conf", "%sstdout = %s\n", text, b);
+	proc_finish(stage_cli(s, "reload"), 0);
+	assert_int_equal(count_open(s, a), 0);
+	assert_int_equal(count_open(s, b), 1);
+	wait_until("the other service has gone", count_open(s, other) == 0);
+	/* Of a reload that fails nothing stays, and nothing is missing. */
+	tempdir_write(s->dir, "conf", "%sstdout = %s\nstderr = /nowhere/log\n", text, a);
+	proc_finish(stage_cli(s, "reload"), 1);
+	assert_int_equal(count_open(s, a), 0);
+	assert_int_equal(count_open(s, b), 1);
+	stage_stop(s);
+}
+
 static void
 a_full_disk_stops_nobody(void **state)
 {
@@ -247,6 +289,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    e2e_test(files_are_opened_anew_when_they_were_moved_away),
+	    e2e_test(files_that_nobody_writes_to_any_more_are_closed),
 	    e2e_test(a_full_disk_stops_nobody),
 	    e2e_test(when_there_is_room_again_lines_are_written_again),
 	    e2e_test(a_limit_on_files_ends_nobody),

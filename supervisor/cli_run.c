@@ -180,6 +180,7 @@ open_all(struct supervisor *sup, const char *control, TALLOC_CTX *mem, char **wh
 	int error;
 
 	manager_start(sup);
+	manager_complain(sup);
 	error = inherited_take(sup);
 	if (error == 0)
 		error = control_start(sup, control, mem, why);

@@ -27,7 +27,8 @@ struct message {
 struct manager {
 	struct supervisor *sup;
 	const char *path;
-	int fd;                /* connected; -1: it could not be */
+	int fd;                /* connected; -1: it could not be … */
+	int error;             /* … and why, -errno */
 	struct tevent_fd *fde; /* there while something is queued */
 	struct message *first, **end;
 	unsigned count;
@@ -229,13 +230,22 @@ manager_start(struct supervisor *sup)
 	talloc_set_destructor(m, manager_close);
 	sup->manager = m;
 	if (m->fd < 0) {
-		output_warn(sup->out, "NOTIFY_SOCKET %s: %s; the service manager is told nothing",
-		    path, strerror(-m->fd));
+		m->error = m->fd;
 		m->fd = -1;
 		return true;
 	}
 	m->watchdog_ms = watchdog_ms();
 	return m->watchdog_ms == 0 || timer_after(m, sup->timers, 0, feed, m) != NULL;
+}
+
+void
+manager_complain(const struct supervisor *sup)
+{
+	const struct manager *m = sup->manager;
+
+	if (m != NULL && m->fd < 0)
+		output_warn(sup->out, "NOTIFY_SOCKET %s: %s; the service manager is told nothing",
+		    m->path, strerror(-m->error));
 }
 
 /* What the manager has not taken yet. */

@@ -330,16 +330,3 @@ state_number(struct state *s, const char *name, int64_t *value)
 	else
 		*value = json_integer_value(found);
 }
-
-unsigned
-state_enum(struct state *s, const char *name, unsigned value, unsigned end)
-{
-	int64_t number = value;
-
-	state_number(s, name, &number);
-	if (number >= 0 && number < end)
-		return (unsigned)number;
-	state_fail(
-	    s, name, "expected a number from 0 to %u, found %lld", end - 1, (long long)number);
-	return value;
-}

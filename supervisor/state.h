@@ -17,12 +17,18 @@
 #include <stdint.h>
 #include <talloc.h>
 
-/* A document of another major number is not read. */
-#define STATE_FORMAT "baton-state"
-#define STATE_MAJOR  1
-#define STATE_MINOR  0
+#include "supervisor/config.h"
 
-/* As many as the kernel has: 1 to this. */
+/*
+ * A document of another major number is not read, but for 1: that was baton 0.1's, and had numbers
+ * where now there are words.
+ */
+#define STATE_FORMAT        "baton-state"
+#define STATE_MAJOR         2
+#define STATE_MAJOR_NUMBERS 1
+#define STATE_MINOR         0
+
+/* As many signals as the kernel has: 1 to this. */
 #define STATE_SIGNALS 64
 
 struct channel;
@@ -100,8 +106,6 @@ void state_number(struct state *s, const char *name, int64_t *value);
 void state_numbers(struct state *s, const char *name, int64_t *values, size_t n);
 /* When it is due, on the monotonic clock; -1 for none. When reading, T means nothing. */
 int64_t state_timer(struct state *s, const char *name, const struct timer *t);
-/* As a number, of one that must be below END. */
-unsigned state_enum(struct state *s, const char *name, unsigned value, unsigned end);
 void state_text(struct state *s, const char *name, TALLOC_CTX *mem, char **text);
 /* USED bytes of BUF; returns how many there are now, at most MAX. */
 size_t state_bytes(struct state *s, const char *name, void *buf, size_t used, size_t max);
@@ -115,6 +119,27 @@ void state_json(struct state *s, const char *name, json_t **value);
 void state_fd(struct state *s, const char *name, int *fd);
 /* All that were written, or read, so far. */
 const int *state_descriptors(const struct state_doc *doc, size_t *n);
+
+/* --- state_words.c ------------------------------------------------------------------------ */
+
+/* One value of an enumeration. Its name in documents is for ever, whatever the enumerator is called
+ * or counts by then; NUMBER is what a document of the first format has instead of it. */
+struct state_word {
+	const char *name;
+	unsigned value;
+	int number; /* -1: the first format did not have it */
+};
+
+/* One of N words: returns VALUE, or when reading what stands there (VALUE, if nothing does). */
+unsigned state_word(
+    struct state *s, const char *name, unsigned value, const struct state_word *words, size_t n);
+/* Any of N words, an array, whose values are bits, as their numbers are. */
+unsigned state_words(
+    struct state *s, const char *name, unsigned bits, const struct state_word *words, size_t n);
+#define STATE_WORD(s, name, value, words) \
+	state_word((s), (name), (unsigned)(value), (words), sizeof(words) / sizeof((words)[0]))
+#define STATE_WORDS(s, name, bits, words) \
+	state_words((s), (name), (unsigned)(bits), (words), sizeof(words) / sizeof((words)[0]))
 
 /* --- state_shared.c --------------------------------------------------------------------- */
 
@@ -131,6 +156,7 @@ struct address;
 struct service_config;
 void state_address(struct state *s, const char *name, struct address *a);
 void state_service_config(struct state *s, struct service_config *c);
+enum ready_kind state_ready_kind(struct state *s, const char *name, enum ready_kind kind);
 
 /* --- state_good.c ------------------------------------------------------------------------ */
 

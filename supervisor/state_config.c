@@ -4,8 +4,55 @@
  * of keys. Only what differs from its default is written. So a key that the reader does not
  * know is one that somebody has set: it would be lost, and the reader refuses.
  */
+#include <signal.h>
+
 #include "supervisor/config.h"
 #include "supervisor/state_internal.h"
+
+static const struct state_word answers[] = {{"no", 0, 0}, {"yes", 1, 1}};
+static const struct state_word ports[] = {{"each", 0, 0}, {"shared", 1, 1}};
+
+static const struct state_word lifetimes[] = {
+    {"permanent", LIFETIME_PERMANENT, 0},
+    {"transient", LIFETIME_TRANSIENT, 1},
+    {"temporary", LIFETIME_TEMPORARY, 2},
+};
+
+static const struct state_word strategies[] = {
+    {"one_for_one", STRATEGY_ONE_FOR_ONE, 0},
+    {"one_for_all", STRATEGY_ONE_FOR_ALL, 1},
+    {"rest_for_one", STRATEGY_REST_FOR_ONE, 2},
+};
+
+static const struct state_word kinds_of_readiness[] = {
+    {"notify", READY_NOTIFY, 0},
+    {"fd", READY_FD, 1},
+    {"http", READY_HTTP, 2},
+    {"delay", READY_DELAY, 3},
+};
+
+/* These the kernel numbers, and always the same on one machine. */
+static const struct state_word signals[] = {
+    {"HUP", SIGHUP, SIGHUP},
+    {"INT", SIGINT, SIGINT},
+    {"QUIT", SIGQUIT, SIGQUIT},
+    {"TERM", SIGTERM, SIGTERM},
+    {"USR1", SIGUSR1, SIGUSR1},
+    {"USR2", SIGUSR2, SIGUSR2},
+    {"WINCH", SIGWINCH, SIGWINCH},
+};
+
+static const struct state_word resources[] = {
+    {"as", RLIMIT_AS, RLIMIT_AS},
+    {"core", RLIMIT_CORE, RLIMIT_CORE},
+    {"cpu", RLIMIT_CPU, RLIMIT_CPU},
+    {"data", RLIMIT_DATA, RLIMIT_DATA},
+    {"fsize", RLIMIT_FSIZE, RLIMIT_FSIZE},
+    {"memlock", RLIMIT_MEMLOCK, RLIMIT_MEMLOCK},
+    {"nofile", RLIMIT_NOFILE, RLIMIT_NOFILE},
+    {"nproc", RLIMIT_NPROC, RLIMIT_NPROC},
+    {"stack", RLIMIT_STACK, RLIMIT_STACK},
+};
 
 /* A socket address is the kernel's own form, and always will be. */
 void
@@ -95,12 +142,17 @@ limits(struct state *s, const struct key *k, struct service_config *c)
 		struct limit_config *l = &c->limits[i];
 		int64_t soft = (int64_t)l->value.rlim_cur, hard = (int64_t)l->value.rlim_max;
 
-		l->resource =
-		    (int)state_enum(&sub, "resource", (unsigned)l->resource, RLIM_NLIMITS);
+		l->resource = (int)STATE_WORD(&sub, "resource", l->resource, resources);
 		state_number(&sub, "soft", &soft); /* -1: unlimited */
 		state_number(&sub, "hard", &hard);
 		l->value = (struct rlimit){.rlim_cur = (rlim_t)soft, .rlim_max = (rlim_t)hard};
 	}
+}
+
+enum ready_kind
+state_ready_kind(struct state *s, const char *name, enum ready_kind kind)
+{
+	return STATE_WORD(s, name, kind, kinds_of_readiness);
 }
 
 static void
@@ -112,7 +164,7 @@ readiness(struct state *s, const struct key *k, struct service_config *c)
 	};
 	struct state sub = state_object(s, k->name);
 
-	c->ready.kind = state_enum(&sub, "kind", c->ready.kind, READY_DELAY + 1);
+	c->ready.kind = state_ready_kind(&sub, "kind", c->ready.kind);
 	STATE_FIELDS(&sub, &c->ready, fields);
 	state_text(&sub, "path", c, &c->ready.path);
 	if (state_ok(s) && c->ready.kind == READY_HTTP && c->ready.path == NULL)
@@ -164,18 +216,19 @@ one(struct state *s, const struct key *k, struct service_config *c)
 		number(s, k, at);
 		break;
 	case KEY_YES_NO:
+		*(long *)at = STATE_WORD(s, k->name, *(long *)at, answers);
+		break;
 	case KEY_PORTS:
-		*(long *)at = state_enum(s, k->name, (unsigned)*(long *)at, 2);
+		*(long *)at = STATE_WORD(s, k->name, *(long *)at, ports);
 		break;
 	case KEY_LIFETIME:
-		*(long *)at = state_enum(s, k->name, (unsigned)*(long *)at, LIFETIME_TEMPORARY + 1);
+		*(long *)at = STATE_WORD(s, k->name, *(long *)at, lifetimes);
 		break;
 	case KEY_STRATEGY:
-		*(long *)at =
-		    state_enum(s, k->name, (unsigned)*(long *)at, STRATEGY_REST_FOR_ONE + 1);
+		*(long *)at = STATE_WORD(s, k->name, *(long *)at, strategies);
 		break;
 	case KEY_SIGNAL:
-		*(long *)at = state_enum(s, k->name, (unsigned)*(long *)at, STATE_SIGNALS + 1);
+		*(long *)at = STATE_WORD(s, k->name, *(long *)at, signals);
 		break;
 	case KEY_PATH:
 	case KEY_TEXT:

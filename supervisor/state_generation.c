@@ -34,7 +34,6 @@ static const struct state_field fields[] = {
     STATE_NUMBER(struct generation, config_number),
     STATE_NUMBER(struct generation, epoch),
     STATE_FLAG(struct generation, proved),
-    STATE_NUMBER(struct generation, sick),
     STATE_STRING(struct generation, sick_why),
     STATE_NUMBER(struct generation, sick_tries),
     STATE_STRING(struct generation, status),
@@ -44,6 +43,11 @@ static const struct state_field fields[] = {
     STATE_STRING(struct generation, ended),
     STATE_FLAG(struct generation, rolled_back),
     STATE_STRING(struct generation, not_rolled_back),
+};
+
+static const struct state_word sick[] = {
+    {"hung", SICK_HUNG, 1},
+    {"unhealthy", SICK_UNHEALTHY, 2},
 };
 
 static void
@@ -100,12 +104,13 @@ revive(struct state *s, struct generation *g)
 static void
 both_ways(struct state *s, struct generation *g)
 {
-	int64_t watchdog, probation, sick;
+	int64_t watchdog, probation, sick_due;
 
 	STATE_FIELDS(s, g, fields);
 	state_fd(s, "pidfd", &g->pidfd);
 	state_fd(s, "exec_fd", &g->exec_fd);
-	g->ready.kind = state_enum(s, "ready.kind", g->ready.kind, READY_DELAY + 1);
+	g->sick = STATE_WORDS(s, "sick", g->sick, sick);
+	g->ready.kind = state_ready_kind(s, "ready.kind", g->ready.kind);
 	state_fd(s, "ready_fd", &g->ready_fd);
 	output(s, "out", g, false);
 	output(s, "err", g, true);
@@ -119,7 +124,7 @@ both_ways(struct state *s, struct generation *g)
 	state_executable(s, "exe", &g->exe);
 	watchdog = state_timer(s, "watchdog", g->watchdog);
 	probation = state_timer(s, "probation", g->probation);
-	sick = state_timer(s, "sick_timer", g->sick_timer);
+	sick_due = state_timer(s, "sick_timer", g->sick_timer);
 	if (state_saving(s) || !state_ok(s))
 		return;
 	revive(s, g);
@@ -127,8 +132,8 @@ both_ways(struct state *s, struct generation *g)
 		watchdog_rearm(g, watchdog);
 	if (probation >= 0)
 		probation_rearm(g, probation);
-	if (sick >= 0)
-		sick_rearm(g, sick);
+	if (sick_due >= 0)
+		sick_rearm(g, sick_due);
 }
 
 void

@@ -27,6 +27,28 @@ static const struct state_field life_fields[] = {
     STATE_FLAG(struct life, hold),
 };
 
+static const struct state_word states[] = {
+    {"down", LIFE_DOWN, 0},
+    {"starting", LIFE_STARTING, 1},
+    {"late", LIFE_LATE, 2},
+    {"becoming", LIFE_BECOMING, 3},
+    {"ready", LIFE_READY, 4},
+    {"replacing", LIFE_REPLACING, 5},
+    {"aborting", LIFE_ABORTING, 6},
+    {"relieving", LIFE_RELIEVING, 7},
+    {"recalling", LIFE_RECALLING, 8},
+    {"backoff", LIFE_BACKOFF, 9},
+    {"failed", LIFE_FAILED, 10},
+    {"held", LIFE_HELD, 11},
+    {"stopping", LIFE_STOPPING, 12},
+};
+
+static const struct state_word roles[] = {
+    {"current", LIFE_CURRENT, 1},
+    {"successor", LIFE_NEXT, 2},
+    {"old", LIFE_OLD, 4},
+};
+
 static const struct state_field listener_fields[] = {
     STATE_FLAG(struct listener, chosen),
     STATE_FLAG(struct listener, given),
@@ -37,8 +59,8 @@ life(struct state *s, struct life *l)
 {
 	struct state sub = state_object(s, "life");
 
-	l->state = state_enum(&sub, "state", l->state, LIFE_STATES);
-	l->alive = state_enum(&sub, "alive", l->alive, (LIFE_CURRENT | LIFE_NEXT | LIFE_OLD) + 1);
+	l->state = STATE_WORD(&sub, "state", l->state, states);
+	l->alive = STATE_WORDS(&sub, "alive", l->alive, roles);
 	STATE_FIELDS(&sub, l, life_fields);
 	state_numbers(&sub, "crashed_ms", l->crashed_ms, LIFE_CRASHES_KEPT);
 }
@@ -89,6 +111,9 @@ state_instance(struct state *s, struct instance *inst)
 	refuse_due = state_timer(s, "refuse_timer", inst->refuse_timer);
 	if (state_saving(s) || !state_ok(s))
 		return;
+	/* Without its timer, for which there was no memory, it would wait for ever. */
+	if (inst->life.state == LIFE_BACKOFF && due < 0)
+		due = timer_now_ms();
 	instance_rearm(inst, due, old_due);
 	if (refuse_due >= 0)
 		refuse_rearm(inst, refuse_due);

@@ -11,6 +11,7 @@ enum state_shared_kind { STATE_CHANNEL, STATE_SOCKET_FILE, STATE_SHARED_KINDS };
 
 struct state_doc {
 	bool saving;
+	bool numbers; /* it is of the first format */
 	json_t *root;
 	const char *error;                 /* the first one; NULL: none */
 	unsigned failures;                 /* of jansson, before it was begun: json_memory.h */

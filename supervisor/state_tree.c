@@ -5,7 +5,7 @@
 
 #include "supervisor/control.h"
 #include "supervisor/spawn.h"
-#include "supervisor/state.h"
+#include "supervisor/state_internal.h"
 #include "supervisor/supervisor.h"
 
 static const struct state_field fields[] = {
@@ -29,6 +29,12 @@ static const struct state_field service_fields[] = {
     STATE_NUMBER(struct service, wanted_number),
 };
 
+/* The others are short, or no state to go on from: upgrade.c refuses. */
+static const struct state_word phases[] = {
+    {"starting", SUP_STARTING, 0},
+    {"running", SUP_RUNNING, 1},
+};
+
 static const struct state_field config_fields[] = {
     STATE_STRING(struct config, file),
     STATE_STRING(struct config, control),
@@ -50,11 +56,12 @@ head(struct state *s)
 		return;
 	if (found == NULL || strcmp(found, STATE_FORMAT) != 0)
 		state_fail(s, "format", "expected " STATE_FORMAT);
-	else if (major != STATE_MAJOR)
+	else if (major != STATE_MAJOR && major != STATE_MAJOR_NUMBERS)
 		state_fail(s, "major",
 		    "the state of baton %s has the format %lld; baton " BATON_VERSION
-		    " knows the format %d only",
-		    writer, (long long)major, STATE_MAJOR);
+		    " knows the formats %d and %d only",
+		    writer, (long long)major, STATE_MAJOR_NUMBERS, STATE_MAJOR);
+	s->doc->numbers = major == STATE_MAJOR_NUMBERS;
 }
 
 static void
@@ -211,7 +218,7 @@ supervisor(struct state *s, struct supervisor *sup)
 
 	STATE_FIELDS(&sub, sup->config, config_fields);
 	STATE_FIELDS(s, sup, fields);
-	sup->phase = state_enum(s, "phase", sup->phase, SUP_STOPPING);
+	sup->phase = STATE_WORD(s, "phase", sup->phase, phases);
 	state_json(s, "last_restart", &sup->last_restart);
 	signals_state(s, sup);
 	spawn_state(s);

@@ -219,6 +219,8 @@ strategy_state(struct state *s, struct service *service)
 	    STATE_NUMBER(struct strategy, failed),
 	    STATE_NUMBER(struct strategy, start_ms),
 	};
+	static const struct state_word phases[] = {
+	    {"ending", ENDING, 0}, {"starting", STARTING, 1}};
 	struct strategy *st = service->strategy;
 	struct state sub;
 	int64_t due;
@@ -232,7 +234,7 @@ strategy_state(struct state *s, struct service *service)
 		state_fail(&sub, "phase", "there is no memory");
 		return;
 	}
-	st->phase = state_enum(&sub, "phase", st->phase, STARTING + 1);
+	st->phase = STATE_WORD(&sub, "phase", st->phase, phases);
 	STATE_FIELDS(&sub, st, fields);
 	due = state_timer(&sub, "timer", st->timer);
 	if (!state_saving(s) && due >= 0)

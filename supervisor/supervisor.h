@@ -256,6 +256,8 @@ void reload(struct supervisor *sup, struct client *client);
 /* Finds NOTIFY_SOCKET and WATCHDOG_USEC in the environment, and from now on says WATCHDOG=1 if
  * it is asked for. Without them, this and all that follows are no-ops. False: no memory. */
 bool manager_start(struct supervisor *sup);
+/* Says if it could not be reached: that is no reason not to run, or to go on. */
+void manager_complain(const struct supervisor *sup);
 /* Lines as in sd_notify(3). Never waits; what the manager does not take now it gets later. */
 void
 manager_say(struct supervisor *sup, const char *format, ...) __attribute__((format(printf, 2, 3)));

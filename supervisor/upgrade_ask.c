@@ -29,6 +29,7 @@ struct answer {
 	struct tevent_fd *pid_event, *out_event;
 	struct lines *lines;
 	struct tail *said; /* its first line */
+	bool yes;          /* one of its lines said so */
 	bool late;
 };
 
@@ -46,13 +47,17 @@ asked_close(struct answer *a)
 	return 0;
 }
 
+/* The answer need not be the first thing that it has to say: the library of its memory, or the
+ * dynamic linker, may have come before. */
 static void
-first_line(const char *line, size_t len, bool cut, void *data)
+take_line(const char *line, size_t len, bool cut, void *data)
 {
 	struct answer *a = data;
 	static const char prefix[] = "baton: ";
 
 	(void)cut;
+	if (len >= strlen(UPGRADE_YES) && memcmp(line, UPGRADE_YES, strlen(UPGRADE_YES)) == 0)
+		a->yes = true;
 	if (len == 0 || tail_count(a->said) > 0)
 		return;
 	if (len >= sizeof(prefix) && strncmp(line, prefix, sizeof(prefix) - 1) == 0) {
@@ -90,9 +95,7 @@ answer_readable(struct tevent_context *ev, struct tevent_fd *fde, uint16_t flags
 static bool
 said_yes(const struct answer *a, const siginfo_t *si)
 {
-	return !a->late && si->si_code == CLD_EXITED && si->si_status == 0 &&
-	       tail_count(a->said) > 0 &&
-	       strncmp(tail_line(a->said, 0), UPGRADE_YES, strlen(UPGRADE_YES)) == 0;
+	return !a->late && si->si_code == CLD_EXITED && si->si_status == 0 && a->yes;
 }
 
 static char *
@@ -226,7 +229,7 @@ upgrade_ask(TALLOC_CTX *mem, struct supervisor *sup, const char *path,
 	    .sup = sup, .path = path, .fn = fn, .data = data, .pidfd = -1, .out_fd = -1};
 	talloc_set_destructor(a, asked_close);
 	a->said = tail_new(a, 1, TAIL_LINE_MAX_BYTES);
-	a->lines = lines_new(a, OUTPUT_LINE_MAX_BYTES, first_line, a);
+	a->lines = lines_new(a, OUTPUT_LINE_MAX_BYTES, take_line, a);
 	error = a->said == NULL || a->lines == NULL ? -ENOMEM : start(a, q);
 	if (error < 0)
 		talloc_free(a);

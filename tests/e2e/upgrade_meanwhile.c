@@ -96,6 +96,47 @@ what_has_failed_stays_failed(void **state)
 	stage_stop(s);
 }
 
+/* The service manager has gone, or was never there: that is said, and is no reason to stay. */
+static void
+a_manager_that_is_gone_stands_against_nothing(void **state)
+{
+	struct stage *s = stage_new("");
+	const char *variable = talloc_asprintf(
+	    harness_mem(), "NOTIFY_SOCKET=%s", tempdir_path(s->dir, "nobody-listens"));
+
+	(void)state;
+	s->baton = proc_start(&(struct proc_spec){
+	    .argv = (const char *const[]){harness_built("baton"), "run", "-c", s->conf, NULL},
+	    .env = (const char *const[]){variable, NULL}});
+	proc_expect(
+	    s->baton, PROC_ERR, "^baton: NOTIFY_SOCKET .*; the service manager is told nothing$");
+	proc_expect(s->baton, PROC_OUT, "^Ctrl-C ");
+	upgrade(s);
+	proc_expect(
+	    s->baton, PROC_ERR, "^baton: NOTIFY_SOCKET .*; the service manager is told nothing$");
+	assert_int_equal(stage_ask(s->port).generation, 1);
+	stage_stop(s);
+}
+
+/* What a library of the new program has to say comes before its answer. */
+static void
+an_answer_need_not_be_the_first_line(void **state)
+{
+	struct stage *s = stage_new("");
+	const char *program = tempdir_copy(s->dir, "baton", harness_built("baton"));
+	const char *script = tempdir_write(s->dir, "new",
+	    "#!/bin/sh\necho a word of warning >&2\nexec %s \"$@\"\n", harness_built("baton"));
+
+	(void)state;
+	s->baton = proc_run(program, "run", "-c", s->conf);
+	proc_expect(s->baton, PROC_OUT, "^Ctrl-C ");
+	assert_int_equal(chmod(script, 0755), 0);
+	assert_int_equal(rename(script, program), 0);
+	upgrade(s);
+	assert_int_equal(stage_ask(s->port).generation, 1);
+	stage_stop(s);
+}
+
 static void
 starting_goes_on(void **state)
 {
@@ -123,6 +164,8 @@ main(void)
 	    e2e_test(a_process_that_ends_meanwhile_is_noticed),
 	    e2e_test(a_start_that_waits_waits_on),
 	    e2e_test(what_has_failed_stays_failed),
+	    e2e_test(a_manager_that_is_gone_stands_against_nothing),
+	    e2e_test(an_answer_need_not_be_the_first_line),
 	    e2e_test(starting_goes_on),
 	};
 

@@ -192,8 +192,8 @@ other_versions_and_unknown_keys_are_refused(void **state)
 {
 	const struct stage *st = *state;
 
-	refused_with(st, "\"major\":1", "\"major\":2", "baton 0");
-	refused_with(st, "\"major\":1", "\"major\":2", "knows the format 1 only");
+	refused_with(st, "\"major\":2", "\"major\":3", "baton 0");
+	refused_with(st, "\"major\":2", "\"major\":3", "knows the formats 1 and 2 only");
 	refused_with(st, "\"format\":\"baton-state\"", "\"format\":\"x\"", "format: expected");
 	refused_with(st, "\"backlog\":17", "\"backlog\":17,\"color\":\"red\"",
 	    "supervisor.services[0].keys.color: this baton does not know that key");

@@ -238,6 +238,17 @@ list_options(const struct cli_command *command, struct option *longs, char *shor
 	}
 }
 
+/* Nothing else can be asked for in JSON. */
+static bool
+is_text(const char *word)
+{
+	json_t *text = json_string(word);
+	bool is = text != NULL;
+
+	json_decref(text);
+	return is;
+}
+
 /* ARGV[0] is the command's name. */
 static int
 parse_options(
@@ -262,6 +273,13 @@ parse_options(
 		    cli->args[command->max_args], command->name, command->usage);
 		return CLI_USAGE;
 	}
+	for (int i = 0; command->max_args >= 0 && i < cli->nargs; i++) {
+		if (is_text(cli->args[i]))
+			continue;
+		fprintf(stderr, "baton: %s: expected UTF-8, found \"%s\"\n", command->name,
+		    cli->args[i]);
+		return CLI_USAGE;
+	}
 	return CLI_OK;
 }
 
@@ -274,19 +292,15 @@ run_command(TALLOC_CTX *mem, const struct cli_command *command, const struct cli
 	return CLI_OK;
 }
 
-int
-cli_main(int argc, char **argv)
+/* What the command line asks for, all of which may print something. */
+static int
+obey(int argc, char **argv)
 {
 	struct cli cli = {.argv0 = argc > 0 ? argv[0] : "baton", .argv = argv};
 	const struct cli_command *command;
 	TALLOC_CTX *mem;
-	struct upgrade_inherited inherited;
 	int status;
 
-	if (upgrade_inherited(&inherited))
-		return upgrade_resume_main(&inherited, argv);
-	if (argc == 2 && strcmp(argv[1], UPGRADE_CHECK) == 0)
-		return upgrade_check_main();
 	if (argc < 2) {
 		fprintf(stderr, "usage: baton COMMAND …; `baton help` lists the commands\n");
 		return CLI_USAGE;
@@ -308,4 +322,17 @@ cli_main(int argc, char **argv)
 		status = run_command(mem, command, &cli);
 	talloc_free(mem);
 	return status;
+}
+
+int
+cli_main(int argc, char **argv)
+{
+	struct upgrade_inherited inherited;
+
+	if (upgrade_inherited(&inherited))
+		return upgrade_resume_main(&inherited, argv);
+	if (argc == 2 && strcmp(argv[1], UPGRADE_CHECK) == 0)
+		return upgrade_check_main();
+	cli_occupy_descriptors();
+	return cli_end_output(obey(argc, argv));
 }

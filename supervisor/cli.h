@@ -66,6 +66,14 @@ extern const size_t cli_noptions;
 
 int cli_main(int argc, char **argv);
 
+/* --- cli_output.c --- */
+/* Descriptors 0, 1 and 2 that are closed would be taken by the next socket, and be written to. */
+void cli_occupy_descriptors(void);
+/* What was printed goes out. False: it cannot, now or before, and further output makes no sense. */
+bool cli_flush(void);
+/* The same at the end: STATUS, or if it was CLI_OK and not all could be written, CLI_FAILED. */
+int cli_end_output(int status);
+
 /* --- cli_run.c --- */
 int cli_run(TALLOC_CTX *mem, const struct cli *cli);
 int cli_check(TALLOC_CTX *mem, const struct cli *cli);

@@ -127,7 +127,8 @@ static int
 follow(TALLOC_CTX *mem, const struct cli *cli, const char *command, bool on)
 {
 	long n = lines_wanted(cli, command);
-	json_t *request, *message;
+	json_t *request, *message = NULL;
+	bool writes = true;
 	FILE *talk;
 	int status;
 
@@ -141,17 +142,15 @@ follow(TALLOC_CTX *mem, const struct cli *cli, const char *command, bool on)
 	if (cli->nargs == 1)
 		json_object_set_new(request, "service", json_string(cli->args[0]));
 	cli_send(talk, request);
-	while ((message = cli_receive(talk)) != NULL && !cli_is(message, "result")) {
+	while (writes && (message = cli_receive(talk)) != NULL && !cli_is(message, "result")) {
 		print_message(message, cli);
 		json_decref(message);
-		if (fflush(stdout) != 0)
-			break; /* nobody reads */
+		writes = cli_flush(); /* if not, there is no sense in more of it */
 	}
-	if (message == NULL)
-		status = cli_no_answer(talk);
-	else
-		status = cli_verdict(command, message);
-	json_decref(message);
+	if (writes) {
+		status = message == NULL ? cli_no_answer(talk) : cli_verdict(command, message);
+		json_decref(message);
+	}
 	fclose(talk);
 	return status;
 }

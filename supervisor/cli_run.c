@@ -139,17 +139,20 @@ cli_check(TALLOC_CTX *mem, const struct cli *cli)
 	return status;
 }
 
-/* Descriptors 0, 1, 2 that are closed would be taken by sockets, and be written to. */
+/* What closed descriptors were replaced with must not look like failing disks while it runs. */
 static void
 open_standard_descriptors(void)
 {
-	int fd;
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
-	do {
-		fd = open("/dev/null", O_RDWR);
-	} while (fd >= 0 && fd <= 2);
-	if (fd > 2)
-		close(fd);
+	for (int fd = 0; null >= 0 && fd <= 2; fd++) {
+		int mode = fcntl(fd, F_GETFL) & O_ACCMODE;
+
+		if (mode == (fd == 0 ? O_WRONLY : O_RDONLY))
+			dup2(null, fd);
+	}
+	if (null >= 0)
+		close(null);
 }
 
 static char *

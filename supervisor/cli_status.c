@@ -75,7 +75,7 @@ cli_status(TALLOC_CTX *mem, const struct cli *cli)
 		show(mem, cli, answer, before, color == 1);
 		json_decref(before);
 		before = answer;
-		if (fflush(stdout) != 0 || !cli->watch)
+		if (!cli_flush() || !cli->watch)
 			break;
 		sleep(WATCH_SECONDS);
 	}

@@ -176,7 +176,7 @@ cli_ask(TALLOC_CTX *mem, const struct cli *cli, json_t *request, int timeout_s, 
 
 		if (text != NULL) {
 			printf("%s\n", text);
-			fflush(stdout);
+			cli_flush(); /* whether or not: the answer counts */
 		}
 		json_decref(*answer);
 	}

@@ -168,13 +168,14 @@ client_error(struct client *c, const char *format, ...)
 	va_start(ap, format);
 	text = talloc_vasprintf(c, format, ap);
 	va_end(ap);
-	client_result(c, json_pack("{s:b s:s}", "ok", 0, "error", text == NULL ? "?" : text));
+	client_result(
+	    c, json_pack("{s:b s:o}", "ok", 0, "error", json_text(text == NULL ? "?" : text)));
 }
 
 void
 client_progress(struct client *c, const char *text)
 {
-	client_line(c, "progress", json_pack("{s:s}", "text", text));
+	client_line(c, "progress", json_pack("{s:o}", "text", json_text(text)));
 }
 
 void

@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <string.h>
 
+#include "supervisor/json_memory.h"
 #include "supervisor/state.h"
 #include "supervisor/supervisor.h"
 
@@ -52,8 +53,9 @@ event_emit(struct supervisor *sup, const struct instance *inst, const struct gen
 	va_start(ap, format);
 	text = talloc_vasprintf(NULL, format, ap);
 	va_end(ap);
-	event = json_pack("{s:I s:I s:s s:s}", "number", ++sup->events->number, "time_unix_ms",
-	    (json_int_t)timer_unix_ms(), "event", what, "text", text == NULL ? "" : text);
+	event = json_pack("{s:I s:I s:s s:o}", "number", ++sup->events->number, "time_unix_ms",
+	    (json_int_t)timer_unix_ms(), "event", what, "text",
+	    json_text(text == NULL ? "" : text));
 	if (inst != NULL) {
 		json_object_set_new(event, "service", json_string(inst->service->config->name));
 		json_object_set_new(event, "instance", json_string(inst->name));

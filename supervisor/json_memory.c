@@ -1,9 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* The functions by which jansson takes memory: malloc, and a count of what it did not give. */
+/* The functions by which jansson takes memory: malloc, and a count of what it did not give; and
+ * strings that are no UTF-8. */
 #include "supervisor/json_memory.h"
 
 #include <setjmp.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+
+#include "supervisor/lines.h"
 
 static unsigned failures;
 static jmp_buf parser; /* where it is left */
@@ -59,4 +64,38 @@ json_memory_dumps(const json_t *json)
 		return text;
 	free(text);
 	return NULL;
+}
+
+static char *
+escaped(const char *text)
+{
+	size_t len = strlen(text), used = 0;
+	char *clean = malloc(4 * len + 1);
+
+	for (size_t i = 0; clean != NULL && i < len;) {
+		size_t n = (signed char)text[i] >= 0 ? 1 : lines_character(text + i, len - i);
+
+		if (n == 0)
+			used += (size_t)sprintf(clean + used, "\\x%02x", (unsigned char)text[i]);
+		memcpy(clean + used, text + i, n);
+		used += n;
+		i += n == 0 ? 1 : n;
+	}
+	if (clean != NULL)
+		clean[used] = '\0';
+	return clean;
+}
+
+json_t *
+json_text(const char *text)
+{
+	json_t *value = text == NULL ? NULL : json_string(text);
+	char *clean;
+
+	if (value != NULL || text == NULL)
+		return value;
+	clean = escaped(text);
+	value = clean == NULL ? NULL : json_string(clean);
+	free(clean);
+	return value;
 }

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
+ * What jansson leaves to its callers: memory, and bytes that are no text.
+ *
  * Whether jansson has found no memory. Not all of it can be seen by what its functions return:
  * json_dumps leaves out a key for which there was no room, a deep copy the elements, and the
  * parser single characters; what comes out can be wrong, and well formed nevertheless. The
@@ -21,5 +23,9 @@ unsigned json_memory_failures(void);
 json_t *json_memory_loadb(const char *text, size_t len, json_error_t *error, bool *no_memory);
 /* json_dumps of one line; NULL unless it is complete. For free(3). */
 char *json_memory_dumps(const json_t *json);
+
+/* A string of any bytes (paths, and what programs say of themselves): those that are no UTF-8, which
+ * JSON must be, as "\\xff". NULL for NULL, or for lack of memory. */
+json_t *json_text(const char *text);
 
 #endif

@@ -5,6 +5,7 @@
  * together, and tells whoever asked when the last one has got there, or has failed.
  */
 #include "supervisor/control.h"
+#include "supervisor/json_memory.h"
 #include "supervisor/supervisor.h"
 
 struct op {
@@ -91,8 +92,8 @@ done(struct tevent_context *ev, struct tevent_immediate *end, void *data)
 	if (op->failures == NULL)
 		finish(op, json_pack("{s:b s:i}", "ok", 1, "instances", (int)op->count));
 	else
-		finish(op, json_pack("{s:b s:s s:i s:O* s:O*}", "ok", 0, "error", op->failures,
-			       "instances", (int)op->count, "instance",
+		finish(op, json_pack("{s:b s:o s:i s:O* s:O*}", "ok", 0, "error",
+			       json_text(op->failures), "instances", (int)op->count, "instance",
 			       json_object_get(op->failed, "instance"), "stderr",
 			       json_object_get(op->failed, "stderr")));
 }
@@ -375,5 +376,5 @@ void
 op_cancel_all(struct supervisor *sup, const char *why)
 {
 	while (sup->ops != NULL)
-		finish(sup->ops, json_pack("{s:b s:s}", "ok", 0, "error", why));
+		finish(sup->ops, json_pack("{s:b s:o}", "ok", 0, "error", json_text(why)));
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "supervisor/control.h"
+#include "supervisor/json_memory.h"
 #include "supervisor/roll.h"
 
 void
@@ -108,8 +109,8 @@ roll_fail(struct roll *r, struct turn *t, const struct generation *g, const char
 	t->stage = TURN_FAILED;
 	roll_forget_pause(r);
 	if (!r->failed)
-		r->failure = json_pack("{s:s s:s s:s s:o}", "instance", t->inst->name, "reason",
-		    reason, "left", left, "stderr", status_tail(g));
+		r->failure = json_pack("{s:s s:o s:o s:o}", "instance", t->inst->name, "reason",
+		    json_text(reason), "left", json_text(left), "stderr", status_tail(g));
 	r->failed = true;
 	r->error = talloc_asprintf_append(r->error == NULL ? talloc_strdup(r, "") : r->error,
 	    "%s%s: %s; %s", r->error == NULL ? "" : "; ", t->inst->name, reason, left);
@@ -123,8 +124,8 @@ roll_fail(struct roll *r, struct turn *t, const struct generation *g, const char
 void
 roll_take_account(struct roll *r, const struct turn *t, const struct generation *g)
 {
-	json_t *o = json_pack("{s:s s:i s:i s:s}", "name", t->inst->name, "from", (int)g->number,
-	    "to", (int)t->number, "exit", g->failure != NULL ? g->failure : g->ended);
+	json_t *o = json_pack("{s:s s:i s:i s:o}", "name", t->inst->name, "from", (int)g->number,
+	    "to", (int)t->number, "exit", json_text(g->failure != NULL ? g->failure : g->ended));
 
 	if (g->drained) {
 		r->drained = true;
@@ -147,14 +148,14 @@ verdict(struct roll *r)
 		(json_int_t)(timer_now_ms() - r->started_ms), "instances", r->instances);
 
 	if (r->order.why != NULL)
-		json_object_set_new(result, "why", json_string(r->order.why));
+		json_object_set_new(result, "why", json_text(r->order.why));
 	if (r->drained)
 		json_object_set_new(result, "connections", status_drained(&r->sum));
 	if (r->failure != NULL)
 		json_object_update(result, r->failure);
 	if (r->failed || r->cancelled != NULL)
 		json_object_set_new(
-		    result, "error", json_string(r->failed ? r->error : r->cancelled));
+		    result, "error", json_text(r->failed ? r->error : r->cancelled));
 	return result;
 }
 

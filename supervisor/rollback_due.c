@@ -8,6 +8,7 @@
  */
 #include "supervisor/control.h"
 #include "supervisor/good.h"
+#include "supervisor/json_memory.h"
 #include "supervisor/roll.h"
 
 struct rollback {
@@ -142,8 +143,7 @@ rollback_verdict(struct rollback *b, json_t *result)
 		return result;
 	both = json_deep_copy(b->verdict);
 	error = json_string_value(json_object_get(both, "error"));
-	json_object_set_new(
-	    both, "error", json_string(talloc_asprintf(b, "%s; %s", error, outcome)));
+	json_object_set_new(both, "error", json_text(talloc_asprintf(b, "%s; %s", error, outcome)));
 	json_object_set_new(both, "rolled_back", json_boolean(ok));
 	json_object_set_new(both, "rollback", result);
 	return both;
@@ -156,7 +156,7 @@ rollback_cancel(struct supervisor *sup, const char *why)
 		struct rollback *b = sup->rollbacks;
 
 		sup->rollbacks = b->next;
-		tell(b->waiters, json_pack("{s:b s:s}", "ok", 0, "error", why));
+		tell(b->waiters, json_pack("{s:b s:o}", "ok", 0, "error", json_text(why)));
 		talloc_free(b);
 	}
 }

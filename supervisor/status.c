@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "supervisor/control.h"
+#include "supervisor/json_memory.h"
 #include "supervisor/supervisor.h"
 
 /* Counting connections may take so long; an answer should take less than 100 ms. */
@@ -28,7 +29,7 @@ status_tail(const struct generation *g)
 	json_t *lines = json_array();
 
 	for (unsigned i = 0; g != NULL && i < tail_count(g->tail); i++)
-		json_array_append_new(lines, json_string(tail_line(g->tail, i)));
+		json_array_append_new(lines, json_text(tail_line(g->tail, i)));
 	return lines;
 }
 
@@ -41,8 +42,9 @@ sockets_json(const struct instance *inst)
 	for (size_t i = 0; i < inst->nlisteners; i++) {
 		const struct listener *l = &inst->listeners[i];
 
-		json_t *o = json_pack("{s:s s:s s:s}", "name", l->name, "address",
-		    address_text(tmp, &l->address), "url", address_url(tmp, &l->address));
+		json_t *o = json_pack("{s:s s:o s:o}", "name", l->name, "address",
+		    json_text(address_text(tmp, &l->address)), "url",
+		    json_text(address_url(tmp, &l->address)));
 
 		if (!address_is_unix(&l->address))
 			json_object_set_new(o, "port", json_integer(address_port(&l->address)));
@@ -118,12 +120,12 @@ add_generation(json_t *list, const struct instance *inst, const struct generatio
 		json_object_set_new(o, "proved_good", json_true());
 	if (g->health_last != NULL)
 		json_object_set_new(o, "health",
-		    json_pack(
-			"{s:s s:i}", "last", g->health_last, "failures", (int)g->health_failures));
+		    json_pack("{s:o s:i}", "last", json_text(g->health_last), "failures",
+			(int)g->health_failures));
 	if (g->sick_why != NULL)
-		json_object_set_new(o, "sick", json_string(g->sick_why));
+		json_object_set_new(o, "sick", json_text(g->sick_why));
 	if (g->status != NULL)
-		json_object_set_new(o, "status", json_string(g->status));
+		json_object_set_new(o, "status", json_text(g->status));
 	add_usage(o, g->pid, timer_now_ms() - g->started_ms);
 	json_array_append_new(list, o);
 }
@@ -151,7 +153,7 @@ instance_json(const struct instance *inst, const struct connections *c)
 	json_object_set_new(
 	    o, "uptime_ms", g != NULL ? json_integer(timer_now_ms() - g->started_ms) : json_null());
 	json_object_set_new(
-	    o, "last_exit", inst->last_exit != NULL ? json_string(inst->last_exit) : json_null());
+	    o, "last_exit", inst->last_exit != NULL ? json_text(inst->last_exit) : json_null());
 	if (inst->last_drain_number > 0) {
 		json_t *d = status_drained(&inst->last_drain);
 
@@ -194,11 +196,12 @@ service_json(const struct service *s, const struct connections *c)
 		json_array_append_new(instances, instance_json(s->instances[n], c));
 	for (unsigned n = 0; n < s->spares.count; n++)
 		json_array_append_new(spares, instance_json(s->spares.places[n], c));
-	return json_pack("{s:s s:o s:o s:o s:b s:s? s:o s:o s:I s:s?}", "name", s->config->name,
+	return json_pack("{s:s s:o s:o s:o s:b s:o? s:o s:o s:I s:o?}", "name", s->config->name,
 	    "connections", known(service_connections(s, c)), "instances", instances, "spares",
-	    spares, "rolled_back", s->from != NULL, "rollback_why", s->back_why, "rollback_unix_ms",
-	    s->back_why == NULL ? json_null() : json_integer(s->back_unix_ms), "good", good_json(s),
-	    "good_bytes", (json_int_t)good_bytes(s), "not_kept", s->not_kept);
+	    spares, "rolled_back", s->from != NULL, "rollback_why", json_text(s->back_why),
+	    "rollback_unix_ms", s->back_why == NULL ? json_null() : json_integer(s->back_unix_ms),
+	    "good", good_json(s), "good_bytes", (json_int_t)good_bytes(s), "not_kept",
+	    json_text(s->not_kept));
 }
 
 static const char *
@@ -226,12 +229,12 @@ all(const struct supervisor *sup, const struct connections *c)
 
 	for (size_t i = 0; i < sup->nservices; i++)
 		json_array_append_new(services, service_json(sup->services[i], c));
-	status = json_pack("{s:{s:s s:i s:s s:I s:s s:I} s:o s:o s:O? s:o}", "baton", "version",
+	status = json_pack("{s:{s:s s:i s:s s:I s:o s:I} s:o s:o s:O? s:o}", "baton", "version",
 	    BATON_VERSION, "pid", (int)getpid(), "state", phase_name(sup->phase), "uptime_ms",
 	    (json_int_t)(timer_now_ms() - sup->started_ms), "control",
-	    control_socket_path(sup->control), "lines_dropped",
+	    json_text(control_socket_path(sup->control)), "lines_dropped",
 	    (json_int_t)(output_dropped(sup->out) + logfile_dropped(sup)), "restart",
-	    roll != NULL ? json_string(roll) : json_null(), "pause", roll_pause_json(sup),
+	    roll != NULL ? json_text(roll) : json_null(), "pause", roll_pause_json(sup),
 	    "last_restart", sup->last_restart, "services", services);
 	add_usage(json_object_get(status, "baton"), getpid(), timer_now_ms() - sup->started_ms);
 	json_object_set_new(status, "ok", json_true());

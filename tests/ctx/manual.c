@@ -74,7 +74,7 @@ check(TALLOC_CTX *mem, const char *program, const char *prints)
 	run(mem, talloc_asprintf(mem,
 		     "%s -std=gnu11 -Wall -Wextra -Wpedantic -Werror " SANITIZE
 		     " -pthread -I%s/include -o %s %s "
-		     "%s/libbaton.a -ltalloc 2>&1",
+		     "%s/libbaton.a -lmicrohttpd -ltalloc 2>&1",
 		     cc == NULL || *cc == '\0' ? "cc" : cc, build(), path, source, build()));
 	assert_string_equal(run(mem, path), prints);
 	unlink(source);

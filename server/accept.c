@@ -144,6 +144,8 @@ accept_from(struct http_server *s, struct listener *l, int most)
 		err = accept_one(s, l);
 		if (err == -EAGAIN)
 			return;
+		if (err == -EMFILE && linger_make_room(s))
+			continue; /* the newcomer waits in the kernel's queue */
 		if (err == -EMFILE || err == -ENFILE || err == -ENOMEM || err == -ENOBUFS) {
 			complain(s, l, err);
 			pause_accepting(s);

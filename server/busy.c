@@ -12,8 +12,7 @@ static void
 too_slow(struct http_conn *c, enum counter counter)
 {
 	counter_add(c->server, counter);
-	conn_say(c, HTTP_408_CLOSE);
-	conn_cut(c);
+	conn_end(c, HTTP_408_CLOSE);
 }
 
 /* From its first bytes, if they were seen before the request line was complete. */

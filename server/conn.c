@@ -95,12 +95,11 @@ conn_ended(const struct http_conn *c)
 	return c->peer_done || recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
 }
 
-/* The parser is about to close the fd. */
 void
-conn_closed(struct http_conn *c)
+conn_closed(struct http_conn *c, bool ours)
 {
 	struct http_server *s = c->server;
-	bool lingers = c->linger && !c->peer_done;
+	bool lingers = (c->linger || ours) && !c->peer_done;
 
 	/* Neither is done by the close of one of two duplicates. */
 	epoll_ctl(s->epoll_fd, EPOLL_CTL_DEL, c->fd, NULL);
@@ -136,13 +135,20 @@ conn_cut(struct http_conn *c)
 	c->cut = true;
 }
 
-/* A last answer written past the parser, which must not have begun one; it is told to end. */
+/*
+ * Not cut at once: a reset would follow if the client is still sending. The parser is left with
+ * the connection until the lingering ends, and may even read of it, for nothing (parser.c).
+ */
 void
-conn_say(struct http_conn *c, const char *answer)
+conn_end(struct http_conn *c, const char *answer)
 {
-	if (!c->cut && !c->peer_done)
+	if (c->cut)
+		return;
+	if (!c->peer_done)
 		(void)send(c->fd, answer, strlen(answer), MSG_NOSIGNAL | MSG_DONTWAIT);
-	c->linger = true;
+	if (c->peer_done || !linger_start(c->server, c->fd))
+		conn_cut(c);
+	c->cut = true;
 }
 
 void

@@ -78,7 +78,7 @@ struct http_conn {
 	bool inherited;               /* from a predecessor, which may still have a duplicate */
 	bool hup;                     /* in the hup list: the peer will send no more */
 	bool peer_done;               /* the peer has sent its FIN */
-	bool cut;                     /* we have shut it down; the parser will notice */
+	bool cut;                     /* we end it, past the parser; it will notice */
 	bool linger;                  /* we end it: read what still comes, so the answer arrives */
 	uint64_t completed_run;       /* the parser's run in which a request last ended */
 	TAILQ_ENTRY(http_conn) all_entry, list_entry, oldest_entry, hup_entry;
@@ -86,7 +86,8 @@ struct http_conn {
 
 struct http_conn *conn_new(struct http_server *s, const struct listener *l, int fd);
 void conn_open(struct http_conn *c);
-void conn_closed(struct http_conn *c);
+/* The parser is about to close the fd; `ours`: that is not because the peer has ended it. */
+void conn_closed(struct http_conn *c, bool ours);
 /* Has the peer sent its last, and has that been read? */
 bool conn_ended(const struct http_conn *c);
 /* Listens for the end of the peer's data. */
@@ -101,7 +102,8 @@ void conn_cut(struct http_conn *c);
 /* The peer has sent FIN: settle it after the parser has read what came before. */
 void conn_hup(struct http_conn *c);
 void conn_settle_hups(struct http_server *s);
-void conn_say(struct http_conn *c, const char *answer);
+/* Ends it with a last answer, of which the parser, who must not have begun one, knows nothing. */
+void conn_end(struct http_conn *c, const char *answer);
 
 #define HTTP_408_CLOSE \
 	"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
@@ -166,8 +168,11 @@ int64_t busy_expire(struct http_server *s);
 struct lingering;
 TAILQ_HEAD(lingerings, lingering);
 
-/* False if it is not to be: no memory, no descriptor. */
+/* All that is to be sent has been given to the kernel: a FIN follows. False if it is not to be:
+ * no memory, no descriptor. */
 bool linger_start(struct http_server *s, int fd);
+/* Ends the one that has lingered for longest; false if there is none. */
+bool linger_make_room(struct http_server *s);
 void linger_read(struct http_server *s, struct lingering *l);
 int64_t linger_expire(struct http_server *s, int64_t now);
 

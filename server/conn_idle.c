@@ -27,8 +27,7 @@ head_is_late(struct http_conn *c)
 	if (s->now_ms - c->began_ms < s->set.header_timeout_ms)
 		return false;
 	counter_add(s, COUNTER_HEADER_TIMEOUT);
-	conn_say(c, HTTP_408_CLOSE);
-	conn_cut(c);
+	conn_end(c, HTTP_408_CLOSE);
 	return true;
 }
 

@@ -267,7 +267,8 @@ struct http_server {
 	int64_t deadline_look_ms;    /* the earliest deadline of those that run elsewhere or wait */
 	struct addresses *addresses; /* NULL: not counted */
 	_Atomic uint64_t counters[COUNTERS];
-	struct lingerings lingers;
+	struct lingerings lingers; /* the one that began first comes first */
+	unsigned lingers_n;
 	size_t conns_n;
 	struct http_conn *accepting;  /* between accept and the parser's notice of it */
 	int64_t accept_retry_ms;      /* listeners are not polled until then; 0: they are */

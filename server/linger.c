@@ -2,7 +2,8 @@
 /*
  * Lingering close (RFC 9112 section 9.6): when we end a connection whose peer may still be
  * sending, closing at once would make the kernel answer with a reset, which can destroy our
- * last answer before it is read. A duplicate of the fd is read until its end for a while.
+ * last answer before it is read. A duplicate of the fd is read until its end for a while. If
+ * the parser still has the connection by then, this is what ends it.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -11,7 +12,9 @@
 
 #include "server/internal.h"
 
-#define LINGER_MS 2000
+#define LINGER_MS   2000
+/* Beyond so many, the one that has lingered for longest goes: most peers need a round trip. */
+#define LINGERS_MAX 256
 
 struct lingering {
 	enum source source;
@@ -32,12 +35,33 @@ static void
 linger_end(struct http_server *s, struct lingering *l)
 {
 	TAILQ_REMOVE(&s->lingers, l, entry);
+	s->lingers_n--;
 	/* Not by its close: a predecessor may still have a duplicate. */
 	epoll_ctl(s->epoll_fd, EPOLL_CTL_DEL, l->fd, NULL);
 	talloc_free(l);
 }
 
-/* The parser has sent all it had and closes fd after this, with a FIN. */
+bool
+linger_make_room(struct http_server *s)
+{
+	struct lingering *oldest = TAILQ_FIRST(&s->lingers);
+
+	if (oldest != NULL)
+		linger_end(s, oldest);
+	return oldest != NULL;
+}
+
+static int
+duplicate(struct http_server *s, int fd)
+{
+	int copy;
+
+	do
+		copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	while (copy < 0 && errno == EMFILE && linger_make_room(s));
+	return copy;
+}
+
 bool
 linger_start(struct http_server *s, int fd)
 {
@@ -49,7 +73,9 @@ linger_start(struct http_server *s, int fd)
 	l->source = SOURCE_LINGER;
 	/* The old registration would outlive its fd, for the duplicate keeps the file open. */
 	epoll_ctl(s->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
-	l->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	if (s->lingers_n >= LINGERS_MAX)
+		(void)linger_make_room(s);
+	l->fd = duplicate(s, fd);
 	if (l->fd < 0) {
 		talloc_free(l);
 		return false;
@@ -58,6 +84,7 @@ linger_start(struct http_server *s, int fd)
 	l->until_ms = s->now_ms + LINGER_MS;
 	shutdown(l->fd, SHUT_WR);
 	TAILQ_INSERT_TAIL(&s->lingers, l, entry);
+	s->lingers_n++;
 	if (epoll_ctl(s->epoll_fd, EPOLL_CTL_ADD, l->fd, &ev) != 0)
 		linger_end(s, l);
 	return true;

@@ -209,8 +209,12 @@ parser_on_request(void *cls, struct MHD_Connection *mhd, const char *url, const 
 		return MHD_NO; /* there was no memory for it */
 	switch (atomic_load(&req->phase)) {
 	case REQUEST_HEAD:
+		if (req->conn->cut)
+			return MHD_NO; /* it was too slow, and has been told */
 		return head_received(req->conn, req, url, method, version);
 	case REQUEST_BODY:
+		if (req->conn->cut)
+			return MHD_NO;
 		return *size > 0 ? content_received(req->conn, req, data, size)
 				 : all_received(req->conn, req);
 	case REQUEST_READY:

@@ -59,12 +59,12 @@ on_connection(
 		conn_open(*slot);
 	} else if (*slot != NULL) {
 		struct http_conn *c = *slot;
+		bool ours = !c->cut && !conn_ended(c);
 
-		/* Closed without a request, and not by the peer: the parser has refused what it
-		 * did not take for one. */
-		if (c->completed_run != s->parser_runs && !c->cut && !conn_ended(c))
+		/* Without a request: the parser has refused what it did not take for one. */
+		if (c->completed_run != s->parser_runs && ours)
 			c->linger = true;
-		conn_closed(c);
+		conn_closed(c, ours);
 		*slot = NULL;
 	}
 }

@@ -79,8 +79,8 @@ give_up(struct client *c)
 	tevent_fd_set_flags(c->fde, TEVENT_FD_WRITE);
 }
 
-void
-client_flush(struct client *c)
+static void
+flush(struct client *c)
 {
 	size_t done = 0;
 
@@ -103,6 +103,13 @@ client_flush(struct client *c)
 	c->moved_ms = timer_now_ms();
 	memmove(c->out, c->out + done, c->out_used - done);
 	c->out_used -= done;
+}
+
+int
+client_flush(struct client *c)
+{
+	flush(c);
+	return c->out_used > 0 ? c->fd : -1;
 }
 
 static void
@@ -130,7 +137,7 @@ put_json(struct client *c, json_t *line, bool whatever)
 	c->out[c->out_used + len] = '\n';
 	c->out_used += len + 1;
 	free(text);
-	client_flush(c);
+	flush(c);
 	if (!c->ending)
 		client_watch(c);
 }
@@ -306,7 +313,7 @@ client_event(struct tevent_context *ev, struct tevent_fd *fde, uint16_t flags, v
 	(void)ev;
 	(void)fde;
 	if ((flags & TEVENT_FD_WRITE) != 0)
-		client_flush(c);
+		flush(c);
 	if ((flags & TEVENT_FD_READ) != 0 && !c->ending && c->in_used < sizeof(c->in))
 		read_some(c);
 	process_input(c);

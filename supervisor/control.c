@@ -3,6 +3,7 @@
 #include "supervisor/control.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -12,6 +13,9 @@
 
 /* After accept(2) failed for want of descriptors: until it is tried again. */
 #define ACCEPT_PAUSE_MS 1000
+
+/* Who reads nothing for so long at the end has what it wants. */
+#define LAST_WORDS_STALL_MS 200
 
 struct control {
 	struct supervisor *sup;
@@ -180,11 +184,32 @@ control_close(struct control *c)
 	TALLOC_FREE(c->socket);
 }
 
-void
-control_flush(struct control *c)
+/* Those who have something to read. */
+static unsigned
+list_pending(const struct control *c, struct pollfd *list)
 {
-	for (unsigned i = 0; i < c->nclients; i++)
-		client_flush(c->clients[i]);
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < c->nclients; i++) {
+		int fd = client_flush(c->clients[i]);
+
+		if (fd >= 0)
+			list[n++] = (struct pollfd){.fd = fd, .events = POLLOUT};
+	}
+	return n;
+}
+
+void
+control_flush(struct control *c, int ms)
+{
+	const int64_t end = timer_now_ms() + ms;
+	struct pollfd list[CONTROL_CLIENTS_MAX];
+	unsigned n;
+
+	while ((n = list_pending(c, list)) > 0 && timer_now_ms() < end) {
+		if (poll(list, n, LAST_WORDS_STALL_MS) <= 0)
+			break;
+	}
 }
 
 void

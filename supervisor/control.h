@@ -86,8 +86,9 @@ const char *control_socket_path(const struct control *c);
 /* Nobody new is let in, and the files are removed; those who are connected stay. */
 void control_close(struct control *c);
 
-/* Writes what clients have not read yet, as far as they take it at once. */
-void control_flush(struct control *c);
+/* For the very end: clients get MS milliseconds to read what they have not read yet, as long as one
+ * of them does. */
+void control_flush(struct control *c, int ms);
 
 /* The supervisor has ended everything: whoever waits for a stop is told. */
 void control_stopped(struct control *c);
@@ -124,7 +125,8 @@ bool client_only_follows(const struct client *c);
 bool client_has_room(const struct client *c);
 /* When it last sent something: a turn of its control. */
 uint64_t client_heard(const struct client *c);
-void client_flush(struct client *c);
+/* Writes what it takes at once. Its descriptor, if there is more; else -1. */
+int client_flush(struct client *c);
 
 /* Counts: a higher number is later. */
 uint64_t control_turn(struct control *c);

@@ -23,7 +23,7 @@ struct instance;
 struct service;
 
 /* The longest line of an instance's output that is kept whole. */
-#define OUTPUT_LINE_MAX_BYTES 4096
+#define OUTPUT_LINE_MAX_BYTES (1024UL * 1024)
 /* How many of its last stderr lines a generation keeps for reports, and how much of each. */
 #define TAIL_LINES            8
 #define TAIL_LINE_MAX_BYTES   400

@@ -24,9 +24,14 @@ struct state;
 struct supervisor;
 
 /* What is kept of the last lines of each instance. */
-#define RECENT_MAX_BYTES (64U * 1024)
+#define RECENT_MAX_BYTES          (64U * 1024)
+/* Longer lines are kept beside that, so much of them for each instance and for all together; what
+ * would be too much is cut to this length. */
+#define RECENT_SHORT_MAX_BYTES    (16U * 1024)
+#define RECENT_LONG_MAX_BYTES     (1024UL * 1024)
+#define RECENT_LONG_ALL_MAX_BYTES (16UL * 1024 * 1024)
 /* … of which no more are told at once: it takes the loop's time. */
-#define RECENT_TOLD_MAX  5000
+#define RECENT_TOLD_MAX           5000
 
 /* One listening socket of one instance: open from before the first start to the very end. */
 struct listener {

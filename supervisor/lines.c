@@ -6,11 +6,14 @@
 
 #include "supervisor/state.h"
 
+/* What each has at least, and what it gives back when a longer line has gone out. */
+#define FEW_BYTES 4096U
+
 struct lines {
 	lines_fn *fn;
 	void *data;
-	size_t max, used;
-	char *buf; /* max bytes; the part of the current line that was not given out yet */
+	size_t max, size, used;
+	char *buf; /* size bytes; the part of the current line that was not given out yet */
 };
 
 struct tail {
@@ -27,10 +30,42 @@ lines_new(TALLOC_CTX *mem, size_t max, lines_fn *fn, void *data)
 	if (l == NULL)
 		return NULL;
 	*l = (struct lines){.fn = fn, .data = data, .max = max};
-	l->buf = talloc_size(l, max);
+	l->size = max < FEW_BYTES ? max : FEW_BYTES;
+	l->buf = talloc_size(l, l->size);
 	if (l->buf == NULL)
 		TALLOC_FREE(l);
 	return l;
+}
+
+/* Room for so much, as far as there may be and there is memory: most lines are short. */
+static void
+make_room(struct lines *l, size_t wanted)
+{
+	size_t size = l->size;
+	char *buf;
+
+	while (size < wanted && size < l->max)
+		size = 2 * size < l->max ? 2 * size : l->max;
+	buf = size == l->size ? NULL : talloc_realloc_size(l, l->buf, size);
+	if (buf == NULL)
+		return;
+	l->buf = buf;
+	l->size = size;
+}
+
+static void
+give_out(struct lines *l, bool cut)
+{
+	size_t few = l->max < FEW_BYTES ? l->max : FEW_BYTES;
+	char *buf;
+
+	l->fn(l->buf, l->used, cut, l->data);
+	l->used = 0;
+	if (cut || l->size == few)
+		return;
+	buf = talloc_realloc_size(l, l->buf, few);
+	l->buf = buf == NULL ? l->buf : buf;
+	l->size = buf == NULL ? l->size : few;
 }
 
 void
@@ -40,13 +75,14 @@ lines_feed(struct lines *l, const char *bytes, size_t n)
 		const char *end = memchr(bytes, '\n', n);
 		size_t part = end == NULL ? n : (size_t)(end - bytes);
 
-		if (l->used + part > l->max) {
+		make_room(l, l->used + part);
+		if (l->used + part > l->size) {
 			/* Give out a full buffer; at least one byte of the line still follows. */
-			size_t fits = l->max - l->used;
+			size_t fits = l->size - l->used;
 
 			memcpy(l->buf + l->used, bytes, fits);
-			l->used = 0;
-			l->fn(l->buf, l->max, true, l->data);
+			l->used = l->size;
+			give_out(l, true);
 			bytes += fits;
 			n -= fits;
 			continue;
@@ -55,8 +91,7 @@ lines_feed(struct lines *l, const char *bytes, size_t n)
 		l->used += part;
 		if (end == NULL)
 			return;
-		l->fn(l->buf, l->used, false, l->data);
-		l->used = 0;
+		give_out(l, false);
 		bytes += part + 1;
 		n -= part + 1;
 	}
@@ -65,10 +100,8 @@ lines_feed(struct lines *l, const char *bytes, size_t n)
 void
 lines_flush(struct lines *l)
 {
-	if (l->used == 0)
-		return;
-	l->fn(l->buf, l->used, false, l->data);
-	l->used = 0;
+	if (l->used > 0)
+		give_out(l, false);
 }
 
 struct tail *
@@ -163,7 +196,20 @@ tail_line(const struct tail *t, unsigned i)
 void
 lines_state(struct state *s, const char *name, struct lines *l)
 {
-	l->used = state_bytes(s, name, l->buf, l->used, l->max);
+	char *bytes = l->buf;
+	size_t used = l->used;
+
+	state_blob(s, name, l, &bytes, &used);
+	if (state_saving(s) || bytes == l->buf)
+		return;
+	make_room(l, used);
+	if (used > l->size) {
+		state_fail(s, name, "expected at most %zu bytes, found %zu", l->size, used);
+	} else {
+		memcpy(l->buf, bytes, used);
+		l->used = used;
+	}
+	talloc_free(bytes);
 }
 
 void

@@ -12,7 +12,8 @@ struct lines;
 /* One line without its newline, not terminated. CUT: the line goes on in the next call. */
 typedef void lines_fn(const char *line, size_t len, bool cut, void *data);
 
-/* A line longer than MAX bytes is given out in pieces. NULL for lack of memory. */
+/* A line longer than MAX bytes, or than there is memory for, is given out in pieces. It takes so
+ * much memory only as long as such a line comes. NULL for lack of memory. */
 struct lines *lines_new(TALLOC_CTX *mem, size_t max, lines_fn *fn, void *data);
 
 /* Takes N bytes; calls the function for each line that is complete now. */

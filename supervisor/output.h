@@ -13,8 +13,8 @@
 #include <talloc.h>
 #include <tevent.h>
 
-/* Bytes that wait for a reader, for each of the two. */
-#define OUTPUT_QUEUE_MAX_BYTES (256UL * 1024)
+/* Bytes that wait for a reader, for each of the two: the longest line, and others besides. */
+#define OUTPUT_QUEUE_MAX_BYTES (2UL * 1024 * 1024)
 
 enum output_to { OUTPUT_OUT, OUTPUT_ERR };
 

@@ -141,7 +141,7 @@ run_loop(struct supervisor *sup)
 		follow_end(sup);
 		status_tell_all(sup);
 		control_stopped(sup->control);
-		control_flush(sup->control);
+		control_flush(sup->control, LAST_LINES_MS);
 	}
 	output_drain(sup->out, LAST_LINES_MS);
 	return 0;

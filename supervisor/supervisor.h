@@ -80,6 +80,7 @@ struct supervisor {
 	struct events *events;
 	struct follower *followers; /* clients to whom events or lines go */
 	uint64_t lines;             /* that instances have written */
+	size_t recent_long_bytes;   /* recent.c: what all its long lines take */
 	struct logfile *logfiles;   /* all that are open */
 	uint64_t logfiles_dropped;  /* lines, of those that are closed */
 	struct op *ops;             /* waiting for instances; NULL: none is */

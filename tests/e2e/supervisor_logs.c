@@ -105,6 +105,41 @@ files_that_nobody_writes_to_any_more_are_closed(void **state)
 	stage_stop(s);
 }
 
+/* As long as it may be, by all the ways that lines go. */
+static void
+a_long_line_arrives_whole(void **state)
+{
+	enum { LONG = 1024 * 1024 };
+	struct stage *s = stage_new("");
+	const char *log = tempdir_path(s->dir, "log"), *line;
+	struct proc *p, *follower;
+
+	(void)state;
+	line = talloc_asprintf(
+	    harness_mem(), "head -c %d /dev/zero | tr '\\0' y; echo; echo after", LONG);
+	tempdir_write(s->dir, "script",
+	    "%s\ntrap \"%s; exit 0\" TERM\n{ %s; } >&2; while :; do sleep 0.01; done\n", line, line,
+	    line);
+	s->conf = tempdir_write(s->dir, "conf",
+	    "[supervisor]\ncontrol = %s\n[service w]\ncommand = /bin/sh %s/script\nstderr = %s\n"
+	    "ready = delay:1ms\n",
+	    s->control, s->dir, log);
+	stage_run(s);
+	proc_expect(s->baton, PROC_OUT, "^w\\.0 \\| after$");
+	wait_until("the file has it", strlen(tempdir_read(log)) == LONG + 7);
+	follower = stage_cli(s, "logs", "-n", "all", "-f");
+	proc_expect(follower, PROC_OUT, "^w\\.0 \\| after$");
+	proc_expect(follower, PROC_OUT, "^w\\.0 \\| after$");
+	/* The first has made room for the one on standard error. */
+	p = proc_finish(stage_cli(s, "logs", "-n", "2"), 0);
+	assert_int_equal(strlen(proc_text(p, PROC_OUT)), LONG + 12 + 1 + 6);
+	proc_signal(s->baton, SIGTERM);
+	proc_finish(s->baton, 0);
+	assert_int_equal(strlen(strstr(proc_text(s->baton, PROC_OUT), "w.0 | yyy")) > 2 * LONG, 1);
+	proc_finish(follower, 0);
+	assert_true(strlen(proc_text(follower, PROC_OUT)) > 2 * LONG);
+}
+
 static void
 a_full_disk_stops_nobody(void **state)
 {
@@ -289,6 +324,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    e2e_test(files_are_opened_anew_when_they_were_moved_away),
+	    e2e_test(a_long_line_arrives_whole),
 	    e2e_test(files_that_nobody_writes_to_any_more_are_closed),
 	    e2e_test(a_full_disk_stops_nobody),
 	    e2e_test(when_there_is_room_again_lines_are_written_again),

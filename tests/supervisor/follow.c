@@ -239,7 +239,7 @@ static void
 lines_are_kept_within_bounds_and_in_order(void **state)
 {
 	struct instance *a = sup->services[0]->instances[0], *b = sup->services[1]->instances[0];
-	static char text[OUTPUT_LINE_MAX_BYTES];
+	static char text[4096];
 	json_t *list;
 	size_t n;
 
@@ -275,6 +275,48 @@ lines_are_kept_within_bounds_and_in_order(void **state)
 		    atoi(json_string_value(json_object_get(json_array_get(list, i), "text"))),
 		    29997 - 3 * (int)(n - 1 - i));
 	json_decref(list);
+}
+
+static size_t
+length_of_last(const char *name)
+{
+	json_t *list = recent_list(sup, name, 1);
+	size_t len = json_string_length(json_object_get(json_array_get(list, 0), "text"));
+
+	assert_int_equal(json_array_size(list), 1);
+	json_decref(list);
+	return len;
+}
+
+static void
+long_lines_are_kept_whole_and_few(void **state)
+{
+	struct instance *a = sup->services[0]->instances[0];
+	static char text[OUTPUT_LINE_MAX_BYTES];
+	const size_t all = sup->recent_long_bytes;
+	size_t before;
+
+	(void)state;
+	memset(text, 'x', sizeof(text));
+	follow_line(a, false, "short", 5);
+	before = talloc_total_size(a);
+	follow_line(a, false, text, sizeof(text));
+	assert_int_equal(length_of_last("web.0"), sizeof(text));
+	/* Of this instance no more are kept. */
+	for (int i = 0; i < 5; i++)
+		follow_line(a, false, text, sizeof(text) / 2 + 1);
+	assert_int_equal(length_of_last("web.0"), sizeof(text) / 2 + 1);
+	assert_int_equal(sup->recent_long_bytes - all, sizeof(text) / 2 + 1);
+	assert_true(talloc_total_size(a) - before < sizeof(text) + RECENT_MAX_BYTES);
+	/* There are too many already, of others. */
+	sup->recent_long_bytes += RECENT_LONG_ALL_MAX_BYTES;
+	follow_line(a, false, text, sizeof(text));
+	assert_int_equal(length_of_last("web.0"), RECENT_SHORT_MAX_BYTES);
+	sup->recent_long_bytes -= RECENT_LONG_ALL_MAX_BYTES;
+	/* Short ones push it out. */
+	for (unsigned i = 0; i < RECENT_MAX_BYTES / 24; i++)
+		follow_line(a, false, "short", 5);
+	assert_int_equal(sup->recent_long_bytes, all);
 }
 
 /* Longer than what may pile up unread, and then its result. */
@@ -345,6 +387,7 @@ main(void)
 	    WITH_CONTROL(who_does_not_read_events_is_cut_off),
 	    WITH_CONTROL(who_does_not_read_lines_misses_some_and_is_told),
 	    WITH_CONTROL(lines_are_kept_within_bounds_and_in_order),
+	    WITH_CONTROL(long_lines_are_kept_whole_and_few),
 	    WITH_CONTROL(a_long_answer_arrives_whole),
 	    WITH_CONTROL(any_bytes_become_json),
 	};

@@ -120,11 +120,48 @@ the_tail_does_not_cut_a_character_in_two(void **state)
 	talloc_free(t);
 }
 
+static void
+note_longest(const char *line, size_t len, bool cut, void *data)
+{
+	size_t *longest = data;
+
+	assert_false(cut);
+	assert_memory_equal(line, "begins", len < 6 ? len : 6);
+	*longest = len > *longest ? len : *longest;
+}
+
+/* Room is taken for it as it comes, and given back. */
+static void
+a_long_line_is_whole_and_others_take_little(void **state)
+{
+	const size_t max = 1 << 20;
+	TALLOC_CTX *mem = talloc_new(NULL);
+	char *line = talloc_zero_size(mem, max), *more = line;
+	size_t longest = 0, before;
+	struct lines *l = lines_new(NULL, max, note_longest, &longest);
+
+	(void)state;
+	before = talloc_total_size(l);
+	assert_true(before < 8192);
+	memcpy(line, "begins", 6);
+	for (size_t left = max, n; left > 0; left -= n, more += n) {
+		n = left < 16384 ? left : 16384;
+		lines_feed(l, more, n);
+	}
+	assert_int_equal(longest, 0);
+	lines_feed(l, "\nbegins anew\n", 13);
+	assert_int_equal(longest, max);
+	assert_int_equal(talloc_total_size(l), before);
+	talloc_free(l);
+	talloc_free(mem);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(lines_come_out_however_they_go_in),
+	    cmocka_unit_test(a_long_line_is_whole_and_others_take_little),
 	    cmocka_unit_test(the_tail_keeps_the_last_lines),
 	    cmocka_unit_test(the_tail_is_clean_utf_eight),
 	    cmocka_unit_test(the_tail_does_not_cut_a_character_in_two),

@@ -28,10 +28,11 @@ struct crew {
 	 * Whoever changes it from odd to even by compare-and-exchange is, or names, the leader.
 	 */
 	_Atomic uint64_t lead;
-	pid_t leader;             /* the leader's; 0 before the first */
-	clockid_t leader_clock;   /* of the time that its thread has run */
-	atomic_int spares;        /* parked threads that can lead */
-	atomic_bool spare_coming; /* one is being made */
+	pid_t leader;              /* the leader's; 0 before the first */
+	clockid_t leader_clock;    /* of the time that its thread has run */
+	atomic_int spares;         /* parked threads that can lead */
+	atomic_bool spare_coming;  /* one is being made */
+	atomic_bool relief_wanted; /* there was none: the leader is to be woken when one comes */
 	sem_t spare;
 
 	struct ring handed; /* requests, from the leader to workers */

@@ -54,12 +54,16 @@ crew_take_over(struct crew *c, uint64_t seen)
 }
 
 bool
-crew_relieves(const struct crew *c)
+crew_relieves(struct crew *c)
 {
 	if (atomic_load(&c->spares) > 0 || c->server->debug || atomic_load(&c->threads) == 1)
 		return true;
 	/* It comes, unless this is one more attempt after others that failed. */
-	return atomic_load(&c->spare_coming) && atomic_load(&c->rest_until_ms) == 0;
+	if (atomic_load(&c->spare_coming) && atomic_load(&c->rest_until_ms) == 0)
+		return true;
+	/* Whoever parks meanwhile has been seen, or sees this. */
+	atomic_store(&c->relief_wanted, true);
+	return atomic_load(&c->spares) > 0;
 }
 
 void
@@ -146,6 +150,8 @@ run_spare(void *arg)
 	crew_thread_begins(c);
 	atomic_fetch_add(&c->spares, 1);
 	atomic_store(&c->spare_coming, false);
+	if (atomic_exchange(&c->relief_wanted, false))
+		loop_wake(c->server);
 	if (!atomic_load(&c->over) && crew_wait_for(&c->spare) == 0 && !atomic_load(&c->over))
 		lead_then_work(c);
 	crew_thread_ends(c);

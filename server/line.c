@@ -59,12 +59,12 @@ line_next(struct http_server *s, struct load *load)
 }
 
 void
-line_make_ready(struct http_server *s)
+line_make_ready(struct http_server *s, struct load *load)
 {
 	struct http_requests line = STAILQ_HEAD_INITIALIZER(line);
 	struct http_request *req;
 
-	while ((req = line_next(s, s->unrouted)) != NULL)
+	while ((req = line_next(s, load)) != NULL)
 		STAILQ_INSERT_TAIL(&line, req, queued);
 	STAILQ_CONCAT(&line, &s->ready);
 	STAILQ_CONCAT(&s->ready, &line);

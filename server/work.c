@@ -151,7 +151,24 @@ send_next(struct http_server *s, struct load *load)
 		send_away(s, req);
 }
 
-/* Threads have become free: one request of each route in turn. */
+/* True if one of the route's requests was sent, so that there may be more to send. */
+static bool
+send_of(struct http_server *s, struct load *load)
+{
+	switch (place_of(s, load)) {
+	case PLACE_LEADER:
+		line_make_ready(s, load);
+		break;
+	case PLACE_WORKER:
+		send_next(s, load);
+		return true;
+	case PLACE_LINE:
+		break;
+	}
+	return false;
+}
+
+/* Threads have become free, or a spare has come: one request of each route in turn. */
 static void
 send_waiting(struct http_server *s)
 {
@@ -159,15 +176,12 @@ send_waiting(struct http_server *s)
 	bool sent = !is_serial(s);
 
 	if (is_serial(s) && s->away_n == 0)
-		line_make_ready(s);
+		line_make_ready(s, s->unrouted);
 	while (sent) {
 		sent = false;
 		for (load = TAILQ_FIRST(&s->waiting); load != NULL; load = next) {
 			next = TAILQ_NEXT(load, entry);
-			if (s->away_n >= crew_size(s->crew) || place_of(s, load) == PLACE_LINE)
-				continue;
-			send_next(s, load);
-			sent = true;
+			sent = send_of(s, load) || sent;
 		}
 	}
 }

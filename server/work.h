@@ -68,8 +68,8 @@ int64_t work_expire(struct http_server *s);
 void line_join(struct http_server *s, struct http_request *req);
 /* Takes the first out of a line; NULL: there is none. */
 struct http_request *line_next(struct http_server *s, struct load *load);
-/* One at a time: all are ready, those who have waited before those who have just come. */
-void line_make_ready(struct http_server *s);
+/* All of a line are ready, before those who have just come. */
+void line_make_ready(struct http_server *s, struct load *load);
 /* Refuses those whose deadline has passed. */
 void line_expire_all(struct http_server *s);
 /* Forgets them all. */
@@ -96,8 +96,8 @@ void crew_give(struct crew *c, struct http_request *req);
 void crew_give_back(struct crew *c, struct http_request *req);
 struct http_request *crew_take_back(struct crew *c);
 /* If a handler takes long in the leader, does another thread lead on? Also true if there is no
- * other thread at all: nobody else could run it. */
-bool crew_relieves(const struct crew *c);
+ * other thread at all: nobody else could run it. If not, work_collect is called when one comes. */
+bool crew_relieves(struct crew *c);
 /* So many may be handed out at a time. */
 unsigned crew_size(const struct crew *c);
 

@@ -369,6 +369,42 @@ without_a_spare_only_what_was_quick_runs_in_the_leader(void **state)
 	serving_stop(s);
 }
 
+/* Both threads that may be busy are: it waits for somebody to relieve the leader. */
+static void
+what_waits_for_a_spare_runs_when_one_has_come(void **state)
+{
+	struct hold *h = hold_new();
+	struct http_server *s = server(h);
+	struct client *first, *second, *third;
+	uint16_t port;
+	bool waited, answered;
+
+	(void)state;
+	log_open();
+	http_server_handle(s, "/other", hold_block, h);
+	http_server_set(s, "threads_max", "4");
+	http_server_set(s, "takeover_after_us", "20000");
+	port = serving_start(s);
+	assert_string_equal(client_fetch(port, "/name"), "baton/leader");
+	wait_until("a spare is there", count_named("baton/spare") == 1);
+	atomic_store(&failing, true);
+	first = ask(port, "/hold");
+	wait_until("it was taken over", http_server_counter(s, "takeovers") == 1);
+	second = ask(port, "/other");
+	client_fetch(port, "/name");
+	third = ask(port, "/here");
+	client_fetch(port, "/name");
+	waited = client_is_quiet(third, 100);
+	atomic_store(&failing, false);
+	answered = !client_is_quiet(third, PATIENCE_MS);
+	hold_open(h);
+	assert_true(waited && answered);
+	expect_answer(first, 200, "held\n");
+	expect_answer(second, 200, "held\n");
+	expect_answer(third, 200, NULL);
+	serving_stop(s);
+}
+
 /* Then there is nobody to hand anything to. */
 static void
 a_leader_without_any_other_thread_runs_everything(void **state)
@@ -398,6 +434,7 @@ main(void)
 	    e2e_test(a_server_without_a_thread_does_not_start),
 	    e2e_test(without_new_threads_requests_wait_and_nothing_spins),
 	    e2e_test(without_a_spare_only_what_was_quick_runs_in_the_leader),
+	    e2e_test(what_waits_for_a_spare_runs_when_one_has_come),
 	    e2e_test(a_leader_without_any_other_thread_runs_everything),
 	    e2e_test(handlers_of_a_nice_program_are_as_nice), /* the last: it may stay so */
 	};

@@ -28,8 +28,9 @@ account_open(struct http_conn *c)
 {
 	int on = PEEK_START;
 
-	if (c->peer.ss_family == AF_UNIX)
-		c->uncertain = setsockopt(c->fd, SOL_SOCKET, SO_PEEK_OFF, &on, sizeof(on)) != 0;
+	if (c->peer.ss_family == AF_UNIX &&
+	    setsockopt(c->fd, SOL_SOCKET, SO_PEEK_OFF, &on, sizeof(on)) != 0)
+		c->uncertain = true;
 }
 
 int
@@ -123,6 +124,29 @@ account_partial(struct http_conn *c)
 	return all > c->used;
 }
 
+int64_t
+account_pending(struct http_conn *c)
+{
+	int64_t all;
+
+	if (c->uncertain)
+		return 0;
+	all = taken(c);
+	return all > c->used ? all - c->used : 0;
+}
+
+bool
+account_mute(const struct http_conn *c)
+{
+	struct tcp_info info;
+	socklen_t len = sizeof(info);
+
+	return c->peer.ss_family != AF_UNIX &&
+	       getsockopt(c->fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0 &&
+	       len >= offsetof(struct tcp_info, tcpi_bytes_sent) + sizeof(info.tcpi_bytes_sent) &&
+	       info.tcpi_bytes_sent == 0 && info.tcpi_notsent_bytes == 0;
+}
+
 bool
 account_between_requests(struct http_conn *c)
 {
@@ -134,7 +158,7 @@ account_between_requests(struct http_conn *c)
 		return false;
 	all = taken(c);
 	settle(c, all);
-	if (all != c->used || (c->server->residue_at != 0 && !residue_is(c, 0)))
+	if (all != c->used || (c->server->parser.residue_at != 0 && !residue_is(c, 0)))
 		return false;
 	/* Of one that is ending there is nothing to give. */
 	return c->peer.ss_family == AF_UNIX ||
@@ -151,7 +175,7 @@ account_untouched(const struct http_conn *c)
 void
 account_doubt(struct http_conn *c)
 {
-	if (c->server->residue_at == 0 && c->current == NULL && account_unread(c) == 0 &&
+	if (c->server->parser.residue_at == 0 && c->current == NULL && account_unread(c) == 0 &&
 	    account_partial(c))
 		c->uncertain = true;
 }

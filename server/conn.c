@@ -3,6 +3,7 @@
  * Connections: those that there are, in which list each is, whose peer has gone, and how one is
  * ended. The parser owns the fd; we end a connection by shutting it down, which it notices.
  */
+#include <errno.h>
 #include <string.h>
 #include <sys/epoll.h>
 
@@ -19,6 +20,7 @@ conn_new(struct http_server *s, const struct listener *l, int fd)
 	c->server = s;
 	c->listener = l;
 	c->fd = fd;
+	c->uncertain = !s->parser.counts_heads;
 	return c;
 }
 
@@ -91,8 +93,9 @@ bool
 conn_ended(const struct http_conn *c)
 {
 	char byte;
+	ssize_t n = recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
 
-	return c->peer_done || recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+	return c->peer_done || n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR);
 }
 
 void

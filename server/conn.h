@@ -137,6 +137,10 @@ bool account_untouched(const struct http_conn *c);
 /* Where the residue is unknown, whoever is not between requests may never seem to be: it is
  * ended politely. */
 void account_doubt(struct http_conn *c);
+/* Bytes that were taken and not used yet by complete requests; 0 also where it cannot be told. */
+int64_t account_pending(struct http_conn *c);
+/* Was never anything sent? False also where it cannot be told. */
+bool account_mute(const struct http_conn *c);
 /* Since anything arrived, or since it is idle, whichever is shorter. */
 int64_t account_silent_ms(const struct http_conn *c);
 /* Something that changes when the peer takes in more of the answer. */
@@ -144,7 +148,7 @@ int64_t account_sent(const struct http_conn *c);
 
 /* ---- residue.c: what the parser has read and not used ------------------------------------------------ */
 
-/* Finds out how to tell; needs the settings. */
+/* Finds out how to tell: s->parser.residue_at. */
 void residue_learn(struct http_server *s);
 /* Has the parser so many bytes of the connection's next request? False if that is unknown. */
 bool residue_is(const struct http_conn *c, size_t bytes);
@@ -185,7 +189,48 @@ void accept_rest(struct http_server *s);
 void accept_again(struct http_server *s);
 void accept_stop(struct http_server *s);
 
-/* ---- parser.c: libmicrohttpd, all of it ------------------------------------------------------------- */
+/* ---- parser_probe.c: what this libmicrohttpd is like --------------------------------------------------- */
+
+enum parser_strictness { STRICTNESS_UNKNOWN, STRICTNESS_0_9, STRICTNESS_1_0 };
+
+/* What is relied on and its documentation does not promise, or what differs between its versions:
+ * found by experiment before serving. Whatever is false is done without. */
+struct parser_traits {
+	enum parser_strictness strictness; /* which option makes it strict */
+	bool asks_again;   /* after a final call without an answer, in the next run */
+	bool counts_heads; /* tells the exact size of a request's head */
+	bool holds;        /* lets an idle connection be suspended and resumed */
+	bool hides_queries, hides_cookies; /* leaves them alone when told to (parser.c) */
+	bool lenient;      /* lets malformed lines through: guard_bytes.c must look */
+	bool sure;         /* with that, no request is read in another way than it should be */
+	size_t residue_at; /* where its record of a connection says it, in words; 0: unknown */
+};
+
+/* Fills s->parser, and says in one line what is missing; on error *why tells, under s. */
+int parser_probe(struct http_server *s, char **why);
+
+/* What the parser has taken out of a head. */
+struct parser_extracts {
+	int arguments, cookies;
+};
+
+/* A server of its own for an experiment, on socket pairs. */
+struct probe {
+	struct http_server *server;
+	struct listener listener;
+	struct parser_extracts extracted; /* of the last head */
+	size_t head_size;
+};
+
+/* With the traits that are known so far. Close it in any case. */
+int probe_open(struct probe *p, struct http_server *s);
+void probe_close(struct probe *p);
+/* A connection; *fd is the client's end. NULL if there is none; then *fd is -1. */
+struct http_conn *probe_connect(struct probe *p, int *fd);
+/* The parser runs; what is ready is answered with 200. */
+void probe_turn(struct probe *p);
+
+/* ---- parser.c, parser_answer.c, parser_daemon.c: libmicrohttpd, all of it ----------------------------- */
 
 int parser_start(struct http_server *s);
 void parser_stop(struct http_server *s);
@@ -196,6 +241,10 @@ void parser_run(struct http_server *s);
 size_t parser_head_size(const struct http_conn *c);
 /* The transfer codings of a head that was received, but not given to us yet. */
 void parser_codings(const struct http_conn *c, struct guard_codings *codings);
+/* Of the answer that is under way, whoever made it; 0: none. */
+int parser_status(const struct http_conn *c);
+/* Of the current request. */
+struct parser_extracts parser_extracts(const struct http_conn *c);
 const char *parser_version(void);
 int parser_fd(const struct http_server *s);
 /* Milliseconds until it must run again; -1: never. */

@@ -58,8 +58,8 @@ drain_closes(const struct http_conn *c)
 
 	if (s->drain < DRAIN_CLOSING)
 		return false;
-	return s->drain > DRAIN_CLOSING || s->successor == SUCCESSOR_NONE || c->uncertain ||
-	       c->refused;
+	return s->drain > DRAIN_CLOSING || s->successor == SUCCESSOR_NONE || !s->parser.holds ||
+	       c->uncertain || c->refused;
 }
 
 void

@@ -29,7 +29,7 @@ format_date(char text[40])
  * No answer may have begun. Whatever the parser sends after it meets a closed door, and it ends
  * the connection; what the client still sends is read and thrown away (linger.c).
  */
-void
+bool
 guard_answer(struct http_conn *c, int status, const char *why)
 {
 	char date[40], body[256], text[512];
@@ -37,7 +37,7 @@ guard_answer(struct http_conn *c, int status, const char *why)
 
 	c->linger = true;
 	if (c->cut)
-		return;
+		return false;
 	c->cut = true;
 	format_date(date);
 	len = snprintf(body, sizeof(body), "%d %s: %s\n", status, http_status_text(status), why);
@@ -45,8 +45,9 @@ guard_answer(struct http_conn *c, int status, const char *why)
 	    "HTTP/1.1 %d %s\r\nDate: %s\r\nConnection: close\r\n"
 	    "Content-Type: text/plain; charset=utf-8\r\nContent-Length: %d\r\n\r\n%s",
 	    status, http_status_text(status), date, len, body);
-	(void)send(c->fd, text, (size_t)len, MSG_NOSIGNAL | MSG_DONTWAIT);
+	len = (int)send(c->fd, text, (size_t)len, MSG_NOSIGNAL | MSG_DONTWAIT);
 	shutdown(c->fd, SHUT_WR);
+	return len > 0;
 }
 
 /*

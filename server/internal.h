@@ -35,6 +35,7 @@ struct MHD_Daemon;
 enum concurrency { CONCURRENCY_PREEMPTIVE, CONCURRENCY_SERIAL };
 
 struct http_settings {
+	int64_t answer_head_max_bytes;
 	int64_t backlog;
 	int64_t body_max_bytes;
 	int64_t body_rate_min_bytes;
@@ -132,6 +133,9 @@ void notify_no_watchdog(struct notify *n);
 	X(FINISHED, "finished", "requests answered while draining")                           \
 	X(ENDED, "ended", "connections politely ended by a drain")                            \
 	X(DRAIN_CUT, "drain_timeout_ms", "connections cut at the drain deadline")             \
+	X(HEADER_MAX, "header_max_bytes", "requests whose head was too large")                \
+	X(ANSWER_HEAD, "answer_head_max_bytes", "answers whose head was too large: 500")      \
+	X(NO_MEMORY, "no_memory", "requests that found no memory: 503")                       \
 	X(HEADER_TIMEOUT, "header_timeout_ms", "heads that took too long")                    \
 	X(HEADER_FIELDS_MAX, "header_fields_max", "requests with too many header fields")     \
 	X(IDLE_TIMEOUT, "idle_timeout_ms", "connections ended for being idle")                \
@@ -236,11 +240,10 @@ struct http_server {
 	struct MHD_Daemon *mhd;
 	int64_t heard_ms; /* the last time the parser may have read something */
 	uint64_t parser_runs;
-	bool quiet;        /* the parser's messages are not logged */
-	bool lax;          /* the parser lets malformed lines through: guard_bytes.c looks */
-	size_t residue_at; /* where the parser's record says it, in words; 0: unknown */
-	bool resumed;      /* the parser must run, for what was held back */
-	bool collect;      /* something may have come back from workers */
+	bool quiet; /* the parser's messages are not logged */
+	struct parser_traits parser;
+	bool resumed; /* the parser must run, for what was held back */
+	bool collect; /* something may have come back from workers */
 	int epoll_fd, wake_fd;
 	enum source source_wake, source_parser; /* what epoll points to for these two */
 	struct crew *crew;
@@ -270,10 +273,11 @@ struct http_server {
 	struct lingerings lingers; /* the one that began first comes first */
 	unsigned lingers_n;
 	size_t conns_n;
-	struct http_conn *accepting;  /* between accept and the parser's notice of it */
-	int64_t accept_retry_ms;      /* listeners are not polled until then; 0: they are */
-	int64_t accept_complained_ms; /* when it was last logged that accepting fails */
-	bool accepting_on;            /* newcomers are wanted */
+	struct http_conns arriving;    /* between accept and the parser's notice of it */
+	struct http_request *answered; /* the last, in this run of the parser */
+	int64_t accept_retry_ms;       /* listeners are not polled until then; 0: they are */
+	int64_t accept_complained_ms;  /* when it was last logged that accepting fails */
+	bool accepting_on;             /* newcomers are wanted */
 	enum drain_state drain;
 	int64_t drain_next_ms; /* lame duck or drain deadline, or end of the cut */
 	int failed;            /* why it stopped without draining; 0 */

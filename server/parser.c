@@ -17,6 +17,9 @@
 /* A head has few fields; one with more takes a second look. */
 #define FIELDS_AT_ONCE 64
 
+/* The name of the field that hides all others of the same name from the parser. */
+static const char no_cookie[] = "Cookie";
+
 struct field_list {
 	struct http_field *fields;
 	size_t n, size;
@@ -30,6 +33,8 @@ collect_field(void *cls, enum MHD_ValueKind kind, const char *name, size_t name_
 	struct field_list *list = cls;
 
 	(void)kind;
+	if (name == no_cookie)
+		return MHD_YES;
 	if (value == NULL) /* never, in a field that was received */
 		return MHD_NO;
 	if (list->n < list->size)
@@ -66,7 +71,7 @@ copy_head(struct http_conn *c, struct http_request *req, const char *url, const 
 	guard_bytes_begin(&list.bytes, method, url, strlen(req->target), version);
 	MHD_get_connection_values_n(c->mhd, MHD_HEADER_KIND, collect_field, &list);
 	req->buffer = method + parser_head_size(c);
-	*why = c->server->lax ? guard_bytes_end(&list.bytes, req->buffer) : NULL;
+	*why = c->server->parser.lenient ? guard_bytes_end(&list.bytes, req->buffer) : NULL;
 	if (list.n > list.size) {
 		list.fields = talloc_array(req, struct http_field, list.n);
 		if (list.fields == NULL)
@@ -76,6 +81,26 @@ copy_head(struct http_conn *c, struct http_request *req, const char *url, const 
 		MHD_get_connection_values_n(c->mhd, MHD_HEADER_KIND, collect_field, &list);
 	}
 	return request_set_head(req, method, version, list.fields, list.n);
+}
+
+static enum MHD_Result
+too_large(struct http_conn *c, struct http_request *req, const char *why)
+{
+	counter_add(c->server, COUNTER_HEADER_MAX);
+	return parser_refuse(c, req, 431, why);
+}
+
+/* The request line counts for itself: then it is that which the client should shorten. */
+static enum MHD_Result
+head_too_large(
+    struct http_conn *c, struct http_request *req, const char *method, const char *version)
+{
+	size_t line = strlen(method) + strlen(req->target) + strlen(version) + strlen("  \r\n");
+
+	if (line <= (size_t)c->server->set.header_max_bytes)
+		return too_large(c, req, "the head is larger than this server takes");
+	counter_add(c->server, COUNTER_HEADER_MAX);
+	return parser_refuse(c, req, 414, "the target is longer than this server takes");
 }
 
 static enum MHD_Result
@@ -95,8 +120,10 @@ head_received(struct http_conn *c, struct http_request *req, const char *url, co
 
 	atomic_store_explicit(&req->phase, REQUEST_BODY, memory_order_relaxed);
 	c->since_ms = c->server->now_ms; /* the content has a time of its own */
+	if ((int64_t)parser_head_size(c) > c->server->set.header_max_bytes)
+		return head_too_large(c, req, method, version);
 	if (copy_head(c, req, url, method, version, &why) != 0)
-		return parser_refuse(c, req, 503, "out of memory");
+		return parser_no_memory(c, req);
 	if (why != NULL)
 		return malformed(c, req, 400, why);
 	if (req->fields_n > (size_t)c->server->set.header_fields_max) {
@@ -138,13 +165,15 @@ content_received(struct http_conn *c, struct http_request *req, const char *data
 		return MHD_NO;
 	}
 	if (request_body_append(req, data, len, announced < 0 ? 0 : (size_t)announced) != 0)
-		return MHD_NO;
+		return parser_no_memory(c, req);
 	return MHD_YES;
 }
 
 struct trailer {
-	bool lax;
+	bool lenient;
 	struct guard_bytes bytes;
+	const char *end; /* of the last field */
+	size_t n;
 };
 
 static enum MHD_Result
@@ -154,36 +183,39 @@ check_trailer_field(void *cls, enum MHD_ValueKind kind, const char *name, size_t
 	struct trailer *t = cls;
 
 	(void)kind;
-	if (value != NULL && t->lax)
+	if (value == NULL || name < t->bytes.begin)
+		return MHD_YES;
+	t->n++;
+	t->end = value + value_len;
+	if (t->lenient)
 		guard_bytes_trailer_field(&t->bytes, name, name_len, value, value_len);
-	else if (value != NULL && t->bytes.why == NULL)
+	else if (t->bytes.why == NULL)
 		t->bytes.why = guard_field(name, value);
 	return MHD_YES;
 }
 
-/* Nobody is shown trailer fields, but they tell where the next request begins. */
+/*
+ * Nobody is shown trailer fields, but they tell where the next request begins; and they share
+ * the memory, and so the limits, of the head. *status is what to refuse them with, 0: nothing.
+ */
 static const char *
-check_trailer(struct http_conn *c, struct http_request *req)
+check_trailer(struct http_conn *c, struct http_request *req, int *status)
 {
-	struct trailer t = {.lax = c->server->lax};
+	struct trailer t = {.lenient = c->server->parser.lenient, .end = req->buffer};
+	const struct http_settings *set = &c->server->set;
+	const char *why;
 
 	guard_bytes_begin_trailer(&t.bytes, req->buffer);
 	MHD_get_connection_values_n(c->mhd, MHD_FOOTER_KIND, check_trailer_field, &t);
-	return t.lax ? guard_bytes_end(&t.bytes, NULL) : t.bytes.why;
-}
-
-static enum MHD_Result
-all_received(struct http_conn *c, struct http_request *req)
-{
-	const char *why = req->chunked ? check_trailer(c, req) : NULL;
-
-	if (why != NULL)
-		return malformed(c, req, 400, why);
-	/* The framing of chunked content is not in it. */
-	account_use(c, parser_head_size(c) + req->body_len);
-	atomic_store_explicit(&req->phase, REQUEST_READY, memory_order_relaxed);
-	work_ready(c->server, req);
-	return MHD_YES;
+	why = t.lenient ? guard_bytes_end(&t.bytes, NULL) : t.bytes.why;
+	*status = why != NULL ? 400 : 0;
+	if (why == NULL && (req->fields_n + t.n > (size_t)set->header_fields_max ||
+			       parser_head_size(c) + (size_t)(t.end - req->buffer) >
+				   (size_t)set->header_max_bytes)) {
+		*status = 431;
+		why = "the trailer is larger than this server takes";
+	}
+	return why;
 }
 
 /* The answer is not there yet: the parser shall not ask again before parser_resume. */
@@ -196,6 +228,23 @@ suspend(struct http_conn *c, struct http_request *req)
 		MHD_suspend_connection(c->mhd);
 	req->suspended = true;
 	return MHD_YES;
+}
+
+static enum MHD_Result
+all_received(struct http_conn *c, struct http_request *req)
+{
+	int status = 0;
+	const char *why = req->chunked ? check_trailer(c, req, &status) : NULL;
+
+	if (status == 431)
+		return too_large(c, req, why);
+	if (status != 0)
+		return malformed(c, req, status, why);
+	/* The framing of chunked content is not in it. */
+	account_use(c, parser_head_size(c) + req->body_len);
+	atomic_store_explicit(&req->phase, REQUEST_READY, memory_order_relaxed);
+	work_ready(c->server, req);
+	return c->server->parser.asks_again ? MHD_YES : suspend(c, req);
 }
 
 enum MHD_Result
@@ -239,30 +288,39 @@ conn_of(struct MHD_Connection *mhd)
 	return info == NULL ? NULL : info->socket_context;
 }
 
-/* The query is ours: without this, the parser would take it apart, keep each argument in the
- * room for the head and, in 1.0.1, write beyond its memory if one without "=" comes last. */
+/*
+ * Queries and cookies are ours to take apart. The parser would do it as well, and keep each of
+ * their parts in the room for the head; 1.0.1 would also write beyond its memory if an argument
+ * without "=" comes last. The target stands in its buffer, and is copied; it looks at the first
+ * Cookie only, which is this one, and empty.
+ */
 static void
-hide_query(const char *target)
+hide(const struct http_server *s, struct MHD_Connection *mhd, const char *target)
 {
 	char *mark = strchr((char *)target, '?');
 
 	if (mark != NULL)
 		mark[1] = '\0';
+	if (s->parser.hides_cookies)
+		(void)MHD_set_connection_value(mhd, MHD_HEADER_KIND, no_cookie, "");
 }
 
-/* Comes once for each request, with the target as it was sent: in the parser's buffer. */
+/* Comes once for each request, with the target as it was sent. */
 void *
 parser_on_target(void *cls, const char *target, struct MHD_Connection *mhd)
 {
 	struct http_server *s = cls;
 	struct http_conn *c = conn_of(mhd);
-	struct http_request *req =
-	    c == NULL ? NULL : request_new(s->store, target != NULL ? target : "");
+	struct http_request *req = NULL;
 
-	if (target != NULL)
-		hide_query(target);
-	if (req == NULL)
+	if (c == NULL || target == NULL)
 		return NULL;
+	req = request_new(s->store, target);
+	hide(s, mhd, target);
+	if (req == NULL) {
+		(void)parser_no_memory(c, NULL);
+		return NULL;
+	}
 	req->conn = c;
 	memcpy(req->peer, c->peer_text, sizeof(req->peer));
 	req->listener = c->listener->name;
@@ -270,25 +328,71 @@ parser_on_target(void *cls, const char *target, struct MHD_Connection *mhd)
 	return req;
 }
 
-/* May come at any time after parser_on_target, also while the handler runs: lets go, frees nothing. */
+static void
+count_refusal(struct http_server *s, int status)
+{
+	counter_add(s, status == 414 || status == 431 ? COUNTER_HEADER_MAX
+		       : status == 413                ? COUNTER_BODY_MAX
+						      : COUNTER_MALFORMED);
+}
+
+/* The parser ends a request that was not complete: its own answer is under way, or the client has
+ * left, or it closes without a word, which is ours to say then. */
+static void
+ended_early(struct http_conn *c)
+{
+	int status = parser_status(c);
+
+	c->linger = true; /* the client may be in the middle of it */
+	if (c->cut || (status == 0 && conn_ended(c)))
+		return;
+	if (status == 0) {
+		status = account_pending(c) > c->server->set.header_max_bytes ? 431 : 400;
+		guard_answer(c, status, "malformed, or too large");
+	}
+	count_refusal(c->server, status);
+}
+
+/* Whether the parser has answered by itself is known only where there was no answer before. */
+void
+parser_unrecognized(struct http_conn *c)
+{
+	int64_t pending = account_pending(c);
+	int status = pending > c->server->set.header_max_bytes ? 414 : 400;
+
+	c->linger = true;
+	if (pending == 0)
+		return;
+	count_refusal(c->server, status);
+	if (account_mute(c))
+		guard_answer(c, status, "malformed request line");
+}
+
+/* May come at any time after parser_on_target, also while the handler runs: lets go, frees
+ * nothing. */
 void
 parser_on_completed(
     void *cls, struct MHD_Connection *mhd, void **slot, enum MHD_RequestTerminationCode how)
 {
 	struct http_request *req = *slot;
+	struct http_server *s = cls;
+	struct http_conn *c;
 
 	(void)mhd;
 	if (req == NULL)
 		return;
 	*slot = NULL;
-	/* The parser has refused it by itself: the client may be in the middle of it. */
+	c = req->conn;
 	if (atomic_load(&req->phase) < REQUEST_READY)
-		req->conn->linger = true;
-	req->conn->completed_run = req->conn->server->parser_runs;
-	conn_idle(req->conn);
+		ended_early(c);
+	else if (how == MHD_REQUEST_TERMINATED_WITH_ERROR && s->answered == req &&
+		 parser_answer_lost(c, req))
+		how = MHD_REQUEST_TERMINATED_COMPLETED_OK;
+	c->completed_run = s->parser_runs;
+	conn_idle(c);
 	req->conn = NULL;
 	if (how != MHD_REQUEST_TERMINATED_COMPLETED_OK && req->ctx != NULL) {
-		counter_add(cls, COUNTER_CLIENT_GONE);
+		counter_add(s, COUNTER_CLIENT_GONE);
 		ctx_cancel_cause(req->ctx, &http_client_gone);
 	}
 	request_unref(req);

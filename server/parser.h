@@ -14,6 +14,8 @@ enum MHD_Result parser_on_request(void *cls, struct MHD_Connection *mhd, const c
     const char *method, const char *version, const char *data, size_t *size, void **slot);
 void parser_on_completed(
     void *cls, struct MHD_Connection *mhd, void **slot, enum MHD_RequestTerminationCode how);
+/* The connection is closed for something that was not even taken for a request. */
+void parser_unrecognized(struct http_conn *c);
 
 /* ---- parser_answer.c: answers, on their way out ------------------------------------------------------ */
 
@@ -24,5 +26,10 @@ parser_answer(struct http_conn *c, struct http_request *req, struct http_respons
  * would begin is not certain, or there is content that is not wanted. */
 enum MHD_Result
 parser_refuse(struct http_conn *c, struct http_request *req, int status, const char *why);
+
+/* Ends the connection of a request, NULL if there was none for it, with 503. Always MHD_NO. */
+enum MHD_Result parser_no_memory(struct http_conn *c, const struct http_request *req);
+/* libmicrohttpd has closed instead of sending the answer. False if the client had left. */
+bool parser_answer_lost(struct http_conn *c, const struct http_request *req);
 
 #endif

@@ -10,10 +10,23 @@
 
 #include "server/parser.h"
 
-/* Of libmicrohttpd 1.0, in the words of its header. The header of 0.9.75 has neither, and its
- * library, which has the same soname, ignores the flag and refuses the option. */
+/*
+ * All that depends on libmicrohttpd's version stands here; parser_probe.c asks for the rest. One
+ * soname stands for all versions since 0.9.61 and a program may meet another one than it was
+ * built with, so nothing is decided by the header: these are of 1.0's, which that of 0.9.75 does
+ * not know. The library of 0.9.75 ignores the flag, and does not start with the option.
+ */
 #define MHD_1_USE_NO_THREAD_SAFETY         (1U << 19)
 #define MHD_1_OPTION_CLIENT_DISCIPLINE_LVL ((enum MHD_OPTION)38)
+
+/* What counts when its memory is sized: its record of a field (56 bytes and alignment in 1.0, less
+ * in 0.9.75), the fields that we add to those of a request, the shortest field ("a:" and its line's
+ * end), what it wants free before it reads, and what it puts into an answer's head by itself. */
+#define FIELD_RECORD    64
+#define OWN_FIELDS      3
+#define SHORTEST_FIELD  4
+#define READ_AT_LEAST   1024
+#define ANSWER_HEAD_OWN 512
 
 size_t
 parser_head_size(const struct http_conn *c)
@@ -22,6 +35,23 @@ parser_head_size(const struct http_conn *c)
 	    MHD_get_connection_info(c->mhd, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
 
 	return info == NULL ? 0 : info->header_size;
+}
+
+int
+parser_status(const struct http_conn *c)
+{
+	const union MHD_ConnectionInfo *info =
+	    MHD_get_connection_info(c->mhd, MHD_CONNECTION_INFO_HTTP_STATUS);
+
+	return info == NULL ? 0 : (int)info->http_status;
+}
+
+struct parser_extracts
+parser_extracts(const struct http_conn *c)
+{
+	return (struct parser_extracts){
+	    MHD_get_connection_values(c->mhd, MHD_GET_ARGUMENT_KIND, NULL, NULL),
+	    MHD_get_connection_values(c->mhd, MHD_COOKIE_KIND, NULL, NULL)};
 }
 
 void
@@ -46,24 +76,41 @@ parser_resume(struct http_request *req)
 	req->suspended = false;
 }
 
+/* The one that was added, by its descriptor: the parser may take it in at once or later. */
+static struct http_conn *
+arrived(struct http_server *s, struct MHD_Connection *mhd)
+{
+	const union MHD_ConnectionInfo *info =
+	    MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
+	struct http_conn *c;
+
+	TAILQ_FOREACH(c, &s->arriving, list_entry)
+		if (info != NULL && c->fd == info->connect_fd)
+			break;
+	if (c != NULL)
+		TAILQ_REMOVE(&s->arriving, c, list_entry);
+	return c;
+}
+
 static void
 on_connection(
     void *cls, struct MHD_Connection *mhd, void **slot, enum MHD_ConnectionNotificationCode what)
 {
 	struct http_server *s = cls;
+	struct http_conn *c = *slot;
 
 	if (what == MHD_CONNECTION_NOTIFY_STARTED) {
-		s->accepting->mhd = mhd;
-		*slot = s->accepting;
-		s->accepting = NULL;
-		conn_open(*slot);
-	} else if (*slot != NULL) {
-		struct http_conn *c = *slot;
+		*slot = c = arrived(s, mhd);
+		if (c == NULL)
+			return;
+		c->mhd = mhd;
+		conn_open(c);
+	} else if (c != NULL) {
 		bool ours = !c->cut && !conn_ended(c);
 
 		/* Without a request: the parser has refused what it did not take for one. */
-		if (c->completed_run != s->parser_runs && ours)
-			c->linger = true;
+		if (ours && c->completed_run != s->parser_runs)
+			parser_unrecognized(c);
 		conn_closed(c, ours);
 		*slot = NULL;
 	}
@@ -100,31 +147,66 @@ on_message(void *cls, const char *fmt, va_list ap)
 	log_line(LOG_DEBUG, "parser: %s", text);
 }
 
-int
-parser_start(struct http_server *s)
+/*
+ * The memory of each connection: room for a head of header_max_bytes, for the parser's record of
+ * each of its fields, and for an answer's head, whatever the client has sent behind the request.
+ * The parser reads into the first half, and beyond it in steps of an eighth of what is left
+ * when a head does not fit: each of the two must leave enough.
+ */
+static size_t
+pool_bytes(const struct http_settings *set)
 {
+	size_t head = (size_t)set->header_max_bytes, fields = (size_t)set->header_fields_max, rest;
+
+	if (fields > head / SHORTEST_FIELD)
+		fields = head / SHORTEST_FIELD;
+	rest = (fields + OWN_FIELDS) * FIELD_RECORD + (size_t)set->answer_head_max_bytes +
+	       ANSWER_HEAD_OWN;
+	head += READ_AT_LEAST + rest + rest / 7;
+	return head > 2 * rest ? head : 2 * rest;
+}
+
+static struct MHD_Daemon *
+start(struct http_server *s, enum parser_strictness as)
+{
+	bool own = as == STRICTNESS_1_0;
 	/* Without safety between threads, 1.0 takes a connection in while MHD_add_connection
 	 * runs, as 0.9.75 always does, and not in the next run. */
 	unsigned flags = MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET | MHD_USE_TURBO |
 			 MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG | MHD_1_USE_NO_THREAD_SAFETY;
-	/* The same old option at -1 would make 1.0 as lenient as it can be. */
-	bool old = MHD_get_version()[0] == '0';
 	/* A net below our own timers, in whole seconds. */
 	unsigned net_s = (unsigned)((s->set.idle_timeout_ms + s->set.header_timeout_ms +
 					s->set.send_timeout_ms) /
 				    1000) +
 			 60;
 
-	s->mhd = MHD_start_daemon(flags, 0, NULL, NULL, parser_on_request, s,
+	return MHD_start_daemon(flags, 0, NULL, NULL, parser_on_request, s,
 	    MHD_OPTION_EXTERNAL_LOGGER, on_message, s,         /* first: later options may log */
 	    MHD_OPTION_URI_LOG_CALLBACK, parser_on_target, s,  /* */
 	    MHD_OPTION_UNESCAPE_CALLBACK, leave_encoded, NULL, /* */
 	    MHD_OPTION_NOTIFY_COMPLETED, parser_on_completed, s, MHD_OPTION_NOTIFY_CONNECTION,
 	    on_connection, s, MHD_OPTION_CONNECTION_LIMIT, (unsigned)s->set.connections_max + 64,
 	    MHD_OPTION_CONNECTION_TIMEOUT, net_s, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-	    (size_t)s->set.header_max_bytes,
-	    old ? MHD_OPTION_STRICT_FOR_CLIENT : MHD_1_OPTION_CLIENT_DISCIPLINE_LVL, old ? -1 : 1,
+	    pool_bytes(&s->set),
+	    own ? MHD_1_OPTION_CLIENT_DISCIPLINE_LVL : MHD_OPTION_STRICT_FOR_CLIENT, own ? 1 : -1,
 	    MHD_OPTION_END);
+}
+
+int
+parser_start(struct http_server *s)
+{
+	bool quiet = s->quiet;
+
+	/* 1.0 takes the older option, too, and with another meaning: the same level would make it
+	 * as lenient as it can be. So the newer one comes first. */
+	if (s->parser.strictness == STRICTNESS_UNKNOWN) {
+		s->quiet = true;
+		s->mhd = start(s, STRICTNESS_1_0);
+		s->quiet = quiet;
+		s->parser.strictness = s->mhd != NULL ? STRICTNESS_1_0 : STRICTNESS_0_9;
+	}
+	if (s->mhd == NULL)
+		s->mhd = start(s, s->parser.strictness);
 	return s->mhd == NULL ? -ENOMEM : 0;
 }
 
@@ -142,21 +224,43 @@ parser_stop(struct http_server *s)
 	s->mhd = NULL;
 }
 
+static void
+forget(struct http_conn *c)
+{
+	TAILQ_REMOVE(&c->server->arriving, c, list_entry);
+	address_uncount(c->server->addresses, c);
+	talloc_free(c);
+}
+
 int
 parser_add(struct http_conn *c)
 {
 	struct http_server *s = c->server;
-	enum MHD_Result ok;
+	struct http_conn *other, *next;
+	int fd = c->fd;
 
-	s->accepting = c;
-	ok = MHD_add_connection(s->mhd, c->fd, (const struct sockaddr *)&c->peer, c->peer_len);
-	/* The fd is closed if it failed; the record is ours as long as nobody was told of it. */
-	if (ok != MHD_YES && s->accepting != NULL) {
-		address_uncount(s->addresses, c);
-		talloc_free(c);
+	/* One that was promised to be taken in, and was closed instead: its number is free. */
+	for (other = TAILQ_FIRST(&s->arriving); other != NULL; other = next) {
+		next = TAILQ_NEXT(other, list_entry);
+		if (other->fd == fd)
+			forget(other);
 	}
-	s->accepting = NULL;
-	return ok == MHD_YES ? 0 : -errno;
+	TAILQ_INSERT_TAIL(&s->arriving, c, list_entry);
+	/* The fd is closed if it fails; the record is ours as long as nobody was told of it. */
+	if (MHD_add_connection(s->mhd, fd, (const struct sockaddr *)&c->peer, c->peer_len) !=
+	    MHD_YES) {
+		int err = errno;
+
+		TAILQ_FOREACH(other, &s->arriving, list_entry)
+			if (other == c)
+				break;
+		if (other != NULL)
+			forget(c);
+		return -err;
+	}
+	/* The parser may take it in when it runs next. */
+	s->resumed = s->resumed || !TAILQ_EMPTY(&s->arriving);
+	return 0;
 }
 
 const char *
@@ -170,6 +274,7 @@ parser_run(struct http_server *s)
 {
 	s->parser_runs++;
 	s->resumed = false;
+	s->answered = NULL;
 	MHD_run(s->mhd);
 }
 

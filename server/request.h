@@ -229,15 +229,15 @@ bool guard_bytes_chunk(const char *begin, const char *data);
 
 /* ---- guard_answer.c, guard_selftest.c ------------------------------------------------------------ */
 
-/* Answers in the parser's place, and ends the connection. */
-void guard_answer(struct http_conn *c, int status, const char *why);
+/* Answers in the parser's place, and ends the connection. False if the client is gone. */
+bool guard_answer(struct http_conn *c, int status, const char *why);
 /* The parser is about to answer a bad Content-Length, or a coding that it does not know: finds
  * the connection, and comes first. */
 void guard_answer_bad_length(struct http_server *s);
 void guard_answer_bad_coding(struct http_server *s);
-/* Is the parser one that the guard knows, and does it need guard_bytes.c? On error *why tells,
- * allocated under s. */
-int guard_selftest(struct http_server *s, char **why);
+/* Does the parser, with the guard, refuse what is malformed? Sets lenient and sure of s->parser;
+ * *what names the request that is read otherwise than it should be, NULL: none. */
+int guard_selftest(struct http_server *s, const char **what);
 
 /* ---- chain.c: middleware --------------------------------------------------------------------------- */
 

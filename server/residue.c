@@ -9,7 +9,6 @@
  * right value after each of several parts of a request. Where there is no such place, or more
  * than one, the residue is unknown, and such connections are not given away.
  */
-#include <errno.h>
 #include <malloc.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -76,48 +75,29 @@ experiment(struct http_server *s, struct http_conn *c, int client, struct candid
 	}
 }
 
-static size_t
-learn(struct http_server *s, struct listener *l)
-{
-	struct candidates left = {.n = 0};
-	struct http_conn *c;
-	int fds[2];
-
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds) != 0)
-		return 0;
-	c = conn_new(s, l, fds[0]);
-	if (c != NULL) {
-		c->peer.ss_family = AF_UNIX;
-		c->peer_len = sizeof(sa_family_t);
-		if (parser_add(c) == 0)
-			experiment(s, c, fds[1], &left);
-	} else {
-		close(fds[0]);
-	}
-	close(fds[1]);
-	return left.n == 1 && left.at[0] > 0 ? left.at[0] : 0;
-}
-
 void
 residue_learn(struct http_server *s)
 {
-	struct listener l = {.name = "self-test"};
-	struct http_server *other = http_server_new(s);
+	struct candidates left = {.n = 0};
+	struct probe p;
+	int client = -1;
 
-	s->residue_at = 0;
-	if (other == NULL)
-		return;
-	other->quiet = true;
-	other->store = request_store_new(other);
-	if (other->store != NULL && parser_start(other) == 0) {
-		s->residue_at = learn(other, &l);
-		parser_stop(other);
+	s->parser.residue_at = 0;
+	if (probe_open(&p, s) == 0) {
+		struct http_conn *c = probe_connect(&p, &client);
+
+		if (c != NULL)
+			experiment(p.server, c, client, &left);
 	}
-	talloc_free(other);
+	if (client >= 0)
+		close(client);
+	probe_close(&p);
+	if (left.n == 1)
+		s->parser.residue_at = left.at[0];
 }
 
 bool
 residue_is(const struct http_conn *c, size_t bytes)
 {
-	return c->server->residue_at != 0 && word(c, c->server->residue_at) == bytes;
+	return c->server->parser.residue_at != 0 && word(c, c->server->parser.residue_at) == bytes;
 }

@@ -87,9 +87,7 @@ open_all(struct http_server *s)
 		if (err == 0 && s->set.connections_per_address_max > 0)
 			err = address_start(s);
 		if (err == 0)
-			err = guard_selftest(s, &why);
-		if (err == 0)
-			residue_learn(s);
+			err = parser_probe(s, &why);
 		if (err == 0)
 			err = parser_start(s);
 		if (err == 0)

@@ -25,6 +25,13 @@ http_server_new(TALLOC_CTX *mem)
 	if (s == NULL)
 		return NULL;
 	settings_defaults(&s->set);
+	/* Until parser_probe has found otherwise. */
+	s->parser = (struct parser_traits){.asks_again = true,
+	    .counts_heads = true,
+	    .holds = true,
+	    .hides_queries = true,
+	    .hides_cookies = true,
+	    .sure = true};
 	TAILQ_INIT(&s->listeners);
 	STAILQ_INIT(&s->ready);
 	TAILQ_INIT(&s->conns);
@@ -35,6 +42,7 @@ http_server_new(TALLOC_CTX *mem)
 	TAILQ_INIT(&s->held);
 	s->give_fd = s->take_fd = s->spare_fd = -1;
 	TAILQ_INIT(&s->busy);
+	TAILQ_INIT(&s->arriving);
 	s->deadline_look_ms = INT64_MAX;
 	TAILQ_INIT(&s->hups);
 	TAILQ_INIT(&s->lingers);

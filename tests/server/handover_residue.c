@@ -29,7 +29,7 @@ the_place_is_found(void **state)
 
 	(void)state;
 	residue_learn(s);
-	assert_true(s->residue_at > 0);
+	assert_true(s->parser.residue_at > 0);
 }
 
 struct scene {
@@ -121,7 +121,7 @@ where_it_is_unknown_they_end_politely(void **state)
 	silent = client_open(t.port);
 	client_send(silent, CHUNKED);
 	client_read(silent, "POST");
-	t.server->residue_at = 0; /* the drain comes after it, for the leader, too */
+	t.server->parser.residue_at = 0; /* the drain comes after it, for the leader, too */
 	take(&t, 1, requests);
 	assert_int_equal(requests[0], 2);
 	a = client_get(chunked, "/");

@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What this libmicrohttpd is like. The server relies on more of it than its documentation
+ * promises, and its versions differ, while one soname stands for them all. So all of that is tried
+ * before serving, on socket pairs, and what does not hold is done without: an update of the
+ * library may cost a feature, and a line of log says which, but not the service.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <syslog.h>
+#include <unistd.h>
+
+#include "server/internal.h"
+
+#define PLAIN       "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+#define PARTS       "GET /?a&b=c&d HTTP/1.1\r\nHost: a\r\nCookie: a=b; c=d\r\n\r\n"
+/* An exchange is over after so many. */
+#define TURNS       4
+/* One without a name, of the field that hides the others, is none of the request's. */
+#define OWN_COOKIES 1
+
+/* ---- Experiments, for guard_selftest.c and residue.c as well ------------------------------------ */
+
+int
+probe_open(struct probe *p, struct http_server *s)
+{
+	int err = -ENOMEM;
+
+	*p = (struct probe){.listener.name = "probe", .server = http_server_new(s)};
+	if (p->server == NULL)
+		return -ENOMEM;
+	p->server->quiet = true;
+	p->server->parser = s->parser;
+	p->server->store = request_store_new(p->server);
+	if (p->server->store != NULL)
+		err = parser_start(p->server);
+	if (err == 0)
+		s->parser.strictness = p->server->parser.strictness;
+	return err;
+}
+
+void
+probe_close(struct probe *p)
+{
+	if (p->server != NULL)
+		parser_stop(p->server);
+	TALLOC_FREE(p->server);
+}
+
+struct http_conn *
+probe_connect(struct probe *p, int *fd)
+{
+	struct http_conn *c;
+	int fds[2];
+
+	*fd = -1;
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds) != 0)
+		return NULL;
+	c = conn_new(p->server, &p->listener, fds[0]);
+	if (c == NULL) {
+		close(fds[0]);
+		close(fds[1]);
+		return NULL;
+	}
+	c->peer.ss_family = AF_UNIX;
+	c->peer_len = sizeof(sa_family_t);
+	if (parser_add(c) != 0) {
+		close(fds[1]);
+		return NULL;
+	}
+	parser_run(p->server); /* it may be taken in only now */
+	*fd = fds[1];
+	return c;
+}
+
+/* In the place of handlers. */
+static void
+answer_ready(struct probe *p)
+{
+	struct http_request *req;
+
+	while ((req = STAILQ_FIRST(&p->server->ready)) != NULL) {
+		STAILQ_REMOVE_HEAD(&p->server->ready, queued);
+		if (req->conn != NULL) {
+			p->extracted = parser_extracts(req->conn);
+			p->head_size = parser_head_size(req->conn);
+		}
+		response_init(&req->res, req);
+		http_response_empty(&req->res, 200);
+		atomic_store(&req->phase, REQUEST_DONE);
+		parser_resume(req);
+		request_unref(req);
+	}
+}
+
+void
+probe_turn(struct probe *p)
+{
+	parser_run(p->server);
+	answer_ready(p);
+}
+
+/* ---- What is tried ---------------------------------------------------------------------------- */
+
+/* Sends, and reads what came: its status, 0 for nothing. */
+static int
+exchange(struct probe *p, int fd, const char *bytes)
+{
+	char text[1024];
+	ssize_t n;
+
+	(void)send(fd, bytes, strlen(bytes), MSG_NOSIGNAL);
+	for (int i = 0; i < TURNS; i++)
+		probe_turn(p);
+	n = recv(fd, text, sizeof(text) - 1, 0);
+	text[n > 0 ? n : 0] = '\0';
+	return strncmp(text, "HTTP/1.1 ", 9) == 0 ? atoi(text + 9) : 0;
+}
+
+static bool
+lives(const struct probe *p, const struct http_conn *c)
+{
+	return c != NULL && TAILQ_FIRST(&p->server->conns) == c;
+}
+
+/* A connection that is held is not read from, and after its release it is. */
+static bool
+can_be_held(struct probe *p, struct http_conn *c, int fd)
+{
+	int status;
+
+	parser_hold(c);
+	status = exchange(p, fd, PLAIN);
+	if (status != 0 || !lives(p, c) || account_unread(c) != (int)strlen(PLAIN))
+		return false;
+	parser_release(c);
+	return exchange(p, fd, "") == 200;
+}
+
+/* One connection, which lives as long as it is answered. True if it was. */
+static bool
+try_connection(struct http_server *s)
+{
+	struct parser_traits *t = &s->parser;
+	struct probe p;
+	int fd = -1;
+	struct http_conn *c = probe_open(&p, s) == 0 ? probe_connect(&p, &fd) : NULL;
+	bool answered = c != NULL && exchange(&p, fd, PLAIN) == 200;
+
+	if (answered) {
+		t->counts_heads = p.head_size == strlen(PLAIN);
+		(void)exchange(&p, fd, PARTS);
+		t->hides_queries = p.extracted.arguments == 0;
+		t->hides_cookies = p.extracted.cookies <= OWN_COOKIES;
+		t->holds = lives(&p, c) && can_be_held(&p, c, fd);
+		/* The library aborts when it is stopped with a connection that is held. */
+		if (!t->holds)
+			p.server->mhd = NULL;
+	}
+	if (fd >= 0)
+		close(fd);
+	probe_close(&p);
+	return answered;
+}
+
+/* ---- What is said of it ----------------------------------------------------------------------- */
+
+static const struct {
+	size_t offset; /* of a bool in struct parser_traits */
+	const char *without;
+} lacks[] = {
+    {offsetof(struct parser_traits, asks_again),
+	"asks for no answer twice: every request is suspended until it has one"},
+    {offsetof(struct parser_traits, counts_heads),
+	"tells no head's size: connections are not handed over, and header_max_bytes and "
+	"header_timeout_ms are not kept"},
+    {offsetof(struct parser_traits, holds),
+	"leaves no idle connection alone: connections are not handed over"},
+    {offsetof(struct parser_traits, hides_queries),
+	"takes queries apart: those with hundreds of arguments are refused"},
+    {offsetof(struct parser_traits, hides_cookies),
+	"takes cookies apart: requests with more than some 300, or 9 KB of them, may be refused"},
+};
+
+static void
+report(const struct http_server *s, const char *unsure)
+{
+	const struct parser_traits *t = &s->parser;
+	char *text = talloc_strdup(s, "");
+
+	for (size_t i = 0; i < sizeof(lacks) / sizeof(lacks[0]) && text != NULL; i++)
+		if (!*(const bool *)((const char *)t + lacks[i].offset))
+			text = talloc_asprintf_append(text, "; it %s", lacks[i].without);
+	if (text != NULL && t->residue_at == 0)
+		text = talloc_asprintf_append(text,
+		    "; it hides what it has read ahead: connections that have sent chunks or empty "
+		    "lines are not handed over");
+	if (text != NULL && unsure != NULL)
+		text =
+		    talloc_asprintf_append(text, "; it %s '%s'%s", t->sure ? "refuses" : "lets in",
+			unsure, t->sure ? "" : ": each connection ends with its first answer");
+	if (text != NULL && text[0] != '\0')
+		log_line(LOG_WARNING, "libmicrohttpd %s is not as expected; serving all the same%s",
+		    parser_version(), text);
+	talloc_free(text);
+}
+
+int
+parser_probe(struct http_server *s, char **why)
+{
+	const char *unsure = NULL;
+	bool answered = try_connection(s);
+	int err;
+
+	if (!answered) {
+		s->parser.asks_again = false;
+		answered = try_connection(s);
+	}
+	if (!answered) {
+		*why = talloc_asprintf(s,
+		    "libmicrohttpd %s does not come to an answer to a plain request",
+		    parser_version());
+		return -ENOTSUP;
+	}
+	err = guard_selftest(s, &unsure);
+	if (err != 0)
+		return err;
+	residue_learn(s);
+	report(s, unsure);
+	return 0;
+}

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The table that `baton status` prints: one line a process, columns as wide as they need. */
 #include <string.h>
+#include <time.h>
 
 #include "supervisor/cli.h"
 #include "supervisor/supervisor.h"
@@ -199,8 +200,29 @@ print_sick(const json_t *instance, FILE *to)
 	}
 }
 
+/* OF has a member that says which of its configurations counts. Whether a later one does not. */
+static bool
+print_refused(const json_t *of, const char *name, FILE *to)
+{
+	const json_t *c = json_object_get(of, "configuration");
+	time_t read = (time_t)(json_integer_value(json_object_get(c, "read_unix_ms")) / 1000);
+	time_t refused = (time_t)(json_integer_value(json_object_get(c, "refused_unix_ms")) / 1000);
+	char since[32] = "?", at[32] = "?";
+	struct tm tm;
+
+	if (!json_is_string(json_object_get(c, "refused_why")))
+		return false;
+	if (localtime_r(&read, &tm) != NULL)
+		strftime(since, sizeof(since), "%Y-%m-%d %H:%M:%S", &tm);
+	if (localtime_r(&refused, &tm) != NULL)
+		strftime(at, sizeof(at), "%Y-%m-%d %H:%M:%S", &tm);
+	fprintf(to, "%s: what was read %s counts; what the file said %s was refused: %s\n", name,
+	    since, at, str(c, "refused_why"));
+	return true;
+}
+
 /* What the table has no place for. */
-static void
+static bool
 print_notes(const json_t *service, FILE *to)
 {
 	const json_t *list = json_object_get(service, "instances");
@@ -216,6 +238,7 @@ print_notes(const json_t *service, FILE *to)
 	    json_is_string(json_object_get(service, "rollback_why")))
 		fprintf(to, "%s is rolled back: %s\n", str(service, "name"),
 		    str(service, "rollback_why"));
+	return print_refused(service, str(service, "name"), to);
 }
 
 /* SGR parameters: a colour that says how well it is, or NULL. */
@@ -283,6 +306,7 @@ cli_table(TALLOC_CTX *mem, const json_t *status, const json_t *before, bool colo
 	const json_t *baton = json_object_get(status, "baton");
 	const json_t *services = json_object_get(status, "services");
 	const char *restart = json_string_value(json_object_get(status, "restart"));
+	bool refused = false;
 	TALLOC_CTX *tmp = talloc_new(mem);
 	struct rows rows = {.count = 0};
 	struct row *head = add_row(&rows);
@@ -305,7 +329,9 @@ cli_table(TALLOC_CTX *mem, const json_t *status, const json_t *before, bool colo
 	    number(tmp, baton, "pid"), str(baton, "state"), uptime(tmp, baton), memory(tmp, baton),
 	    str(baton, "control"));
 	for (size_t i = 0; i < json_array_size(services); i++)
-		print_notes(json_array_get(services, i), to);
+		refused = print_notes(json_array_get(services, i), to) || refused;
+	if (!refused)
+		print_refused(status, "configuration", to);
 	if (restart != NULL)
 		fprintf(to, "a restart is under way: %s\n", restart);
 	talloc_free(rows.row);

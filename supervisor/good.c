@@ -202,6 +202,17 @@ good_take(struct generation *g)
 		copy(s, g);
 }
 
+void
+good_forget(struct service *s, unsigned config_number)
+{
+	if (s->copying != NULL && s->copying->good->config_number == config_number)
+		TALLOC_FREE(s->copying);
+	for (unsigned i = s->ngood; i-- > 0;) {
+		if (s->good[i]->config_number == config_number && s->good[i] != s->from)
+			drop(s, i, 1);
+	}
+}
+
 bool
 good_uses(const struct service *s, const struct service_config *c)
 {

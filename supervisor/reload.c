@@ -21,11 +21,17 @@ apply_running(struct part *part, TALLOC_CTX *mem)
 	struct service *s = part->service;
 	char *ignored;
 
+	if (part->undo != NULL)
+		undo_keep(s, &part->undo);
+	TALLOC_FREE(s->refused_why);
+	s->fresh = false;
 	supervisor_service_configure(s, part->config);
 	logfile_open_service(s, mem, &ignored); /* opened already: only found again */
 	for (unsigned i = 0; i < part->nstay; i++) {
 		struct instance *inst = s->instances[i];
 
+		if (s->undo != NULL)
+			undo_keep_listeners(inst);
 		talloc_free(inst->listeners);
 		inst->listeners = talloc_steal(inst, part->listeners[i]);
 		inst->nlisteners = part->config->nlistens;
@@ -43,7 +49,7 @@ in_use(const struct supervisor *sup, const struct config *c)
 			const struct service *s = sup->services[k];
 
 			if (s->config == c->services[i] || s->wanted == c->services[i] ||
-			    good_uses(s, c->services[i]))
+			    good_uses(s, c->services[i]) || undo_uses(s, c->services[i]))
 				return true;
 		}
 	}
@@ -95,6 +101,8 @@ apply(struct plan *p)
 	talloc_free(sup->services);
 	sup->services = all;
 	sup->nservices = n;
+	TALLOC_FREE(sup->refused_why);
+	sup->read_unix_ms = timer_unix_ms();
 	retire(sup, sup->config);
 	sup->config = talloc_steal(sup, p->config);
 	store_update(sup);
@@ -107,16 +115,17 @@ add_to_queue(struct instance **queue, size_t *n, struct instance **more, unsigne
 		queue[(*n)++] = more[i];
 }
 
-/* What is new counts already, for whatever is started from now on. */
+/* What is new counts for whatever is started from now on, until one of these fails. */
 static void
 replace(struct plan *p, size_t n, struct client *client)
 {
-	static const char why[] = "the configuration counts, but there is no memory to replace "
-				  "what runs: `baton restart` does that";
+	static const char why[] = "there is no memory to replace what runs, which therefore keeps "
+				  "its configuration";
 
 	if (roll_start_list(
 		p->sup, &(struct roll_order){.what = "reload"}, p->replace, n, client) == 0)
 		return;
+	undo_all(p->sup, why);
 	output_warn(p->sup->out, "reload: %s", why);
 	if (client != NULL)
 		client_error(client, "%s", why);
@@ -140,12 +149,12 @@ carry_out(struct plan *p, struct client *client)
 		changed += !part->fresh && part->change != CONFIG_SAME;
 		if (part->fresh)
 			add_to_queue(p->start, &nstart, s->instances, s->ninstances);
+		else if (s->undo != NULL) /* how many there are to be follows from the outcome */
+			add_to_queue(p->replace, &nreplace, s->instances, part->nstay);
 		else
 			add_to_queue(p->start, &nstart, part->added, part->nadded);
-		if (!part->fresh && s->ninstances > part->n)
+		if (s->undo == NULL && !part->fresh && s->ninstances > part->n)
 			scale_shrink(s, part->n);
-		if (!part->fresh && part->change == CONFIG_NEEDS_PROCESS)
-			add_to_queue(p->replace, &nreplace, s->instances, part->nstay);
 	}
 	snprintf(text, sizeof(text),
 	    "the configuration was read anew: services: %zu new, %zu gone, %zu changed", fresh,
@@ -231,6 +240,14 @@ try_it(struct plan *p)
 }
 
 void
+reload_refused(struct supervisor *sup, const char *why)
+{
+	talloc_free(sup->refused_why);
+	sup->refused_why = talloc_strdup(sup, why);
+	sup->refused_unix_ms = timer_unix_ms();
+}
+
+void
 reload(struct supervisor *sup, struct client *client)
 {
 	struct plan *p = talloc_zero(sup, struct plan);
@@ -250,6 +267,7 @@ reload(struct supervisor *sup, struct client *client)
 	if (why == NULL)
 		why = try_it(p);
 	if (why != NULL) {
+		reload_refused(sup, why);
 		output_warn(sup->out, "reload failed: %s", why);
 		event_emit(
 		    sup, NULL, NULL, "reload", json_pack("{s:b}", "ok", 0), "failed: %s", why);

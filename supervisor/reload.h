@@ -5,6 +5,8 @@
 
 #include "supervisor/supervisor.h"
 
+struct undo;
+
 /* One service of the fresh configuration. What it owns is freed with it, unless applied. */
 struct part {
 	const struct service_config *config;
@@ -16,6 +18,7 @@ struct part {
 	unsigned nstay;
 	struct instance **added;
 	unsigned nadded;
+	struct undo *undo; /* if processes are replaced: room for what counted before */
 };
 
 struct plan {
@@ -31,5 +34,21 @@ struct plan {
 /* Opens and allocates all that the plan's configuration needs, beside what runs. Returns 0, or a
  * negative errno, with *WHY (in MEM) set if there is more to say. (reload_prepare.c) */
 int reload_prepare(struct plan *p, TALLOC_CTX *mem, char **why);
+
+/* --- reload.c --------------------------------------------------------------------------------- */
+
+/* For the status: what is in the file is not, or not all of it, what counts. */
+void reload_refused(struct supervisor *sup, const char *why);
+
+/* --- reload_undo.c: the way back ------------------------------------------------------------ */
+
+/* NULL: no memory. */
+struct undo *undo_new(TALLOC_CTX *mem, const struct part *part);
+/* S is about to get another configuration: the one that counts is kept, in *UNDO, which S owns
+ * then; and the sockets of INST, whose list is NULL afterwards. */
+void undo_keep(struct service *s, struct undo **undo);
+void undo_keep_listeners(struct instance *inst);
+/* The reload has failed before anything was replaced: all that was kept counts again. */
+void undo_all(struct supervisor *sup, const char *why);
 
 #endif

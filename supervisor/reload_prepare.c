@@ -23,7 +23,7 @@ prepare_new(struct plan *p, struct part *part, TALLOC_CTX *mem, char **why)
 	if (s == NULL)
 		return -ENOMEM;
 	part->service = talloc_steal(p, s);
-	part->fresh = true;
+	part->fresh = s->fresh = true;
 	part->n = s->ninstances;
 	for (unsigned i = 0; i < s->ninstances; i++) {
 		int error = listener_open_instance(s->instances[i], mem, why);
@@ -78,6 +78,11 @@ prepare_running(struct plan *p, struct part *part, TALLOC_CTX *mem, char **why)
 		if (inst->listeners == NULL)
 			return *why == NULL ? -ENOMEM : -EADDRINUSE;
 		inst->nlisteners = part->config->nlistens;
+	}
+	if (part->change == CONFIG_NEEDS_PROCESS) {
+		part->undo = undo_new(p, part);
+		if (part->undo == NULL)
+			return -ENOMEM;
 	}
 	return logfile_open_named(p->sup, part->config, mem, why);
 }

@@ -88,6 +88,12 @@ void roll_take_account(struct roll *r, const struct turn *t, const struct genera
 /* Tells the verdict, keeps it for status, and frees the roll. */
 void roll_finish(struct roll *r);
 
+/* --- reload_undo.c ------------------------------------------------------------------------ */
+
+/* R is over: if it has failed, services that it has not replaced altogether get the configuration
+ * back that they had before the reload, and its error says so. */
+void reload_judge(struct roll *r);
+
 /* --- rollback_due.c --------------------------------------------------------------------- */
 
 /* If R has failed and its service goes back by itself, those who wait for its verdict RESULT

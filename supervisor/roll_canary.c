@@ -12,7 +12,7 @@
 static bool
 is_wanted(const struct roll *r, const struct service *s)
 {
-	return !r->order.back && (r->order.canary || s->config->canary != 0);
+	return !r->order.back && !r->order.revert && (r->order.canary || s->config->canary != 0);
 }
 
 static void

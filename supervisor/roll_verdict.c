@@ -165,6 +165,7 @@ roll_finish(struct roll *r)
 	struct supervisor *sup = r->sup;
 	json_t *result;
 
+	reload_judge(r);
 	if (r->failed) {
 		r->error = talloc_asprintf_append(r->error, "; %zu of %zu instances restarted",
 		    roll_count(r, TURN_DONE), r->count);
@@ -191,4 +192,5 @@ roll_finish(struct roll *r)
 		strategy_news(r->turns[i].inst);
 	talloc_free(r);
 	rollback_next(sup);
+	reload_settle(sup);
 }

@@ -32,6 +32,10 @@ reconfigure(
 	char *ignored;
 	int error;
 
+	if (undo_would_bring(s, number)) {
+		undo_apply(s);
+		return 0;
+	}
 	if (fresh == NULL)
 		return -ENOMEM;
 	for (unsigned i = 0; i < s->ninstances; i++) {

@@ -23,6 +23,7 @@ struct logfile;
 struct state;
 struct strategy;
 struct supervisor;
+struct undo;
 
 /* Those of one service. */
 struct spares {
@@ -61,6 +62,14 @@ struct service {
 	/* What was read last, which counts again after a rollback has made another one count. */
 	const struct service_config *wanted;
 	unsigned wanted_number;
+
+	int64_t read_unix_ms; /* when what counts was read */
+	char *refused_why;    /* why what was read after it does not count; NULL: nothing was */
+	int64_t refused_unix_ms;
+	struct undo *undo; /* what counted before the reload that is under way; or NULL */
+	bool reverts;      /* instances that run what was refused are to be replaced */
+	bool fresh;        /* the reload that is under way has made it … */
+	bool refused;      /* … and it is to go again, for it is in another one's way */
 };
 
 /* --- logfile.c ------------------------------------------------------------------------- */
@@ -92,6 +101,20 @@ bool scale_removes(const struct instance *inst); /* it is one of those */
  * set. */
 bool scale_busy(const struct supervisor *sup, TALLOC_CTX *mem, char **why);
 
+/* --- reload_undo.c: what counts if a reload fails --------------------------------------------- */
+
+/* Whether C may count again. */
+bool undo_uses(const struct service *s, const struct service_config *c);
+/* Whether it is that one which undo_apply would make count again: nothing is to be opened for it. */
+bool undo_would_bring(const struct service *s, unsigned config_number);
+void undo_apply(struct service *s);
+/* Remembers, and says, that what was read last does not count. */
+void undo_refused(struct service *s, const char *why);
+/* A roll is over: instances that waited for its outcome start or end; those that run what was
+ * refused are replaced, now or when the next roll is over. */
+void reload_settle(struct supervisor *sup);
+void reload_revert(struct supervisor *sup);
+
 /* --- strategy.c: what a crash means for the others of the service -------------------------- */
 
 /* INST is down by a crash, and waits for its next start or has failed. */
@@ -108,6 +131,8 @@ void good_take(struct generation *g);
 void good_trim(struct service *s);
 /* Whether the copies, or one that is being made, need this configuration. */
 bool good_uses(const struct service *s, const struct service_config *c);
+/* Drops what has proved good with that configuration, which is refused now. */
+void good_forget(struct service *s, unsigned config_number);
 /* What the copies take in memory. */
 uint64_t good_bytes(const struct service *s);
 /* For status: a list, the latest first. */

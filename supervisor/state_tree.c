@@ -16,6 +16,9 @@ static const struct state_field fields[] = {
     STATE_NUMBER(struct supervisor, next_instance),
     STATE_NUMBER(struct supervisor, started_ms),
     STATE_NUMBER(struct supervisor, lines),
+    STATE_NUMBER(struct supervisor, read_unix_ms),
+    STATE_STRING(struct supervisor, refused_why),
+    STATE_NUMBER(struct supervisor, refused_unix_ms),
     STATE_NUMBER(struct supervisor, logfiles_dropped),
 };
 
@@ -27,6 +30,9 @@ static const struct state_field service_fields[] = {
     STATE_STRING(struct service, back_why),
     STATE_NUMBER(struct service, back_unix_ms),
     STATE_NUMBER(struct service, wanted_number),
+    STATE_NUMBER(struct service, read_unix_ms),
+    STATE_STRING(struct service, refused_why),
+    STATE_NUMBER(struct service, refused_unix_ms),
 };
 
 /* The others are short, or no state to go on from: upgrade.c refuses. */

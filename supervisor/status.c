@@ -187,6 +187,15 @@ service_connections(const struct service *s, const struct connections *c)
 	return sum;
 }
 
+/* Which of its readings counts, and that a later one does not. */
+static json_t *
+configuration_json(int64_t read_unix_ms, const char *refused_why, int64_t refused_unix_ms)
+{
+	return json_pack("{s:I s:o? s:o}", "read_unix_ms", (json_int_t)read_unix_ms, "refused_why",
+	    json_text(refused_why), "refused_unix_ms",
+	    refused_why == NULL ? json_null() : json_integer(refused_unix_ms));
+}
+
 static json_t *
 service_json(const struct service *s, const struct connections *c)
 {
@@ -196,9 +205,11 @@ service_json(const struct service *s, const struct connections *c)
 		json_array_append_new(instances, instance_json(s->instances[n], c));
 	for (unsigned n = 0; n < s->spares.count; n++)
 		json_array_append_new(spares, instance_json(s->spares.places[n], c));
-	return json_pack("{s:s s:o s:o s:o s:b s:o? s:o s:o s:I s:o?}", "name", s->config->name,
-	    "connections", known(service_connections(s, c)), "instances", instances, "spares",
-	    spares, "rolled_back", s->from != NULL, "rollback_why", json_text(s->back_why),
+	return json_pack("{s:s s:o s:o s:o s:o s:b s:o? s:o s:o s:I s:o?}", "name", s->config->name,
+	    "configuration",
+	    configuration_json(s->read_unix_ms, s->refused_why, s->refused_unix_ms), "connections",
+	    known(service_connections(s, c)), "instances", instances, "spares", spares,
+	    "rolled_back", s->from != NULL, "rollback_why", json_text(s->back_why),
 	    "rollback_unix_ms", s->back_why == NULL ? json_null() : json_integer(s->back_unix_ms),
 	    "good", good_json(s), "good_bytes", (json_int_t)good_bytes(s), "not_kept",
 	    json_text(s->not_kept));
@@ -237,6 +248,10 @@ all(const struct supervisor *sup, const struct connections *c)
 	    roll != NULL ? json_text(roll) : json_null(), "pause", roll_pause_json(sup),
 	    "last_restart", sup->last_restart, "services", services);
 	add_usage(json_object_get(status, "baton"), getpid(), timer_now_ms() - sup->started_ms);
+	json_object_set_new(status, "configuration",
+	    configuration_json(sup->read_unix_ms, sup->refused_why, sup->refused_unix_ms));
+	json_object_set_new(json_object_get(status, "configuration"), "file",
+	    sup->config->file == NULL ? json_null() : json_text(sup->config->file));
 	json_object_set_new(status, "ok", json_true());
 	return status;
 }

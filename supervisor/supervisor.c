@@ -36,6 +36,7 @@ supervisor_service_configure(struct service *s, const struct service_config *con
 	}
 	s->wanted = config;
 	s->wanted_number = number;
+	s->read_unix_ms = timer_unix_ms();
 	supervisor_service_reconfigure(s, config, number);
 }
 
@@ -103,6 +104,7 @@ supervisor_new(TALLOC_CTX *mem, struct config *config, const char *argv0)
 	sup->argv0 = argv0;
 	sup->how_to_reach = "";
 	sup->started_ms = timer_now_ms();
+	sup->read_unix_ms = timer_unix_ms();
 	sup->ev = tevent_context_init(sup);
 	sup->timers = sup->ev == NULL ? NULL : timers_new(sup, sup->ev);
 	sup->out = sup->ev == NULL ? NULL : output_new(sup, sup->ev, 1, 2);

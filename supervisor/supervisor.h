@@ -102,6 +102,9 @@ struct supervisor {
 	struct rollback *rollbacks; /* to be done when nothing else is under way */
 
 	struct config **configs_before; /* read before and still in use: a talloc array */
+	int64_t read_unix_ms;           /* when the file was read that counts */
+	char *refused_why;              /* why a later one does not; NULL: there was none */
+	int64_t refused_unix_ms;
 
 	struct asked *asked; /* for the status; NULL: nobody waits for it */
 };
@@ -213,6 +216,7 @@ struct roll_order {
 	bool canary;        /* pause after the first instance of each service in any case */
 	bool now;           /* no process drains: it is killed when its successor is ready */
 	bool back;          /* not to the file: to what rollback.c says has proved good */
+	bool revert;        /* to the configuration that counts, from one that was refused */
 
 	struct rollback *after; /* … by itself, after a failure: the roll's own then; or NULL */
 };

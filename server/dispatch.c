@@ -82,6 +82,15 @@ dispatch_error(struct http_request *req, int status, const char *text)
 		http_response_empty(&req->res, status); /* takes no memory */
 }
 
+/* A handler that gives up because its client has left does what it should. */
+static int
+failure_priority(const struct ctx *ctx, int err)
+{
+	bool gone = ctx != NULL && ctx_cause(ctx) == &http_client_gone;
+
+	return gone && (err == 0 || err == -ECANCELED) ? LOG_DEBUG : LOG_ERR;
+}
+
 void
 dispatch_run(const struct http_server *s, const struct ctx *ctx, struct http_request *req)
 {
@@ -100,12 +109,12 @@ dispatch_run(const struct http_server *s, const struct ctx *ctx, struct http_req
 		err = http_next(ctx, req, &req->res, &first);
 	}
 	if (err < 0) {
-		log_request(LOG_ERR, req, "handler of %s %s failed: %s", req->method, req->path,
-		    strerror(-err));
+		log_request(failure_priority(ctx, err), req, "handler of %s %s failed: %s",
+		    req->method, req->path, strerror(-err));
 		dispatch_error(req, 500, NULL);
 	} else if (req->res.status == 0) {
-		log_request(
-		    LOG_ERR, req, "handler of %s %s gave no answer", req->method, req->path);
+		log_request(failure_priority(ctx, 0), req, "handler of %s %s gave no answer",
+		    req->method, req->path);
 		dispatch_error(req, 500, NULL);
 	}
 }

@@ -28,10 +28,10 @@ a_client_that_resets_is_noticed_in_the_handler(void **state)
 	struct gate *g = gate_new();
 	struct http_server *s = server(g, NULL);
 	struct client *c;
+	struct log *log = log_open();
 	int64_t begin;
 
 	(void)state;
-	log_open();
 	c = ask(serving_start(s), "/gate");
 	wait_until("it is in its handler", atomic_load(&g->entered) == 1);
 	begin = harness_now_ms();
@@ -42,6 +42,8 @@ a_client_that_resets_is_noticed_in_the_handler(void **state)
 	assert_true(harness_now_ms() - begin < 5000); /* by itself, and no timer's doing */
 	serving_stop(s);
 	assert_int_equal(http_server_counter(s, "client_gone"), 1);
+	/* Its handler has failed for that; it is nobody's error. */
+	assert_false(log_has(log, "level=error"));
 }
 
 /* It has closed its own half only, and may still read: it gets what the handler makes of it. */

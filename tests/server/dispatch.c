@@ -255,6 +255,44 @@ a_negative_errno_is_a_server_error_and_logged(void **state)
 	}
 }
 
+/* But other errors are some, and so are other ends of the context. */
+static void
+a_client_that_leaves_is_no_error(void **state)
+{
+	static const struct {
+		const struct ctx_cause *cause;
+		int err;
+		const char *level;
+	} table[] = {
+	    {&http_client_gone, -ECANCELED, "debug"},
+	    {&http_client_gone, -1000, "debug"}, /* no answer */
+	    {&http_client_gone, -EIO, "error"},
+	    {&http_draining, -ECANCELED, "error"},
+	    {NULL, -ECANCELED, "error"},
+	};
+	struct http_server *s = http_server_new(harness_mem());
+	struct log *log = log_open();
+	int err;
+
+	(void)state;
+	http_server_handle(s, "GET /a", fails, &err);
+	log_set_level(3);
+	for (size_t i = 0; i < COUNT(table); i++) {
+		struct http_request *req =
+		    http_test_request(harness_mem(), "GET /a\nHost: a", NULL, 0);
+		struct ctx *ctx = ctx_with_cancel(harness_mem(), ctx_background());
+		const struct http_response *res;
+
+		if (table[i].cause != NULL)
+			ctx_cancel_cause(ctx, table[i].cause);
+		err = table[i].err;
+		log_skip(log);
+		assert_int_equal(http_test_serve(s, ctx, req, &res), 500);
+		log_expect(log, talloc_asprintf(harness_mem(), "level=%s ", table[i].level));
+	}
+	log_set_level(2);
+}
+
 static void
 a_null_context_is_out_of_memory(void **state)
 {
@@ -303,6 +341,7 @@ main(void)
 	    e2e_test(the_host_of_an_absolute_target_counts),
 	    e2e_test(options_of_the_server_are_its_methods),
 	    e2e_test(a_negative_errno_is_a_server_error_and_logged),
+	    e2e_test(a_client_that_leaves_is_no_error),
 	    e2e_test(a_null_context_is_out_of_memory),
 	    e2e_test(a_handlers_log_carries_the_requests_id),
 	};

@@ -26,7 +26,9 @@ int64_t
 http_server_counter(const struct http_server *s, const char *name)
 {
 	for (size_t i = 0; i < COUNTERS && s != NULL && name != NULL; i++)
-		if (strcmp(names[i], name) == 0)
+		if (strcmp(names[i], name) == 0 && i == COUNTER_LOG_LOST)
+			return (int64_t)log_lost(); /* the log's own, which any thread counts */
+		else if (strcmp(names[i], name) == 0)
 			return (int64_t)atomic_load_explicit(&s->counters[i], memory_order_relaxed);
 	return -1;
 }

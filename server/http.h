@@ -53,7 +53,8 @@ struct http_next;
  * returns what that returned. It may block. `ctx` carries the request's values and ends when
  * the request does; `data` is what was given at registration. Several handlers run at the
  * same time in different threads. A negative errno is logged and answered with status 500;
- * returning 0 without an answer is 500 too.
+ * returning 0 without an answer is 500 too. A handler that gives up because its client has left,
+ * by -ECANCELED or without an answer, is no error, and logged for LOG_DEBUG only.
  */
 typedef int http_handler(
     const struct ctx *ctx, const struct http_request *req, struct http_response *res, void *data);
@@ -441,6 +442,8 @@ extern const struct ctx_cause http_handler_returned; /* the handler is done */
  * Writes one line to stderr: level, the request's id if `ctx` belongs to one, or was made from
  * one that does by ctx_without_cancel(), and the message, escaped, unless the setting `log_level`
  * leaves it out. `priority` is LOG_ERR, LOG_WARNING, LOG_INFO or LOG_DEBUG (syslog.h). Any thread.
+ * Never waits: where whoever reads stderr has stopped reading, the line is lost, which the counter
+ * "log_lost" counts and a line says when there is room again.
  */
 void http_log(const struct ctx *ctx, int priority, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));

@@ -89,9 +89,22 @@ int settings_from_environment(struct http_settings *set, TALLOC_CTX *mem, char *
 CTX_KEY_DECLARE(request_id_key, const char);
 /* The settings' log_level: of the process, as its stderr is. */
 void log_set_level(int64_t level);
+/* Lines that found no room, in this process. */
+uint64_t log_lost(void);
+/* Tells of them, if it has not been possible yet; returns when to try again. */
+int64_t log_expire(int64_t now_ms);
 void log_line(int priority, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void log_request(int priority, const struct http_request *req, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
+
+/* ---- log_write.c ------------------------------------------------------------------------------------ */
+
+/* As write(2), but for its error, which is negative, and that it never waits: then -EAGAIN. At most
+ * PIPE_BUF bytes. */
+ssize_t log_write(int fd, const void *data, size_t len);
+/* The ways to that for pipes and terminals, in the order in which they are tried. */
+enum log_way { LOG_BY_CALL, LOG_BY_OWN_DESCRIPTION, LOG_BY_ROOM, LOG_WAYS };
+ssize_t log_write_from(enum log_way way, int fd, const void *data, size_t len);
 
 /* ---- notify.c: sd_notify(3) and sd_listen_fds(3) --------------------------------------------------- */
 
@@ -139,6 +152,7 @@ void notify_no_watchdog(struct notify *n);
 	X(HEADER_TIMEOUT, "header_timeout_ms", "heads that took too long")                    \
 	X(HEADER_FIELDS_MAX, "header_fields_max", "requests with too many header fields")     \
 	X(IDLE_TIMEOUT, "idle_timeout_ms", "connections ended for being idle")                \
+	X(LOG_LOST, "log_lost", "lines of the log that found no room, in this process")       \
 	X(QUEUE_MAX, "queue_max", "requests refused because too many waited")                 \
 	X(REQUESTS_MAX, "requests_per_connection_max", "connections ended after that many")   \
 	X(ROUTE_MAX, "route_concurrent_max", "requests refused, their route having too many") \

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The log: one line an event to stderr, key=value, in one write so that lines of several
- * threads do not mix. What comes from outside is escaped here and nowhere else.
+ * threads do not mix. What comes from outside is escaped here and nowhere else. A line for which
+ * there is no room is lost, and counted; how many were is said when there is room again.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -12,9 +13,16 @@
 #include "server/internal.h"
 
 #define LINE_MAX_BYTES 2048
+/* So often it is tried to tell what was lost, if nothing else is logged. */
+#define TELL_MS        1000
 
 static const char *const levels[] = {"error", "warning", "info", "debug"};
 static atomic_int threshold = 2;
+
+/* Lines that could not be written, and of how many of them the log has told. */
+static _Atomic uint64_t lost, told;
+/* The last line was cut short: the next one begins anew. */
+static atomic_bool torn;
 
 /* syslog's priorities in four steps. */
 static int
@@ -50,6 +58,64 @@ append_escaped(char *line, size_t at, const char *text)
 	return at;
 }
 
+/* The line begins with a line end, which is only written where it is needed. */
+static bool
+put(const char *line, size_t n)
+{
+	bool again = atomic_exchange_explicit(&torn, false, memory_order_relaxed);
+	size_t skip = again ? 0 : 1;
+	ssize_t put = log_write(STDERR_FILENO, line + skip, n - skip);
+
+	/* A terminal may take a part. */
+	if (put >= 0 ? put < (ssize_t)(n - skip) : again)
+		atomic_store_explicit(&torn, true, memory_order_relaxed);
+	return put == (ssize_t)(n - skip);
+}
+
+/* One thread tells; if it cannot, another one may at the next line. */
+static void
+tell_lost(void)
+{
+	uint64_t before = atomic_load(&told), now = atomic_load(&lost);
+	char line[128];
+	int n;
+
+	if (before >= now || !atomic_compare_exchange_strong(&told, &before, now))
+		return;
+	n = snprintf(line, sizeof(line),
+	    "\nlevel=warning msg=\"%llu lines of the log were lost: there was no room for them\"\n",
+	    (unsigned long long)(now - before));
+	if (!put(line, (size_t)n))
+		atomic_fetch_sub(&told, now - before);
+}
+
+static bool
+untold(void)
+{
+	return atomic_load_explicit(&lost, memory_order_relaxed) !=
+	       atomic_load_explicit(&told, memory_order_relaxed);
+}
+
+uint64_t
+log_lost(void)
+{
+	return atomic_load(&lost);
+}
+
+int64_t
+log_expire(int64_t now_ms)
+{
+	static _Atomic int64_t next_ms;
+
+	if (!untold())
+		return INT64_MAX;
+	if (now_ms >= atomic_load_explicit(&next_ms, memory_order_relaxed)) {
+		tell_lost();
+		atomic_store_explicit(&next_ms, now_ms + TELL_MS, memory_order_relaxed);
+	}
+	return atomic_load_explicit(&next_ms, memory_order_relaxed);
+}
+
 static void
 write_line(int priority, const char *id, const char *fmt, va_list ap)
 {
@@ -60,7 +126,7 @@ write_line(int priority, const char *id, const char *fmt, va_list ap)
 	if (level_of(priority) > atomic_load_explicit(&threshold, memory_order_relaxed))
 		return;
 	vsnprintf(text, sizeof(text), fmt, ap);
-	n = (size_t)snprintf(line, sizeof(line), "level=%s ", levels[level_of(priority)]);
+	n = (size_t)snprintf(line, sizeof(line), "\nlevel=%s ", levels[level_of(priority)]);
 	if (id != NULL)
 		n += (size_t)snprintf(line + n, sizeof(line) - n, "request=%s ", id);
 	n += (size_t)snprintf(line + n, sizeof(line) - n, "msg=\"");
@@ -68,8 +134,10 @@ write_line(int priority, const char *id, const char *fmt, va_list ap)
 	line[n++] = '"';
 	line[n++] = '\n';
 	/* A log that cannot be written is nobody's failure but its own. */
-	if (write(STDERR_FILENO, line, n) < 0)
-		errno = saved;
+	if (untold())
+		tell_lost();
+	if (!put(line, n))
+		atomic_fetch_add(&lost, 1);
 	errno = saved;
 }
 

@@ -151,6 +151,7 @@ run_timers(struct http_server *s)
 	next = earlier(next, earlier(give_flush(s), take_flush(s)));
 	next = earlier(next, drain_step(s, now));
 	next = earlier(next, notify_watchdog(s->notify, now));
+	next = earlier(next, log_expire(now));
 	if (s->accept_retry_ms != 0)
 		next = earlier(next, s->accept_retry_ms);
 	parser = parser_timeout_ms(s);

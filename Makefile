@@ -56,12 +56,13 @@ PROGRAMS  := $(B)/baton $(patsubst server/%.c,$(B)/%,$(EXAMPLES))
 LIBRARIES := $(B)/libbaton.a $(B)/$(SONAME) $(B)/libbaton.so
 
 .DELETE_ON_ERROR:
-.PHONY: all run test soak bench lint deps install uninstall clean help
+.PHONY: all run test test-parsers soak bench lint deps install uninstall clean help
 all: $(LIBRARIES) $(PROGRAMS) $(HEADERS)
 
 help:
 	@echo 'make run       install what is missing, build, serve etc/baton.conf (Ctrl-C ends it)'
 	@echo 'make test      install what is missing, build, run every test (SAN=… for sanitizers)'
+	@echo 'make test-parsers  the server again with other libmicrohttpds (MHD=FOLDER: that one)'
 	@echo 'make soak      fuzzing and the like, SOAK_SECONDS (600) for each part'
 	@echo 'make           build only, into $(B)/, with all cores (V=1 shows the commands)'
 	@echo 'make deps      install what building and testing need, or say what is missing'
@@ -75,6 +76,11 @@ run: $(B)/.deps-run all
 
 test: $(B)/.deps-test all $(TESTS) $(FIXTURES)
 	@BATON_BUILD=$(abspath $(B)) SAN='$(SAN)' CC='$(CC)' tests/run.sh $(TESTS)
+
+# The programs that serve by the library, with each libmicrohttpd that they may meet.
+test-parsers: $(B)/.deps-test all $(TESTS) $(FIXTURES)
+	@BATON_BUILD=$(abspath $(B)) MHD='$(MHD)' tests/parsers.sh $(filter $(B)/tests/server/% \
+	    $(patsubst %.c,$(B)/%,$(shell grep -l 'tests/harness/hello.h\|"hello"' tests/e2e/*.c)),$(TESTS))
 
 # Hours rather than seconds: SOAK_SECONDS for each part.
 soak: $(B)/.deps-test $(B)/.deps-soak all $(TESTS) $(FIXTURES)

@@ -4,6 +4,9 @@
 
 #include "ctx/ctx_internal.h"
 
+/* Of the thread itself, in the middle of what it does: whoever handles them must get them. */
+static const int faults[] = {SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGSYS, SIGTRAP};
+
 int
 ctxi_thread_start(const char *name, size_t stack_bytes, void *(*run)(void *))
 {
@@ -19,6 +22,8 @@ ctxi_thread_start(const char *name, size_t stack_bytes, void *(*run)(void *))
 	if (stack_bytes != 0)
 		pthread_attr_setstacksize(&attr, stack_bytes);
 	sigfillset(&all);
+	for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++)
+		sigdelset(&all, faults[i]);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	rc = pthread_create(&thread, &attr, run, (void *)(uintptr_t)name);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);

@@ -141,10 +141,11 @@ accept_from(struct http_server *s, struct listener *l, int most)
 			pause_accepting(s);
 			return;
 		}
+		files_fit(s);
 		err = accept_one(s, l);
 		if (err == -EAGAIN)
 			return;
-		if (err == -EMFILE && linger_make_room(s))
+		if (err == -EMFILE && (files_raise(s) || linger_make_room(s)))
 			continue; /* the newcomer waits in the kernel's queue */
 		if (err == -EMFILE || err == -ENFILE || err == -ENOMEM || err == -ENOBUFS) {
 			complain(s, l, err);

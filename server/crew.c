@@ -134,6 +134,7 @@ crew_new(struct http_server *s)
 	pthread_attr_init(&c->attr);
 	pthread_attr_setdetachstate(&c->attr, PTHREAD_CREATE_DETACHED);
 	pthread_attr_setstacksize(&c->attr, (size_t)s->set.stack_bytes);
+	pthread_attr_setsigmask_np(&c->attr, &s->signals_waiting);
 	sem_init(&c->work, 0, 0);
 	sem_init(&c->spare, 0, 0);
 	sem_init(&c->gone, 0, 0);

@@ -11,7 +11,7 @@
 
 struct crew {
 	struct http_server *server;
-	pthread_attr_t attr; /* of every thread: detached, stack_bytes */
+	pthread_attr_t attr; /* of every thread: detached, stack_bytes, without signals */
 	int threads_max;
 	int worker_nice;
 	atomic_int threads;            /* that exist, the monitor not counted */

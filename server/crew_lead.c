@@ -113,8 +113,11 @@ lead(struct crew *c)
 		name_worker(before);
 		work_taken_over(c->server);
 	}
-	if (loop_run(c->server))
-		crew_finish(c);
+	signals_work(c->server);
+	if (!loop_run(c->server))
+		return;
+	signals_wait(c->server);
+	crew_finish(c);
 }
 
 /* Leads, and when it was taken over and its handler is done, works. */

@@ -44,10 +44,23 @@ crew_take_one(atomic_int *count)
 	return false;
 }
 
+/* Waits for work. What there is already is taken without a look at signals. */
+static void
+wait_for_work(struct crew *c)
+{
+	if (sem_trywait(&c->work) == 0)
+		return;
+	signals_wait(c->server);
+	crew_wait_for(&c->work);
+	signals_work(c->server);
+}
+
 static struct http_request *
 take(struct crew *c)
 {
-	if (atomic_load(&c->over) || crew_wait_for(&c->work) != 0 || atomic_load(&c->over))
+	if (!atomic_load(&c->over))
+		wait_for_work(c);
+	if (atomic_load(&c->over))
 		return NULL;
 	if (crew_take_one(&c->dismissed))
 		return NULL;
@@ -96,10 +109,12 @@ crew_work(struct crew *c)
 {
 	struct http_request *req;
 
+	signals_work(c->server);
 	while ((req = take(c)) != NULL) {
 		work_in_worker(c->server, req);
 		crew_become_idle(c);
 	}
+	signals_wait(c->server);
 }
 
 static void *

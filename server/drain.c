@@ -82,7 +82,8 @@ drain_called_off(struct http_server *s)
 		return;
 	}
 	s->drain = DRAIN_NO;
-	server_restarted(s);
+	atomic_store(&s->drain_wanted, false);
+	signals_forget(s);
 	s->accepting_on = true;
 	accept_poll(s);
 	conn_undrain(s);

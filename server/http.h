@@ -158,15 +158,17 @@ int http_server_set(struct http_server *s, const char *name, const char *value);
  * is in flight is finished, idle connections are told to close, `drain_timeout_ms` at the
  * most. A second signal ends the process at once. Says READY=1 and STOPPING=1 to
  * NOTIFY_SOCKET (sd_notify(3)). Returns an exit status for main: 0, or 1 with the reason on
- * stderr. SIGQUIT logs every running request. The dispositions of these signals are restored
- * when it returns; SIGPIPE is ignored meanwhile. Handlers that do not end although their context
+ * stderr. SIGQUIT logs every running request. These signals come also if the program was started
+ * with them blocked or ignored; what was there before is restored when it returns. Meanwhile
+ * SIGPIPE ends nobody: who writes to nobody gets EPIPE. Handlers that do not end although their context
  * was cancelled at the deadline do not keep the process: it ends by _exit(2) then.
  */
 int http_server_run(struct http_server *s);
 
 /*
  * For programs with a main loop of their own: http_server_start serves in a thread of its own,
- * without touching signals; its error has been printed. http_server_drain asks it to drain, from
+ * without touching signals; its error has been printed. The server's threads take no signal of
+ * the program's while they wait; handlers run with the signal mask of the thread that called it. http_server_drain asks it to drain, from
  * any thread or signal handler. http_server_wait blocks until it has, from one thread; -EBUSY if
  * handlers are left that did not end: then the server must not be freed, and one may wait again;
  * -ESRCH if it does not run. Asked to drain before it starts, it drains as soon as it has started.

@@ -14,6 +14,7 @@
 #define BATON_SERVER_INTERNAL_H
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -234,10 +235,31 @@ void spare_announce(struct http_server *s);
 /* The supervisor's word: which instance it is from now on; or there is no supervisor any more. */
 void spare_read(struct http_server *s);
 
-/* ---- server.c --------------------------------------------------------------------------------------- */
+/* ---- signals.c, files.c: what the program was given, and its handlers' children get ------------------ */
 
-/* Forgets that it was told to stop. */
-void server_restarted(struct http_server *s);
+/* The signal mask that the program was given: handlers run with it. Before the start. */
+void signals_learn(struct http_server *s, const sigset_t *given);
+/* For the calling thread of ours: while it waits for work, signals are for others; while it may run
+ * a handler they are as the program was given them. */
+void signals_wait(const struct http_server *s);
+void signals_work(const struct http_server *s);
+/* Signals to stop end this server, and what our files do with others is set, until
+ * signals_release; false if that is so for another server. */
+bool signals_take(struct http_server *s);
+void signals_release(void);
+/* Forgets a signal to stop that has come. */
+void signals_forget(const struct http_server *s);
+
+/* Makes room in the table of descriptors, before there are threads. */
+void files_open(struct http_server *s);
+/* Raises the limit of descriptors while there are too many connections for the given one. The
+ * leader's, as the next is. */
+void files_fit(struct http_server *s);
+/* The limit was reached: true if there is more room now. */
+bool files_raise(struct http_server *s);
+void files_close(struct http_server *s);
+
+/* ---- server.c --------------------------------------------------------------------------------------- */
 
 struct http_server {
 	/* Set up before the start, constant afterwards. */
@@ -300,8 +322,12 @@ struct http_server {
 	atomic_bool drain_wanted, dump_wanted;
 	void (*thread_start)(void *), (*thread_end)(void *);
 	void *thread_data;
-	bool debug; /* no takeover, no deadlines */
-	bool used;  /* it has been started: a server runs once */
+	sigset_t signals_given,
+	    signals_waiting; /* the masks of handlers, and of who waits for work */
+	size_t files_given; /* the leader's: the limit of descriptors as the program was given it */
+	bool files_raised;  /* the leader's: it needs more */
+	bool debug;         /* no takeover, no deadlines */
+	bool used;          /* it has been started: a server runs once */
 	bool started;
 };
 

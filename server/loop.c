@@ -169,7 +169,8 @@ static bool
 turn(struct http_server *s)
 {
 	struct epoll_event events[EVENTS_AT_ONCE];
-	int n = epoll_wait(s->epoll_fd, events, EVENTS_AT_ONCE, run_timers(s));
+	int n =
+	    epoll_pwait(s->epoll_fd, events, EVENTS_AT_ONCE, run_timers(s), &s->signals_waiting);
 	enum work_result did = WORK_SOME;
 
 	if (n < 0 && errno != EINTR) {
@@ -178,6 +179,7 @@ turn(struct http_server *s)
 		s->drain = DRAIN_OVER;
 	}
 	s->now_ms = loop_now_ms();
+	files_fit(s);
 	for (int i = 0; i < n; i++)
 		on_event(s, &events[i]);
 	if (s->collect)

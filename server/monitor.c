@@ -151,8 +151,13 @@ run_monitor(void *arg)
 int
 monitor_start(struct crew *c)
 {
-	int err = -pthread_create(&c->monitor, NULL, run_monitor, c);
+	pthread_attr_t attr;
+	int err;
 
+	pthread_attr_init(&attr);
+	pthread_attr_setsigmask_np(&attr, &c->server->signals_waiting);
+	err = -pthread_create(&c->monitor, &attr, run_monitor, c);
+	pthread_attr_destroy(&attr);
 	c->monitored = err == 0;
 	return err;
 }

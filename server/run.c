@@ -1,14 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The server's run, from its start to its end: everything is opened in order and closed in
- * reverse; signals are for http_server_run alone.
+ * reverse.
  */
 #include <errno.h>
-#include <fcntl.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <syslog.h>
 #include <unistd.h>
 
@@ -16,39 +13,6 @@
 
 /* Handlers whose context was cancelled at the drain deadline have this long to end. */
 #define HANDLERS_END_MS 1000
-/* For so many descriptors there is room from the beginning: 64 KiB of the kernel's memory. */
-#define FDS_AT_START    8192
-
-/* As many connections as the system allows: the soft limit is for programs that use select. */
-static void
-raise_nofile(void)
-{
-	struct rlimit lim;
-
-	if (getrlimit(RLIMIT_NOFILE, &lim) == 0 && lim.rlim_cur < lim.rlim_max) {
-		lim.rlim_cur = lim.rlim_max;
-		setrlimit(RLIMIT_NOFILE, &lim);
-	}
-}
-
-/*
- * Once there are threads, whoever needs a larger table of descriptors waits in the kernel until
- * no processor uses the old one (RCU), often for 10 ms and more: that would be the leader, in
- * the middle of a crowd of newcomers. Before there are threads, it costs nothing.
- */
-static void
-widen_fd_table(const struct http_server *s)
-{
-	struct rlimit lim;
-	int fd, last = FDS_AT_START - 1;
-
-	if (getrlimit(RLIMIT_NOFILE, &lim) == 0 && lim.rlim_cur <= (rlim_t)last)
-		last = (int)lim.rlim_cur - 1;
-	fd = fcntl(s->wake_fd, F_DUPFD_CLOEXEC, last);
-	if (fd >= 0)
-		close(fd);
-}
-
 /* A spare gets its sockets when it is told which instance it is. */
 static int
 open_listeners(struct http_server *s, char **why)
@@ -72,8 +36,7 @@ open_all(struct http_server *s)
 		   (s->store = request_store_new(s)) == NULL) {
 		err = -ENOMEM;
 	} else {
-		raise_nofile();
-		widen_fd_table(s);
+		files_open(s);
 		handover_inherit(s);
 		spare_inherit(s);
 		s->debug = monitor_debugging();
@@ -105,6 +68,7 @@ close_all(struct http_server *s)
 
 	take_close(s);
 	parser_stop(s);
+	files_close(s);
 	loop_close(s);
 	TAILQ_FOREACH(l, &s->listeners, entry) {
 		if (l->fd >= 0)
@@ -125,15 +89,11 @@ close_all(struct http_server *s)
 
 /* ---- In threads of its own ------------------------------------------------------------------ */
 
-int
-http_server_start(struct http_server *s)
+static int
+start(struct http_server *s)
 {
 	int err;
 
-	if (s == NULL) {
-		log_line(LOG_ERR, "cannot serve: out of memory");
-		return -ENOMEM;
-	}
 	if (s->used) {
 		log_line(LOG_ERR, "cannot serve: this server has been started before");
 		return -EALREADY;
@@ -149,6 +109,20 @@ http_server_start(struct http_server *s)
 	}
 	s->used = s->started = true;
 	return 0;
+}
+
+int
+http_server_start(struct http_server *s)
+{
+	sigset_t given;
+
+	if (s == NULL) {
+		log_line(LOG_ERR, "cannot serve: out of memory");
+		return -ENOMEM;
+	}
+	pthread_sigmask(SIG_SETMASK, NULL, &given);
+	signals_learn(s, &given);
+	return start(s);
 }
 
 void
@@ -181,86 +155,26 @@ http_server_wait(struct http_server *s)
 
 /* ---- With signals ---------------------------------------------------------------------------- */
 
-static _Atomic(struct http_server *) signalled;
-static atomic_int signals;
-
-void
-server_restarted(struct http_server *s)
-{
-	atomic_store(&s->drain_wanted, false);
-	if (s == atomic_load(&signalled))
-		atomic_store(&signals, 0);
-}
-
-/* The first signal drains, the second ends at once: also as PID 1, where the default would not. */
-static void
-on_stop(int sig)
-{
-	struct http_server *s = atomic_load(&signalled);
-
-	if (s == NULL || atomic_fetch_add(&signals, 1) > 0)
-		_exit(128 + sig);
-	http_server_drain(s);
-}
-
-static void
-on_dump(int sig)
-{
-	struct http_server *s = atomic_load(&signalled);
-
-	(void)sig;
-	if (s != NULL) {
-		atomic_store(&s->dump_wanted, true);
-		loop_wake(s);
-	}
-}
-
-static const struct {
-	int sig;
-	void (*handler)(int);
-} actions[] = {{SIGTERM, on_stop}, {SIGINT, on_stop}, {SIGQUIT, on_dump}, {SIGPIPE, SIG_IGN}};
-
-#define ACTIONS (sizeof(actions) / sizeof(actions[0]))
-
-static int
-run_with_signals(struct http_server *s)
-{
-	struct sigaction old[ACTIONS];
-	int err;
-
-	atomic_store(&signals, 0);
-	for (size_t i = 0; i < ACTIONS; i++) {
-		struct sigaction act = {.sa_handler = actions[i].handler, .sa_flags = SA_RESTART};
-
-		sigaction(actions[i].sig, &act, &old[i]);
-	}
-	err = http_server_start(s);
-	if (err == 0)
-		err = http_server_wait(s);
-	/* Ending the ordinary way would take memory and locks from under those who still run. */
-	if (err == -EBUSY)
-		_exit(EXIT_FAILURE);
-	for (size_t i = 0; i < ACTIONS; i++)
-		sigaction(actions[i].sig, &old[i], NULL);
-	return err;
-}
-
 int
 http_server_run(struct http_server *s)
 {
-	struct http_server *none = NULL;
 	int err;
 
 	if (s == NULL) {
 		log_line(LOG_ERR, "cannot serve: out of memory");
 		return EXIT_FAILURE;
 	}
-	if (!atomic_compare_exchange_strong(&signalled, &none, s)) {
+	if (!signals_take(s)) {
 		log_line(
 		    LOG_ERR, "cannot serve: http_server_run is running; use http_server_start");
 		return EXIT_FAILURE;
 	}
-	err = run_with_signals(s);
-	atomic_store(&signalled, NULL);
+	err = start(s);
+	if (err == 0)
+		err = http_server_wait(s);
+	/* Ending the ordinary way would take memory and locks from under those who still run. */
+	if (err == -EBUSY)
+		_exit(EXIT_FAILURE);
+	signals_release();
 	return err == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -215,6 +215,7 @@ take_read(struct http_server *s)
 			log_line(LOG_WARNING, "handover: malformed message from the predecessor");
 		else
 			on_message(s, &m);
+		files_fit(s); /* before the next comes */
 	}
 	if (got == -EAGAIN || got == -EINTR)
 		return;

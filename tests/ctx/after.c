@@ -3,6 +3,7 @@
 #include "tests/ctx/support.h"
 
 #include <sched.h>
+#include <signal.h>
 
 #include "ctx/calls.h"
 
@@ -306,6 +307,27 @@ stopping_the_last_counted_function_tells(void **state)
 	assert_int_equal(event_count(&never), 0);
 }
 
+/* Signals are the program's, but for those of what the function itself does wrong. */
+static void
+note_mask(void *data)
+{
+	pthread_sigmask(SIG_SETMASK, NULL, data);
+}
+
+static void
+functions_take_no_signals_but_their_own_faults(void **state)
+{
+	struct ctx *c = ctx_with_cancel(*state, ctx_background());
+	sigset_t mask;
+	struct ctx_after *a = ctx_after_func(*state, c, note_mask, &mask);
+
+	sigemptyset(&mask);
+	ctx_cancel(c);
+	ctx_after_wait(a);
+	assert_true(sigismember(&mask, SIGTERM) && sigismember(&mask, SIGUSR1));
+	assert_false(sigismember(&mask, SIGSEGV) || sigismember(&mask, SIGBUS));
+}
+
 int
 main(void)
 {
@@ -326,6 +348,8 @@ main(void)
 		stopping_the_last_counted_function_tells, setup, teardown),
 	    cmocka_unit_test_setup_teardown(called_after_free, setup, teardown),
 	    cmocka_unit_test_setup_teardown(never_called_for_background, setup, teardown),
+	    cmocka_unit_test_setup_teardown(
+		functions_take_no_signals_but_their_own_faults, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

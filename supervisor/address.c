@@ -220,6 +220,26 @@ address_equal(const struct address *a, const struct address *b)
 	       a->in6.sin6_scope_id == b->in6.sin6_scope_id;
 }
 
+static bool
+is_wildcard(const struct address *a)
+{
+	return a->sa.sa_family == AF_INET ? a->in.sin_addr.s_addr == INADDR_ANY
+					  : IN6_IS_ADDR_UNSPECIFIED(&a->in6.sin6_addr);
+}
+
+bool
+address_overlap(const struct address *a, const struct address *b)
+{
+	if (address_is_unix(a) || address_is_unix(b))
+		return address_is_unix(a) && address_is_unix(b) && address_equal(a, b);
+	if (address_port(a) != address_port(b) || address_port(a) == 0)
+		return false;
+	if (a->any || b->any)
+		return true;
+	return a->sa.sa_family == b->sa.sa_family &&
+	       (is_wildcard(a) || is_wildcard(b) || address_equal(a, b));
+}
+
 char *
 address_text(TALLOC_CTX *mem, const struct address *a)
 {

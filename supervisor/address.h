@@ -39,6 +39,10 @@ void address_set_port(struct address *a, unsigned port);
 /* Same family, host and port, or path. Ports of 0 (the kernel chooses) are never the same. */
 bool address_equal(const struct address *a, const struct address *b);
 
+/* Whether no two sockets can listen on them at a time: they are equal, or one of them is a wildcard
+ * of the other's family (or both families) with the same port. Ports of 0 never do. */
+bool address_overlap(const struct address *a, const struct address *b);
+
 /* "127.0.0.1:8080", as address_parse would read it. */
 char *address_text(TALLOC_CTX *mem, const struct address *a);
 

@@ -204,7 +204,7 @@ finish_service(struct config *c, struct service_config *s)
 	talloc_free(tmp);
 }
 
-/* Do instances of the two services want the same port of the same host? */
+/* Do instances of the two services want the same port of the same host, or of all? */
 static bool
 overlap(const struct listen_config *a, long na, const struct listen_config *b, long nb)
 {
@@ -217,7 +217,7 @@ overlap(const struct listen_config *a, long na, const struct listen_config *b, l
 		return false;
 	address_set_port(&x, 1);
 	address_set_port(&y, 1);
-	return address_equal(&x, &y) && pa < pb + nb && pb < pa + na;
+	return address_overlap(&x, &y) && pa < pb + nb && pb < pa + na;
 }
 
 /* Every `listen` line against those before it. */

@@ -55,7 +55,7 @@ config_listen_overlap(
 		for (unsigned k = 0; k < nb; k++) {
 			struct address y = address_of_instance(&b->base, k);
 
-			if (address_equal(&x, &y))
+			if (address_overlap(&x, &y))
 				return true;
 		}
 	}

@@ -45,23 +45,15 @@ read_host(const char *hex, unsigned port)
 	return a;
 }
 
-static bool
-is_wildcard(const struct address *a)
-{
-	return a->sa.sa_family == AF_INET ? a->in.sin_addr.s_addr == INADDR_ANY
-					  : IN6_IS_ADDR_UNSPECIFIED(&a->in6.sin6_addr);
-}
-
-/* Whether a socket at TAKEN is in A's way, the ports being the same. IPv6's wildcard may be for
- * both families, which the tables do not tell. */
+/* Whether a socket at TAKEN is in A's way. IPv6's wildcard may be for both families, which the
+ * tables do not tell. */
 static bool
 overlaps(const struct address *taken, const struct address *a)
 {
-	if (a->any)
-		return true;
-	if (taken->sa.sa_family != a->sa.sa_family)
-		return taken->sa.sa_family == AF_INET6 && is_wildcard(taken);
-	return is_wildcard(taken) || is_wildcard(a) || address_equal(taken, a);
+	struct address t = *taken;
+
+	t.any = t.sa.sa_family == AF_INET6 && IN6_IS_ADDR_UNSPECIFIED(&t.in6.sin6_addr);
+	return address_overlap(&t, a);
 }
 
 static size_t
@@ -78,7 +70,7 @@ find_port(const struct address *a, bool listens, const char *table, struct in_th
 
 		if (sscanf(line, " %*d: %32[0-9A-F]:%x %32[0-9A-F]:%x %x %*s %*s %*s %*s %*s %llu",
 			host, &port, other, &other_port, &state, &inode) != 6 ||
-		    port != address_port(a) || (state == TCP_LISTENS) != listens)
+		    (state == TCP_LISTENS) != listens)
 			continue;
 		at = read_host(host, port);
 		if (overlaps(&at, a))
@@ -141,8 +133,7 @@ is_bound_to(int fd, const struct address *a)
 
 	return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 && type == SOCK_STREAM &&
 	       getsockname(fd, &at.sa, &at.len) == 0 &&
-	       (at.sa.sa_family == AF_INET || at.sa.sa_family == AF_INET6) &&
-	       address_port(&at) == address_port(a) && overlaps(&at, a);
+	       (at.sa.sa_family == AF_INET || at.sa.sa_family == AF_INET6) && overlaps(&at, a);
 }
 
 bool

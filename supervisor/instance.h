@@ -100,13 +100,43 @@ int listener_open_instance(struct instance *inst, TALLOC_CTX *mem, char **why);
  * bound. NULL with *WHY set (in WHY_MEM) if that fails. */
 struct listener *listener_open(TALLOC_CTX *mem, const struct instance *inst,
     const struct service_config *c, const struct listener *before, TALLOC_CTX *why_mem, char **why);
+/* The same for a reload, in which an address may come from another instance: its socket comes with
+ * it, and both have it until listener_let_go. */
+struct listener *listener_take(TALLOC_CTX *mem, const struct instance *inst,
+    const struct service_config *c, const struct listener *before, TALLOC_CTX *why_mem, char **why);
 /* N of them, not open. NULL: no memory. */
 struct listener *listener_new(TALLOC_CTX *mem, size_t n);
 /* Makes its sockets refuse connections (those that wait are reset), or take them again. */
 void listener_refuse(struct instance *inst);
 void listener_resume(struct instance *inst);
+/* Its sockets may be others, or the configuration is: they refuse or take connections as they are
+ * to, and their queues are as long as they are to be. */
+void listener_settle(struct instance *inst);
+/* Whose mark says whether they refuse: that of the first instance, if all have the same. */
+struct instance *listener_owner(const struct instance *inst);
+/* One of a list, which is a hole in it then. */
+void listener_close(struct listener *l);
 /* The files of its Unix sockets get the owner and mode that the configuration says now. */
 void listener_own(struct instance *inst);
+
+/* --- listener_find.c: which of baton's sockets is it ------------------------------------- */
+
+/* The one of LIST (a talloc array, or NULL) that listens on A already, or where the kernel chose
+ * for C's name. NULL: none. */
+const struct listener *
+listener_find(const struct listener *list, const struct listen_config *c, const struct address *a);
+/* The same among those of all instances. */
+const struct listener *listener_find_anyones(const struct supervisor *sup, const struct address *a);
+/* The first one beside which A cannot be bound, with whose it is. NULL: none. */
+const struct listener *listener_in_the_way(
+    const struct supervisor *sup, const struct address *a, const struct instance **whose);
+/* Whether both lists have the same sockets in the same order. */
+bool
+listener_same_sockets(const struct listener *a, size_t na, const struct listener *b, size_t nb);
+/* INST is to go: what instances of these N services have of its sockets is theirs alone. */
+void listener_let_go(struct instance *inst, struct service *const *services, size_t n);
+/* While ON, sockets that refuse are no obstacle to binding A. */
+void listener_step_aside(const struct supervisor *sup, const struct address *a, bool on);
 
 /* --- listener_explain.c ---------------------------------------------------------------- */
 

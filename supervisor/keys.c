@@ -51,7 +51,7 @@ const struct key keys[] = {
 	    .text = "Whether each instance has sockets of its own, on the port + n, or all of them "
 	    "have the same ones (shared)."},
 	{.section = KEY_SERVICE, .name = "backlog", .kind = KEY_NUMBER, .unit = "", .min = 1,
-	    .max = 65535, .text_default = "4096", .offset = AT(backlog),
+	    .max = 65535, .text_default = "4096", .live = true, .offset = AT(backlog),
 	    .text = "How many connections may wait in each socket's queue; the kernel's own limit is "
 	    "net.core.somaxconn."},
 	{.section = KEY_SERVICE, .name = "socket_mode", .kind = KEY_OCTAL, .unit = "", .min = 0,

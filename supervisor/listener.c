@@ -86,64 +86,88 @@ open_unix(struct listener *l, const struct service_config *c, TALLOC_CTX *mem, c
 	return error < 0 ? error : fd;
 }
 
-static int
-listener_close(struct listener *listeners)
+void
+listener_close(struct listener *l)
 {
-	for (size_t i = 0; i < talloc_array_length(listeners); i++) {
-		socket_file_drop(&listeners[i].file);
-		if (listeners[i].fd >= 0)
-			close(listeners[i].fd);
-	}
+	socket_file_drop(&l->file);
+	if (l->fd >= 0)
+		close(l->fd);
+	l->fd = -1;
+}
+
+static int
+close_list(struct listener *listeners)
+{
+	for (size_t i = 0; i < talloc_array_length(listeners); i++)
+		listener_close(&listeners[i]);
 	return 0;
 }
 
-/* The one of BEFORE that listens on A already, or where the kernel chose for that name. */
-static const struct listener *
-listens_already(
-    const struct listener *before, const struct listen_config *c, const struct address *a)
+static int
+share(struct listener *l, const struct listener *had)
 {
-	for (size_t i = 0; before != NULL && i < talloc_array_length(before); i++) {
-		const struct listener *l = &before[i];
-
-		if (address_port(a) == 0 && !address_is_unix(a)
-			? l->chosen && strcmp(l->name, c->name) == 0
-			: address_equal(&l->address, a))
-			return l;
-	}
-	return NULL;
+	l->address = had->address;
+	l->given = had->given;
+	l->fd = fcntl(had->fd, F_DUPFD_CLOEXEC, 3);
+	if (l->fd >= 0 && had->file != NULL)
+		l->file = socket_file_hold(had->file);
+	return l->fd < 0 ? -errno : 0;
 }
 
-/* C is one of S's lines; *REMEDY (in MEM) is set if there is more to say about an error. */
 static int
-open_listener(struct listener *l, const struct instance *inst, const struct service_config *s,
-    const struct listen_config *c, const struct listener *before, TALLOC_CTX *mem, char **remedy)
+open_new(struct listener *l, const struct instance *inst, const struct service_config *s,
+    TALLOC_CTX *mem, char **remedy)
 {
+	int fd;
+
+	if (address_is_unix(&l->address))
+		return open_unix(l, s, mem, remedy);
+	fd = l->address.any ? open_any(&l->address, (int)s->backlog)
+			    : open_address(&l->address, (int)s->backlog);
+	if (fd != -EADDRINUSE)
+		return fd;
+	listener_step_aside(inst->sup, &l->address, true);
+	fd = l->address.any ? open_any(&l->address, (int)s->backlog)
+			    : open_address(&l->address, (int)s->backlog);
+	listener_step_aside(inst->sup, &l->address, false);
+	return fd;
+}
+
+/* What its sockets are made from. */
+struct wanted {
+	const struct instance *inst;
+	const struct service_config *config;
+	const struct listener *before; /* its own until now, or those that it shares; or NULL */
+	bool anyones;                  /* those of other instances may be taken as well */
+};
+
+/* C is one of the lines; *REMEDY (in MEM) is set if there is more to say about an error. */
+static int
+open_listener(struct listener *l, const struct wanted *w, const struct listen_config *c,
+    TALLOC_CTX *mem, char **remedy)
+{
+	const struct service_config *s = w->config;
 	bool chosen = !address_is_unix(&c->base) && address_port(&c->base) == 0;
 	const struct listener *had;
 
 	l->chosen = chosen;
-	l->address = chosen ? c->base : address_of_instance(&c->base, s->shared ? 0 : inst->index);
-	had = listens_already(before, c, &l->address);
-	if (had != NULL) {
-		l->address = had->address;
-		l->given = had->given;
-		l->fd = fcntl(had->fd, F_DUPFD_CLOEXEC, 3);
-		if (l->fd >= 0 && had->file != NULL)
-			l->file = socket_file_hold(had->file);
-		return l->fd < 0 ? -errno : 0;
-	}
-	l->fd = inherited_find(inst, c, (int)s->backlog, l);
+	l->address =
+	    chosen ? c->base : address_of_instance(&c->base, s->shared ? 0 : w->inst->index);
+	had = listener_find(w->before, c, &l->address);
+	if (had == NULL && w->anyones && !chosen)
+		had = listener_find_anyones(w->inst->sup, &l->address);
+	if (had != NULL)
+		return share(l, had);
+	l->fd = inherited_find(w->inst, c, (int)s->backlog, l);
 	if (l->fd >= 0)
 		return 0;
-	if (address_is_unix(&l->address) && !s->shared && inst->index > 0 &&
+	if (address_is_unix(&l->address) && !s->shared && w->inst->index > 0 &&
 	    !address_has_index(&c->base)) {
 		*remedy = talloc_strdup(mem, "instance 0 has this path; put %i, which becomes the "
 					     "instance's number, into it, or say `ports = shared`");
 		return -EADDRINUSE;
 	}
-	l->fd = address_is_unix(&l->address) ? open_unix(l, s, mem, remedy)
-		: l->address.any             ? open_any(&l->address, (int)s->backlog)
-					     : open_address(&l->address, (int)s->backlog);
+	l->fd = open_new(l, w->inst, s, mem, remedy);
 	return l->fd < 0 ? l->fd : 0;
 }
 
@@ -156,14 +180,14 @@ listener_new(TALLOC_CTX *mem, size_t n)
 		return NULL;
 	for (size_t i = 0; i < n; i++)
 		list[i].fd = -1;
-	talloc_set_destructor(list, listener_close);
+	talloc_set_destructor(list, close_list);
 	return list;
 }
 
-struct listener *
-listener_open(TALLOC_CTX *mem, const struct instance *inst, const struct service_config *c,
-    const struct listener *before, TALLOC_CTX *why_mem, char **why)
+static struct listener *
+open_list(TALLOC_CTX *mem, const struct wanted *w, TALLOC_CTX *why_mem, char **why)
 {
+	const struct service_config *c = w->config;
 	struct listener *list = listener_new(mem, c->nlistens);
 
 	*why = NULL;
@@ -176,17 +200,33 @@ listener_open(TALLOC_CTX *mem, const struct instance *inst, const struct service
 		/* Its own: an instance that is being removed outlives its configuration. */
 		list[i].name = talloc_strdup(list, c->listens[i].name);
 		if (list[i].name != NULL)
-			error = open_listener(
-			    &list[i], inst, c, &c->listens[i], before, why_mem, &remedy);
+			error = open_listener(&list[i], w, &c->listens[i], why_mem, &remedy);
 
 		if (error == 0)
 			continue;
 		*why = listener_explain(
-		    why_mem, inst, &c->listens[i], &list[i].address, error, remedy);
+		    why_mem, w->inst, &c->listens[i], &list[i].address, error, remedy);
 		talloc_free(list);
 		return NULL;
 	}
 	return list;
+}
+
+struct listener *
+listener_open(TALLOC_CTX *mem, const struct instance *inst, const struct service_config *c,
+    const struct listener *before, TALLOC_CTX *why_mem, char **why)
+{
+	return open_list(
+	    mem, &(struct wanted){.inst = inst, .config = c, .before = before}, why_mem, why);
+}
+
+struct listener *
+listener_take(TALLOC_CTX *mem, const struct instance *inst, const struct service_config *c,
+    const struct listener *before, TALLOC_CTX *why_mem, char **why)
+{
+	return open_list(mem,
+	    &(struct wanted){.inst = inst, .config = c, .before = before, .anyones = true}, why_mem,
+	    why);
 }
 
 int
@@ -228,6 +268,8 @@ refuse_or_listen_unix(const struct instance *inst, const struct listener *l, boo
 {
 	int error = refuse ? socket_file_refuse(l->file, l->fd) : socket_file_resume(l->file);
 
+	if (!refuse && error == 0 && listen(l->fd, (int)inst->service->config->backlog) < 0)
+		error = -errno;
 	if (error < 0)
 		output_warn(inst->sup->out, "%s: cannot %s on %s%s: %s", inst->name,
 		    refuse ? "refuse connections" : "listen", l->address.un.sun_path,
@@ -242,17 +284,17 @@ refuse_or_listen(struct instance *inst, bool refuse)
 
 		if (l->file != NULL)
 			refuse_or_listen_unix(inst, l, refuse);
-		else if (!l->chosen && !l->given)
+		else if (!refuse || (!l->chosen && !l->given))
 			refuse_or_listen_tcp(inst, l, refuse);
 	}
 	inst->refusing = refuse;
 }
 
-/* Whose mark says whether the sockets refuse: that of the first one, if all have the same. */
-static struct instance *
-owner(struct instance *inst)
+struct instance *
+listener_owner(const struct instance *inst)
 {
-	return inst->service->config->shared ? inst->service->instances[0] : inst;
+	return inst->service->config->shared ? inst->service->instances[0]
+					     : (struct instance *)inst;
 }
 
 static bool
@@ -270,15 +312,21 @@ another_lives(const struct instance *inst)
 void
 listener_refuse(struct instance *inst)
 {
-	if (!owner(inst)->refusing && !another_lives(inst))
-		refuse_or_listen(owner(inst), true);
+	if (!listener_owner(inst)->refusing && !another_lives(inst))
+		refuse_or_listen(listener_owner(inst), true);
 }
 
 void
 listener_resume(struct instance *inst)
 {
-	if (owner(inst)->refusing)
-		refuse_or_listen(owner(inst), false);
+	if (listener_owner(inst)->refusing)
+		refuse_or_listen(listener_owner(inst), false);
+}
+
+void
+listener_settle(struct instance *inst)
+{
+	refuse_or_listen(inst, listener_owner(inst)->refusing);
 }
 
 void

@@ -59,6 +59,26 @@ remedy_for(TALLOC_CTX *mem, const struct address *a, int error)
 	}
 }
 
+/* One socket cannot become another while it is open; one that refuses is not in the way. */
+static char *
+own_in_the_way(TALLOC_CTX *mem, const struct supervisor *sup, const struct address *a)
+{
+	const struct instance *whose;
+	const struct listener *l = listener_in_the_way(sup, a, &whose);
+	char *text;
+
+	if (l == NULL)
+		return NULL;
+	text = address_text(mem, &l->address);
+	if (address_equal(&l->address, a) && l->address.any == a->any)
+		return talloc_asprintf(
+		    mem, "%s of this baton listens there; change one of both", whose->name);
+	return talloc_asprintf(mem,
+	    "%s of this baton listens on %s, and both at a time cannot be; change the address, or "
+	    "stop it (`baton stop %s`), reload, and start it again",
+	    whose->name, text, whose->service->config->name);
+}
+
 char *
 listener_explain(TALLOC_CTX *mem, const struct instance *inst, const struct listen_config *l,
     const struct address *a, int error, const char *remedy)
@@ -67,7 +87,9 @@ listener_explain(TALLOC_CTX *mem, const struct instance *inst, const struct list
 	const char *text = address_text(tmp, a), *found = NULL;
 	char *why;
 
-	if (error == -EADDRINUSE)
+	if (error == -EADDRINUSE && remedy == NULL)
+		found = own_in_the_way(tmp, inst->sup, a);
+	if (error == -EADDRINUSE && found == NULL)
 		found = left_behind(tmp, inst->sup, a);
 	if (found != NULL)
 		remedy = found;

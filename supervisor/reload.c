@@ -41,6 +41,28 @@ apply_running(struct part *part, TALLOC_CTX *mem)
 		s->instances[s->ninstances++] = talloc_steal(s, part->added[i]);
 }
 
+/* Every socket has one owner again: whoever goes keeps none that another one has now. */
+static void
+settle_listeners(struct plan *p)
+{
+	struct supervisor *sup = p->sup;
+
+	for (size_t i = p->nparts; i < sup->nservices; i++) {
+		for (unsigned n = 0; n < sup->services[i]->ninstances; n++)
+			listener_let_go(sup->services[i]->instances[n], sup->services, p->nparts);
+	}
+	for (size_t i = 0; i < p->nparts; i++) {
+		struct service *s = p->parts[i].service;
+
+		for (unsigned n = 0; n < s->ninstances; n++) {
+			if (n >= p->parts[i].n)
+				listener_let_go(s->instances[n], sup->services, p->nparts);
+		}
+		for (unsigned n = 0; n < s->ninstances && n < p->parts[i].n; n++)
+			listener_settle(s->instances[n]);
+	}
+}
+
 static bool
 in_use(const struct supervisor *sup, const struct config *c)
 {
@@ -105,6 +127,7 @@ apply(struct plan *p)
 	sup->read_unix_ms = timer_unix_ms();
 	retire(sup, sup->config);
 	sup->config = talloc_steal(sup, p->config);
+	settle_listeners(p);
 	store_update(sup);
 }
 

@@ -26,10 +26,13 @@ prepare_new(struct plan *p, struct part *part, TALLOC_CTX *mem, char **why)
 	part->fresh = s->fresh = true;
 	part->n = s->ninstances;
 	for (unsigned i = 0; i < s->ninstances; i++) {
-		int error = listener_open_instance(s->instances[i], mem, why);
+		struct instance *inst = s->instances[i];
 
-		if (error < 0)
-			return error;
+		inst->listeners = listener_take(inst, inst, part->config,
+		    part->config->shared && i > 0 ? s->instances[0]->listeners : NULL, mem, why);
+		if (inst->listeners == NULL)
+			return *why == NULL ? -ENOMEM : -EADDRINUSE;
+		inst->nlisteners = part->config->nlistens;
 	}
 	return logfile_open_service(s, mem, why);
 }
@@ -61,11 +64,16 @@ prepare_running(struct plan *p, struct part *part, TALLOC_CTX *mem, char **why)
 		return -ENOMEM;
 	s->instances = grown;
 	for (unsigned i = 0; i < part->nstay; i++) {
-		part->listeners[i] = listener_open(p, s->instances[i], part->config,
-		    part->config->shared && i > 0 ? part->listeners[0] : s->instances[i]->listeners,
-		    mem, why);
+		const struct instance *inst = s->instances[i];
+
+		part->listeners[i] = listener_take(p, inst, part->config,
+		    part->config->shared && i > 0 ? part->listeners[0] : inst->listeners, mem, why);
 		if (part->listeners[i] == NULL)
 			return *why == NULL ? -ENOMEM : -EADDRINUSE;
+		/* Whatever the reason, such as a file that was removed: it must get the new ones. */
+		if (!listener_same_sockets(inst->listeners, inst->nlisteners, part->listeners[i],
+			part->config->nlistens))
+			part->change = CONFIG_NEEDS_PROCESS;
 	}
 	for (; part->nstay + part->nadded < n; part->nadded++) {
 		struct instance *inst = instance_new(s, part->nstay + part->nadded);
@@ -73,7 +81,7 @@ prepare_running(struct plan *p, struct part *part, TALLOC_CTX *mem, char **why)
 		if (inst == NULL)
 			return -ENOMEM;
 		part->added[part->nadded] = talloc_steal(p, inst);
-		inst->listeners = listener_open(inst, inst, part->config,
+		inst->listeners = listener_take(inst, inst, part->config,
 		    part->config->shared ? part->listeners[0] : NULL, mem, why);
 		if (inst->listeners == NULL)
 			return *why == NULL ? -ENOMEM : -EADDRINUSE;
@@ -110,6 +118,62 @@ make_room(struct plan *p)
 	return p->all == NULL || p->start == NULL || p->replace == NULL ? -ENOMEM : 0;
 }
 
+/* Which line of PART's means A, or an address that A overlaps with. */
+static const struct listen_config *
+line_for(const struct part *part, const struct address *a)
+{
+	const struct service_config *c = part->config;
+
+	for (size_t k = 0; k < c->nlistens; k++) {
+		for (unsigned n = 0; n < (c->shared ? 1 : part->n); n++) {
+			const struct address x = address_of_instance(&c->listens[k].base, n);
+
+			if (address_overlap(&x, a))
+				return &c->listens[k];
+		}
+	}
+	return NULL;
+}
+
+/* An address of PART's instance INDEX, of which the file does not know, may be another's now. */
+static char *
+taken_by_line(const struct plan *p, const struct part *part, unsigned index, TALLOC_CTX *mem)
+{
+	const struct service_config *c = part->config;
+
+	for (size_t k = 0; k < c->nlistens; k++) {
+		const struct address a = address_of_instance(&c->listens[k].base, index);
+
+		for (size_t i = 0; i < p->nparts; i++) {
+			const struct listen_config *line =
+			    &p->parts[i] == part ? NULL : line_for(&p->parts[i], &a);
+
+			if (line != NULL)
+				return talloc_asprintf(mem,
+				    "%s: listen: %s.%u has %s, as %s was scaled to %u instances; "
+				    "`baton scale %s=%ld` first, or change the address",
+				    line->where, c->name, index, address_text(mem, &a), c->name,
+				    part->n, c->name, c->instances);
+		}
+	}
+	return NULL;
+}
+
+static char *
+scaled_into_another(const struct plan *p, TALLOC_CTX *mem)
+{
+	char *why = NULL;
+
+	for (size_t i = 0; i < p->nparts; i++) {
+		const struct part *part = &p->parts[i];
+		unsigned n = (unsigned)part->config->instances;
+
+		for (; !part->config->shared && n < part->n && why == NULL; n++)
+			why = taken_by_line(p, part, n, mem);
+	}
+	return why;
+}
+
 int
 reload_prepare(struct plan *p, TALLOC_CTX *mem, char **why)
 {
@@ -127,5 +191,8 @@ reload_prepare(struct plan *p, TALLOC_CTX *mem, char **why)
 		error = part->service == NULL ? prepare_new(p, part, mem, why)
 					      : prepare_running(p, part, mem, why);
 	}
-	return error < 0 ? error : make_room(p);
+	if (error < 0)
+		return error;
+	*why = scaled_into_another(p, mem);
+	return *why != NULL ? -EADDRINUSE : make_room(p);
 }

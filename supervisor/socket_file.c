@@ -318,6 +318,12 @@ socket_file_drop(struct socket_file **f)
 	*f = NULL;
 }
 
+bool
+socket_file_is_there(const struct socket_file *f)
+{
+	return socket_file_is_at(&f->real, f->refusing ? f->away : f->path);
+}
+
 int
 socket_file_own(const struct socket_file *f, const struct socket_owner *owner)
 {

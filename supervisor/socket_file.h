@@ -7,6 +7,7 @@
 #ifndef SUPERVISOR_SOCKET_FILE_H
 #define SUPERVISOR_SOCKET_FILE_H
 
+#include <stdbool.h>
 #include <sys/types.h>
 #include <talloc.h>
 
@@ -40,6 +41,9 @@ unsigned long long socket_file_number(const struct socket_file *f);
 void socket_file_leave(struct socket_file *f);
 /* The file of a socket that is open already. NULL: A's path is not that file, or no memory. */
 struct socket_file *socket_file_adopt(const struct address *a, unsigned long long number);
+
+/* Whether clients find it, or would if it did not refuse: nobody has removed or replaced it. */
+bool socket_file_is_there(const struct socket_file *f);
 
 /* Gives it another owner and mode. Returns 0 or -errno. */
 int socket_file_own(const struct socket_file *f, const struct socket_owner *owner);

@@ -275,6 +275,15 @@ the_queue_is_as_long_as_asked(void **state)
 	assert_int_equal(client_try(port), ECONNREFUSED);
 	proc_finish(baton_command(&b, "start", "w"), 0);
 	assert_int_equal(queue_of(&b, port), 7);
+	/* A reload changes it, and replaces nobody for that. */
+	tempdir_write(b.dir, "baton.conf",
+	    "[supervisor]\ncontrol = %s\n[service w]\ncommand = %s\nbacklog = 9\n"
+	    "listen = 127.0.0.1:%d\n",
+	    b.control, harness_built("tests/fixtures/worker"), port);
+	w = stage_ask(port);
+	proc_finish(baton_command(&b, "reload", NULL), 0);
+	assert_int_equal(queue_of(&b, port), 9);
+	assert_int_equal(stage_ask(port).pid, w.pid);
 	end(&b);
 }
 

@@ -126,6 +126,45 @@ equality_is_of_family_host_and_port(void **state)
 }
 
 static void
+wildcards_overlap_with_all_of_their_family(void **state)
+{
+	static const struct {
+		const char *a, *b;
+		bool overlap;
+	} rows[] = {
+	    {"127.0.0.1:80", "127.0.0.1:80", true},
+	    {"127.0.0.1:80", "127.0.0.1:81", false},
+	    {"127.0.0.1:80", "127.0.0.2:80", false},
+	    {"127.0.0.1:80", "0.0.0.0:80", true},
+	    {"127.0.0.1:80", "0.0.0.0:81", false},
+	    {"127.0.0.1:80", "[::]:80", false},
+	    {"127.0.0.1:80", ":80", true},
+	    {"0.0.0.0:80", "[::]:80", false},
+	    {"0.0.0.0:80", ":80", true},
+	    {"[::]:80", ":80", true},
+	    {"[::1]:80", "[::]:80", true},
+	    {"[::1]:80", ":80", true},
+	    {"[::1]:80", "[::2]:80", false},
+	    {"127.0.0.1:0", "127.0.0.1:0", false},
+	    {":0", "127.0.0.1:0", false},
+	    {"unix:/a", "unix:/a", true},
+	    {"unix:/a", "unix:/b", false},
+	    {"unix:/a", ":80", false},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct address a, b;
+		const char *why;
+
+		assert_int_equal(address_parse(rows[i].a, &a, &why), 0);
+		assert_int_equal(address_parse(rows[i].b, &b, &why), 0);
+		assert_int_equal(address_overlap(&a, &b), rows[i].overlap);
+		assert_int_equal(address_overlap(&b, &a), rows[i].overlap);
+	}
+}
+
+static void
 each_instance_has_an_address_of_its_own(void **state)
 {
 	static const struct {
@@ -166,6 +205,7 @@ main(void)
 	    cmocka_unit_test(bad_addresses_are_refused_with_the_reason),
 	    cmocka_unit_test(each_instance_has_an_address_of_its_own),
 	    cmocka_unit_test(equality_is_of_family_host_and_port),
+	    cmocka_unit_test(wildcards_overlap_with_all_of_their_family),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

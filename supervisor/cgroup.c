@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Control groups. A group that hands controllers down may not have processes itself, so where
- * that stands in the way baton moves into a group of its own, beside those of its instances.
+ * that stands in the way baton moves into a group of its own, beside those of its instances, and
+ * takes those along that have no limits.
  */
 #include "supervisor/cgroup.h"
 
@@ -13,8 +14,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Where baton itself goes. */
+/* Where baton itself goes, and its instances that have no limits. */
 #define OWN_GROUP "/baton.supervisor"
+/* How often it looks for children of those whom it has just moved. */
+#define MOVES_MAX 8
 
 /* ---- Where it is --------------------------------------------------------------------------- */
 
@@ -156,16 +159,64 @@ controller(TALLOC_CTX *mem, const struct cgroup_config *limit)
 	return name == NULL || strcmp(name, "cgroup") == 0 ? NULL : name;
 }
 
+/* Whether PID descends from baton, which is the subreaper of all that it starts. */
+static bool
+is_ours(pid_t pid)
+{
+	char path[40], text[512];
+
+	while (pid > 1 && pid != getpid()) {
+		const char *rest;
+		ssize_t n;
+		int fd, parent;
+
+		snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+		fd = open(path, O_RDONLY | O_CLOEXEC);
+		n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+		if (fd >= 0)
+			close(fd);
+		text[n < 0 ? 0 : n] = '\0';
+		rest = strrchr(text, ')'); /* the program's name may have blanks itself */
+		if (rest == NULL || sscanf(rest + 1, " %*c %d", &parent) != 1)
+			return false;
+		pid = (pid_t)parent;
+	}
+	return pid == getpid();
+}
+
+/* Instances that have no limits were started in baton's group, and stay with it. Returns how many
+ * processes were moved. */
+static unsigned
+move_ours(TALLOC_CTX *mem, const char *dir, const char *own)
+{
+	const char *text = read_all(mem, talloc_asprintf(mem, "%s/cgroup.procs", dir));
+	unsigned n = 0;
+	int pid, used;
+
+	for (; text != NULL && sscanf(text, "%d%n", &pid, &used) == 1; text += used) {
+		char number[16];
+
+		snprintf(number, sizeof(number), "%d", pid);
+		n += is_ours((pid_t)pid) && write_file(mem, own, "cgroup.procs", number) == 0;
+	}
+	return n;
+}
+
+/* One that forks while it is moved may leave a child behind, which is found the next time. */
 static int
 move_away(TALLOC_CTX *mem, const char *dir)
 {
 	char *own = talloc_asprintf(mem, "%s" OWN_GROUP, dir);
+	int error;
 
 	if (own == NULL)
 		return -ENOMEM;
 	if (mkdir(own, 0755) < 0 && errno != EEXIST)
 		return -errno;
-	return write_file(mem, own, "cgroup.procs", "0");
+	error = write_file(mem, own, "cgroup.procs", "0");
+	for (int i = 0; error == 0 && i < MOVES_MAX && move_ours(mem, dir, own) > 0; i++)
+		;
+	return error;
 }
 
 /* Has the controller work in the groups below. */
@@ -226,8 +277,8 @@ cgroup_check(TALLOC_CTX *mem, const struct cgroup_config *limits, size_t n, cons
 }
 
 int
-cgroup_make(TALLOC_CTX *mem, const char *name, const struct cgroup_config *limits, size_t n,
-    const char **why)
+cgroup_make(TALLOC_CTX *mem, const char *name, bool fresh, const struct cgroup_config *limits,
+    size_t n, const char **why)
 {
 	char *dir = NULL, *own;
 	int error = cgroup_check(mem, limits, n, why), fd;
@@ -245,6 +296,9 @@ cgroup_make(TALLOC_CTX *mem, const char *name, const struct cgroup_config *limit
 	dir = talloc_asprintf(mem, "%s/%s", own, name);
 	if (dir == NULL)
 		return -ENOMEM;
+	/* What a baton that was killed has left has its limits, also those that count no more. */
+	if (fresh)
+		rmdir(dir);
 	if (mkdir(dir, 0755) < 0 && errno != EEXIST)
 		return explain(mem, own, name, -errno, why);
 	for (size_t i = 0; i < n; i++) {

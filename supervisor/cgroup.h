@@ -6,6 +6,7 @@
 #ifndef SUPERVISOR_CGROUP_H
 #define SUPERVISOR_CGROUP_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <talloc.h>
 
@@ -24,11 +25,11 @@ cgroup_directory(TALLOC_CTX *mem, const char *mountinfo, const char *cgroup, con
 int cgroup_check(TALLOC_CTX *mem, const struct cgroup_config *limits, size_t n, const char **why);
 
 /*
- * Makes the group NAME with these limits. Returns a descriptor, the caller's: who writes "0" to it
+ * Makes the group NAME with these limits; FRESH: nobody is in it who counts. Returns a descriptor, the caller's: who writes "0" to it
  * is in the group; or a negative errno with *WHY set (in MEM).
  */
-int cgroup_make(TALLOC_CTX *mem, const char *name, const struct cgroup_config *limits, size_t n,
-    const char **why);
+int cgroup_make(TALLOC_CTX *mem, const char *name, bool fresh, const struct cgroup_config *limits,
+    size_t n, const char **why);
 /* Removes it, if nobody is in it. */
 void cgroup_remove(const char *name);
 

@@ -74,6 +74,9 @@ struct generation {
 	struct channel *becomes; /* a spare's, by which it is told what it becomes; or NULL */
 	unsigned epoch;          /* the service's, when it was started */
 
+	char *group;  /* its control group's name; NULL: it has none */
+	char *limits; /* … and what was written there: only with the same ones is it shared */
+
 	char *program;           /* the path that was found for it; NULL: none was */
 	struct executable exe;   /* what stood there */
 	unsigned config_number;  /* service.config_number when it was started */
@@ -118,7 +121,9 @@ void start_number(struct generation *g);
 int start_process(struct generation *g, TALLOC_CTX *mem, const char **why);
 
 /* G, a spare until now, goes from its place's control group into that of its instance. */
-void start_move_group(const struct generation *g);
+void start_move_group(struct generation *g);
+/* G has left it: its control group goes, if it was the last. */
+void start_leave_group(struct generation *g);
 
 /* The channels by which G gives and takes: from the one that drains, the one that it is to
  * replace, or what the dead have left. Returns 0 or -errno. */

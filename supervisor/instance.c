@@ -182,6 +182,7 @@ instance_generation_ended(struct generation *g)
 	supervisor_news(inst, g, g->ready_ms < 0 && !asked ? NEWS_FAILED : NEWS_ENDED);
 	if (inst->life.state == LIFE_FAILED && (event == LIFE_EV_EXIT || event == LIFE_EV_OLD_EXIT))
 		supervisor_news(inst, g, NEWS_GAVE_UP);
+	start_leave_group(g);
 	talloc_free(g);
 }
 

@@ -165,17 +165,69 @@ choose_program(struct generation *g, struct spawn *s, TALLOC_CTX *mem, const cha
 	return error;
 }
 
+/* All that is written into its group, as one text. */
+static char *
+limits_text(TALLOC_CTX *mem, const struct service_config *c)
+{
+	char *text = talloc_strdup(mem, "");
+
+	for (size_t i = 0; i < c->ncgroups && text != NULL; i++)
+		text = talloc_asprintf_append(
+		    text, "%s=%s\n", c->cgroups[i].name, c->cgroups[i].value);
+	return text;
+}
+
+/* The one of its instance's other processes that has that group. */
+static const struct generation *
+who_is_in(const struct generation *g, const char *group)
+{
+	const struct instance *inst = g->instance;
+	const struct generation *all[] = {inst->current, inst->old, inst->successor};
+
+	for (size_t i = 0; i < 3; i++) {
+		if (all[i] != NULL && all[i] != g && all[i]->group != NULL &&
+		    strcmp(all[i]->group, group) == 0)
+			return all[i];
+	}
+	return NULL;
+}
+
+/* All processes of an instance share its group. But what a limit was before is not known: where
+ * others are in the group who have other limits, G gets another one. */
+static bool
+choose_group(struct generation *g)
+{
+	const struct instance *inst = g->instance;
+	const struct generation *other = who_is_in(g, inst->name);
+
+	g->limits = limits_text(g, inst->service->config);
+	g->group = talloc_strdup(g, inst->name);
+	if (g->limits == NULL || g->group == NULL)
+		return false;
+	if (other == NULL || strcmp(other->limits, g->limits) == 0)
+		return true;
+	talloc_free(g->group);
+	g->group = talloc_asprintf(g, "%s.g%u", inst->name, g->number);
+	return g->group != NULL;
+}
+
 /* A descriptor for struct spawn, 0 if it has no such limits, or a negative errno. */
 static int
-open_cgroup(const struct instance *inst, TALLOC_CTX *mem, const char **why)
+open_cgroup(struct generation *g, TALLOC_CTX *mem, const char **why)
 {
+	const struct instance *inst = g->instance;
 	const struct service_config *c = inst->service->config;
 	int fd;
 
 	if (c->ncgroups == 0)
 		return 0;
-	fd = cgroup_make(mem, inst->name, c->cgroups, c->ncgroups, why);
-	if (fd >= 0 || !c->cgroup_optional)
+	fd = !choose_group(g) ? -ENOMEM
+			      : cgroup_make(mem, g->group, who_is_in(g, g->group) == NULL,
+				    c->cgroups, c->ncgroups, why);
+	if (fd >= 0)
+		return fd;
+	TALLOC_FREE(g->group);
+	if (!c->cgroup_optional)
 		return fd;
 	output_warn(inst->sup->out, "%s: runs without a control group: %s", inst->name,
 	    *why == NULL ? strerror(-fd) : *why);
@@ -184,16 +236,34 @@ open_cgroup(const struct instance *inst, TALLOC_CTX *mem, const char **why)
 }
 
 void
-start_move_group(const struct generation *g)
+start_leave_group(struct generation *g)
+{
+	if (g->group != NULL && who_is_in(g, g->group) == NULL)
+		cgroup_remove(g->group);
+	TALLOC_FREE(g->group);
+}
+
+void
+start_move_group(struct generation *g)
 {
 	TALLOC_CTX *tmp = talloc_new(NULL);
+	char *before = talloc_steal(tmp, g->group);
 	const char *why = NULL;
-	int fd = open_cgroup(g->instance, tmp, &why);
+	int fd;
 
-	if (fd < 0 || (fd > 0 && dprintf(fd, "%d", (int)g->pid) < 0))
+	g->group = NULL;
+	fd = open_cgroup(g, tmp, &why);
+	if (fd < 0 || (fd > 0 && dprintf(fd, "%d", (int)g->pid) < 0)) {
 		output_warn(g->instance->sup->out,
 		    "%s: stays in the control group of its spare: %s", g->instance->name,
 		    why != NULL ? why : strerror(fd < 0 ? -fd : errno));
+		TALLOC_FREE(g->group);
+	}
+	if (g->group == NULL) {
+		g->group = talloc_steal(g, before);
+	} else if (before != NULL) {
+		cgroup_remove(before);
+	}
 	if (fd > 0)
 		close(fd);
 	talloc_free(tmp);
@@ -227,7 +297,7 @@ start_process(struct generation *g, TALLOC_CTX *mem, const char **why)
 		return -errno;
 	generation_ask_uid(g);
 	start_number(g);
-	s.cgroup = open_cgroup(g->instance, mem, why);
+	s.cgroup = open_cgroup(g, mem, why);
 	error = s.cgroup < 0 ? s.cgroup : spawn_with(g, &s, mem);
 	if (s.cgroup > 0)
 		close(s.cgroup);

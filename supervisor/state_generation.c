@@ -30,6 +30,8 @@ static const struct state_field fields[] = {
     STATE_NUMBER(struct generation, watchdog_ms),
     STATE_NUMBER(struct generation, watchdog_due_ms),
     STATE_FLAG(struct generation, watchdog_last),
+    STATE_STRING(struct generation, group),
+    STATE_STRING(struct generation, limits),
     STATE_STRING(struct generation, program),
     STATE_NUMBER(struct generation, config_number),
     STATE_NUMBER(struct generation, epoch),

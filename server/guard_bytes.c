@@ -79,15 +79,15 @@ guard_bytes_end(const struct guard_bytes *g, const char *end)
 }
 
 /*
- * What stands before a chunk's data, back to `begin`, where the parser's buffer does: its line,
- * and before that the end of another chunk.
+ * What stands before a chunk's data, back to `begin`, where the parser's buffer does (NULL if that
+ * is unknown): its line, and before that the end of another chunk.
  */
 bool
 guard_bytes_chunk(const char *begin, const char *data)
 {
 	const char *p = data, *end = data - 2;
 
-	if (p <= begin)
+	if (begin == NULL || p <= begin)
 		return true; /* more of a chunk, or its line came before and is gone */
 	if (p - begin < 2 || p[-1] != '\n' || p[-2] != '\r')
 		return false;

@@ -70,7 +70,8 @@ copy_head(struct http_conn *c, struct http_request *req, const char *url, const 
 
 	guard_bytes_begin(&list.bytes, method, url, strlen(req->target), version);
 	MHD_get_connection_values_n(c->mhd, MHD_HEADER_KIND, collect_field, &list);
-	req->buffer = method + parser_head_size(c);
+	if (c->server->parser.counts_heads)
+		req->buffer = method + parser_head_size(c);
 	*why = c->server->parser.lenient ? guard_bytes_end(&list.bytes, req->buffer) : NULL;
 	if (list.n > list.size) {
 		list.fields = talloc_array(req, struct http_field, list.n);
@@ -201,17 +202,19 @@ check_trailer_field(void *cls, enum MHD_ValueKind kind, const char *name, size_t
 static const char *
 check_trailer(struct http_conn *c, struct http_request *req, int *status)
 {
-	struct trailer t = {.lenient = c->server->parser.lenient, .end = req->buffer};
+	struct trailer t = {
+	    .lenient = c->server->parser.lenient && req->buffer != NULL, .end = req->buffer};
 	const struct http_settings *set = &c->server->set;
+	size_t size;
 	const char *why;
 
 	guard_bytes_begin_trailer(&t.bytes, req->buffer);
 	MHD_get_connection_values_n(c->mhd, MHD_FOOTER_KIND, check_trailer_field, &t);
 	why = t.lenient ? guard_bytes_end(&t.bytes, NULL) : t.bytes.why;
 	*status = why != NULL ? 400 : 0;
+	size = req->buffer == NULL ? 0 : parser_head_size(c) + (size_t)(t.end - req->buffer);
 	if (why == NULL && (req->fields_n + t.n > (size_t)set->header_fields_max ||
-			       parser_head_size(c) + (size_t)(t.end - req->buffer) >
-				   (size_t)set->header_max_bytes)) {
+			       size > (size_t)set->header_max_bytes)) {
 		*status = 431;
 		why = "the trailer is larger than this server takes";
 	}

@@ -187,6 +187,8 @@ static void
 report(const struct http_server *s, const char *unsure)
 {
 	const struct parser_traits *t = &s->parser;
+	/* The rest concerns few requests. */
+	bool grave = !(t->asks_again && t->counts_heads && t->holds && t->sure);
 	char *text = talloc_strdup(s, "");
 
 	for (size_t i = 0; i < sizeof(lacks) / sizeof(lacks[0]) && text != NULL; i++)
@@ -201,8 +203,9 @@ report(const struct http_server *s, const char *unsure)
 		    talloc_asprintf_append(text, "; it %s '%s'%s", t->sure ? "refuses" : "lets in",
 			unsure, t->sure ? "" : ": each connection ends with its first answer");
 	if (text != NULL && text[0] != '\0')
-		log_line(LOG_WARNING, "libmicrohttpd %s is not as expected; serving all the same%s",
-		    parser_version(), text);
+		log_line(grave ? LOG_WARNING : LOG_INFO,
+		    "libmicrohttpd %s is not as expected; serving all the same%s", parser_version(),
+		    text);
 	talloc_free(text);
 }
 

@@ -147,11 +147,11 @@ struct http_request {
 	size_t fields_n;
 	char *body; /* content so far; NUL-terminated */
 	size_t body_len, body_size;
-	int64_t announced;  /* Content-Length; -1: none, or chunked */
-	bool chunked;       /* the content comes in chunks */
-	unsigned pieces;    /* of chunked content, so far: as many as chunks, or more */
+	int64_t announced; /* Content-Length; -1: none, or chunked */
+	bool chunked;      /* the content comes in chunks */
+	unsigned pieces;   /* of chunked content, so far: as many as chunks, or more */
 	int64_t framing_before;
-	const char *buffer; /* where it comes to in the parser's memory, before its answer */
+	const char *buffer;         /* where it comes to in the parser's memory; NULL: unknown */
 	char peer[PEER_TEXT_BYTES]; /* the connection's */
 	const char *listener;
 	struct route_match match;

@@ -160,12 +160,25 @@ set_nice(const struct service_config *c)
 	return c->nice != 0 && setpriority(PRIO_PROCESS, 0, (int)c->nice) < 0 ? -errno : 0;
 }
 
+/* A pipe is opened again as /dev/stdout or /dev/stderr by its owner only, whose it therefore has to
+ * be. What is no pipe of ours, or cannot be given, stays as it is. */
+static void
+give_output(const struct identity *id)
+{
+	struct stat st;
+
+	for (int fd = STDOUT_FILENO; fd <= STDERR_FILENO; fd++)
+		if (fstat(fd, &st) == 0 && S_ISFIFO(st.st_mode) && st.st_uid == geteuid())
+			(void)!fchown(fd, id->uid, id->gid);
+}
+
 /* Groups first: whoever is no longer root may not change them. */
 static int
 set_identity(const struct identity *id)
 {
 	if (!id->other)
 		return 0;
+	give_output(id);
 	if (setgroups(id->ngroups, id->groups) < 0 || setresgid(id->gid, id->gid, id->gid) < 0 ||
 	    setresuid(id->uid, id->uid, id->uid) < 0)
 		return -errno;

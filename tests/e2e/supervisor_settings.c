@@ -78,13 +78,15 @@ the_privileges_are_dropped(void **state)
 	(void)state;
 	if (geteuid() != 0)
 		harness_skip("it takes root");
-	s = run_script("id -un; id -gn; id -G; echo $HOME; kill -0 1 || echo no rights",
+	s = run_script("id -un; id -gn; id -G; echo $HOME; kill -0 1 || echo no rights\n"
+		       "echo opened >/proc/self/fd/1 || echo not opened",
 	    "user = daemon\ngroup = mail\n");
 	proc_expect(s->baton, PROC_OUT, "^w\\.0 \\| daemon$");
 	proc_expect(s->baton, PROC_OUT, "^w\\.0 \\| mail$");
 	proc_expect(s->baton, PROC_OUT, "^w\\.0 \\| [1-9][0-9]*( [1-9][0-9]*)*$");
 	proc_expect(s->baton, PROC_OUT, "^w\\.0 \\| /usr/sbin$");
 	proc_expect(s->baton, PROC_OUT, "^w\\.0 \\| no rights$");
+	proc_expect(s->baton, PROC_OUT, "^w\\.0 \\| opened$"); /* what root has made for it */
 	end(s);
 }
 

@@ -125,7 +125,7 @@ cli_check(TALLOC_CTX *mem, const struct cli *cli)
 
 	if (c == NULL)
 		return CLI_USAGE;
-	config_check_programs(c);
+	config_check(c);
 	status = print_errors(c);
 	for (size_t i = 0; i < c->nservices; i++)
 		instances += c->services[i]->instances;

@@ -5,9 +5,7 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <string.h>
-#include <sys/stat.h>
 
-#include "supervisor/program.h"
 #include "supervisor/protocol.h"
 #include "supervisor/supervisor.h"
 
@@ -269,51 +267,4 @@ config_line(const struct service_config *s, const char *key)
 	int line = s->seen[key_index(key_find(KEY_SERVICE, key))];
 
 	return line != 0 ? line : s->line;
-}
-
-/* What can be seen from outside before it is started, as the start would see it. */
-static void
-check_start(struct config *c, const struct service_config *s, TALLOC_CTX *tmp)
-{
-	const char *section = config_section_text(tmp, c, s), *why;
-	struct socket_owner owner;
-	struct identity id;
-	struct stat st;
-	char *path;
-
-	if (s->command != NULL && program_find(tmp, s->command[0], &path, &why) < 0)
-		config_error(c,
-		    "%s: %scommand: expected a program that can be executed, found "
-		    "\"%s\": %s",
-		    config_place(tmp, c, config_line(s, "command")), section, s->command[0], why);
-	if (identity_find(tmp, s->user, s->group, &id, &why) < 0)
-		config_error(c, "%s: %s%s: %s",
-		    config_place(tmp, c, config_line(s, s->user != NULL ? "user" : "group")),
-		    section, s->user != NULL ? "user" : "group", why);
-	if (config_listen_owner(s, tmp, &owner, &why) < 0) {
-		const char *key = s->socket_user != NULL ? "socket_user" : "socket_group";
-
-		config_error(c, "%s: %s%s: %s", config_place(tmp, c, config_line(s, key)), section,
-		    key, why);
-	}
-	if (s->ncgroups > 0 && !s->cgroup_optional &&
-	    cgroup_check(tmp, s->cgroups, s->ncgroups, &why) < 0)
-		config_error(c, "%s: %scgroup: %s", config_place(tmp, c, config_line(s, "cgroup")),
-		    section, why);
-	if (s->directory != NULL && (stat(s->directory, &st) < 0 || !S_ISDIR(st.st_mode)))
-		config_error(c, "%s: %sdirectory: expected a directory, found \"%s\"",
-		    config_place(tmp, c, config_line(s, "directory")), section, s->directory);
-	if (s->env_file != NULL && environment_check_file(tmp, s->env_file, &why) < 0)
-		config_error(c, "%s: %senv_file: %s",
-		    config_place(tmp, c, config_line(s, "env_file")), section, why);
-}
-
-void
-config_check_programs(struct config *c)
-{
-	TALLOC_CTX *tmp = talloc_new(NULL);
-
-	for (size_t i = 0; i < c->nservices; i++)
-		check_start(c, c->services[i], tmp);
-	talloc_free(tmp);
 }

@@ -146,6 +146,9 @@ int config_set(struct config *c, struct service_config *service, const char *whe
 int config_value_set(void *object, const struct key *k, const char *where, const char *name,
     const char *value, const char **why);
 
+/* "nofile" of RLIMIT_NOFILE; what `limit` does not know is "?". (config_value.c) */
+const char *config_limit_name(int resource);
+
 /* 1 to 32 letters, digits, '-' and '_'. */
 bool config_good_name(const char *name);
 
@@ -200,13 +203,19 @@ int config_defaults(struct service_config *s);
 /* Defaults, then what can be seen only in the whole: missing keys, ports that overlap. */
 void config_finish(struct config *c);
 
-/* Adds an error for each program, user, directory or file that a start would miss. */
-void config_check_programs(struct config *c);
-
 /* For such lines: "FILE:LINE"; and the section as it stands there, nothing for the command line. */
 const char *config_place(TALLOC_CTX *mem, const struct config *c, int line);
 const char *
 config_section_text(TALLOC_CTX *mem, const struct config *c, const struct service_config *s);
+
+/* --- config_check.c: what a start would meet --- */
+
+/* Before a start or reload: adds an error for each program, user, directory or file that it would
+ * miss. */
+void config_check_programs(struct config *c);
+/* For `baton check`, where nothing is started: the same, and all else that can be judged, such as
+ * log files that could not be made. A note for what this user cannot judge. */
+void config_check(struct config *c);
 
 /* --- config_notes.c: what is no error, but may be a surprise one day --- */
 

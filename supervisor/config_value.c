@@ -27,6 +27,16 @@ static const struct {
     {"stack", RLIMIT_STACK},
 };
 
+const char *
+config_limit_name(int resource)
+{
+	for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {
+		if (limits[i].resource == resource)
+			return limits[i].name;
+	}
+	return "?";
+}
+
 static int
 set_number(long *to, const struct key *k, const char *value)
 {

@@ -97,7 +97,7 @@ find_groups(TALLOC_CTX *mem, struct identity *out, const char **why)
 }
 
 int
-identity_find(
+identity_look_up(
     TALLOC_CTX *mem, const char *user, const char *group, struct identity *out, const char **why)
 {
 	struct identity id = {.uid = geteuid(), .gid = getegid()};
@@ -110,6 +110,22 @@ identity_find(
 	if (error < 0)
 		return error;
 	id.other = id.uid != geteuid() || id.gid != getegid() || (user != NULL && geteuid() == 0);
+	if (id.other)
+		error = find_groups(mem, &id, why);
+	if (error == 0)
+		*out = id;
+	return error;
+}
+
+int
+identity_find(
+    TALLOC_CTX *mem, const char *user, const char *group, struct identity *out, const char **why)
+{
+	struct identity id;
+	int error = identity_look_up(mem, user, group, &id, why);
+
+	if (error < 0)
+		return error;
 	if (id.other && geteuid() != 0) {
 		*why = talloc_asprintf(mem,
 		    "only root may start programs as another user or group; run baton as root, "
@@ -117,11 +133,8 @@ identity_find(
 		    user != NULL ? "user" : "group");
 		return -EPERM;
 	}
-	if (id.other)
-		error = find_groups(mem, &id, why);
-	if (error == 0)
-		*out = id;
-	return error;
+	*out = id;
+	return 0;
 }
 
 /* Whether baton may give a file of its own to that group. */

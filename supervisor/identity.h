@@ -25,6 +25,10 @@ struct identity {
 int identity_find(
     TALLOC_CTX *mem, const char *user, const char *group, struct identity *out, const char **why);
 
+/* The same for whoever may not become that user. */
+int identity_look_up(
+    TALLOC_CTX *mem, const char *user, const char *group, struct identity *out, const char **why);
+
 /*
  * Whose a file is to be: looks USER and GROUP up as above; -1 for what is not to be changed.
  * Without GROUP it is the user's own. Fails also where baton may not give files away like that.

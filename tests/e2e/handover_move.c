@@ -100,6 +100,25 @@ a_request_in_flight_is_answered_and_then_moves(void **state)
 	relay_kill(next);
 }
 
+/* What some version of libmicrohttpd refuses is left out there. */
+struct takes {
+	bool extensions, empty_lines;
+};
+
+static struct takes
+ask(const struct relay *r)
+{
+	return (struct takes){client_extensions_taken(relay_client(r), "/echo"),
+	    client_empty_lines_taken(relay_client(r))};
+}
+
+static bool
+takes(struct takes t, const char *bytes)
+{
+	return (t.extensions || strchr(bytes, ';') == NULL) &&
+	       (t.empty_lines || strncmp(bytes, "\r\n\r\n", 4) != 0);
+}
+
 /* The rest of what had begun is sent when the restart is under way. */
 static void
 a_request_half_sent_is_answered_and_then_moves(void **state)
@@ -111,16 +130,22 @@ a_request_half_sent_is_answered_and_then_moves(void **state)
 	    "POST /echo HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n"
 	    "a\r\n0123456789\r\n3\r\nabc\r\n0\r\nTrailer: x\r\n\r\n",
 	    "\r\nGET /pid HTTP/1.1\r\n" HOST "\r\n",
+	    "POST /echo HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n"
+	    "a;x=y\r\n0123456789\r\n3\r\nabc\r\n0\r\n\r\n",
+	    "\r\n\r\nGET /pid HTTP/1.1\r\n" HOST "\r\n",
 	};
+	enum { KINDS = sizeof(requests) / sizeof(requests[0]) };
 
 	(void)state;
 	for (int family = RELAY_IPV4; family <= RELAY_UNIX; family += 2) {
 		struct relay r = relay_new((enum relay_family)family);
 		struct generation *g = relay_next(&r, NULL), *next;
-		struct client *c[5][8];
+		struct client *c[KINDS][8];
+		struct takes t = ask(&r);
+		int sent = 0;
 
-		for (int i = 0; i < 5; i++)
-			for (size_t part = 0; part < 8; part++) {
+		for (int i = 0; i < KINDS; i++)
+			for (size_t part = 0; part < 8 && takes(t, requests[i]); part++, sent++) {
 				size_t len = strlen(requests[i]);
 
 				c[i][part] = relay_client(&r);
@@ -129,8 +154,8 @@ a_request_half_sent_is_answered_and_then_moves(void **state)
 			}
 		expect_pid(relay_client(&r), g);
 		next = restart(&r, g);
-		for (int i = 0; i < 5; i++)
-			for (size_t part = 0; part < 8; part++) {
+		for (int i = 0; i < KINDS; i++)
+			for (size_t part = 0; part < 8 && takes(t, requests[i]); part++) {
 				size_t len = strlen(requests[i]), n = 1 + part * (len - 2) / 7;
 				const struct answer *a;
 
@@ -139,10 +164,10 @@ a_request_half_sent_is_answered_and_then_moves(void **state)
 				assert_int_equal(a->status, 200);
 				assert_false(a->close);
 			}
-		expect_count(g, "MOVED", 41);
+		expect_count(g, "MOVED", sent + 1);
 		relay_end(g);
-		for (int i = 0; i < 5; i++)
-			for (int part = 0; part < 8; part++)
+		for (int i = 0; i < KINDS; i++)
+			for (int part = 0; part < 8 && takes(t, requests[i]); part++)
 				expect_pid(c[i][part], next);
 		relay_kill(next);
 	}
@@ -162,12 +187,15 @@ every_kind_of_request_leaves_a_connection_that_moves(void **state)
 	    {"POST /echo HTTP/1.1\r\n" HOST "Content-Length: 3\r\n\r\nabc", "POST", 1},
 	    {"POST /echo HTTP/1.1\r\n" HOST "Content-Length: 3\r\n\r\nabc\r\n", "POST", 1},
 	    {"\r\nGET / HTTP/1.1\r\n" HOST "\r\n", "GET", 1},
-	    {"\r\nGET / HTTP/1.1\r\n" HOST "\r\n", "GET", 1},
+	    {"\r\n\r\n\r\n\r\n\r\n\r\n\r\n\r\n\r\nGET / HTTP/1.1\r\n" HOST "\r\n", "GET", 1},
 	    {"POST /echo HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n"
 	     "3\r\nabc\r\n0\r\n\r\n",
 		"POST", 1},
 	    {"POST /echo HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n"
 	     "3\r\nabc\r\n000\r\nA: b\r\n\r\n\r\n",
+		"POST", 1},
+	    {"POST /echo HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n"
+	     "3;a=b\r\nabc\r\n000\r\nA: b\r\n\r\n",
 		"POST", 1},
 	    {"GET / HTTP/1.1\r\n" HOST "\r\nGET / HTTP/1.1\r\n" HOST "\r\n"
 	     "POST /echo HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
@@ -183,9 +211,15 @@ every_kind_of_request_leaves_a_connection_that_moves(void **state)
 		struct relay r = relay_new((enum relay_family)family);
 		struct generation *g = relay_next(&r, NULL), *next;
 		struct client *c[KINDS];
+		struct takes t = ask(&r);
+		int n = 0;
 
+		for (int i = 0; i < KINDS; i++)
+			n += takes(t, kinds[i].bytes);
 		for (int round = 0; round < 3; round++) {
 			for (int i = 0; i < KINDS; i++) {
+				if (!takes(t, kinds[i].bytes))
+					continue;
 				if (round == 0)
 					c[i] = relay_client(&r);
 				client_send_bytes(c[i], kinds[i].bytes, strlen(kinds[i].bytes));
@@ -193,11 +227,12 @@ every_kind_of_request_leaves_a_connection_that_moves(void **state)
 					client_read(c[i], kinds[i].method);
 			}
 			next = restart(&r, g);
-			expect_count(g, "MOVED", KINDS);
+			expect_count(g, "MOVED", n);
 			relay_end(g);
 			g = next;
 			for (int i = 0; i < KINDS; i++)
-				expect_pid(c[i], g);
+				if (takes(t, kinds[i].bytes))
+					expect_pid(c[i], g);
 		}
 		relay_kill(g);
 	}

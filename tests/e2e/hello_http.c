@@ -234,13 +234,17 @@ chunked_uploads_are_joined(void **state)
 	    "5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n",
 	    "1\r\nh\r\nA\r\nello world\r\n0\r\n\r\n",
 	    "00b\r\nhello world\r\n0\r\nTrailer: x\r\n\r\n",
+	    "1;ext=1\r\nh\r\nA;a;b=\"c\"\r\nello world\r\n0;last\r\n\r\n",
 	};
 	struct client *c = client_open(hello.port);
+	bool extensions = client_extensions_taken(client_open(hello.port), "/echo");
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]); i++) {
 		const struct answer *a;
 
+		if (strchr(forms[i], ';') != NULL && !extensions)
+			continue;
 		client_send(
 		    c, "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n");
 		client_send_bytes(c, forms[i], strlen(forms[i]));

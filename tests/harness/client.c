@@ -284,6 +284,34 @@ client_read_line(struct client *c)
 	return line;
 }
 
+static bool
+is_taken(struct client *c, const char *bytes)
+{
+	const struct answer *a;
+	bool taken;
+
+	client_send_bytes(c, bytes, strlen(bytes));
+	a = client_read_any(c, "POST");
+	taken = a->state == ANSWER_COMPLETE && a->status == 200;
+	client_close(c);
+	return taken;
+}
+
+bool
+client_extensions_taken(struct client *c, const char *path)
+{
+	return is_taken(c, talloc_asprintf(harness_mem(),
+			       "POST %s HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+			       "1;a=b\r\nx\r\n0\r\n\r\n",
+			       path));
+}
+
+bool
+client_empty_lines_taken(struct client *c)
+{
+	return is_taken(c, "\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n");
+}
+
 const char *
 client_fetch(uint16_t port, const char *target)
 {

@@ -69,6 +69,12 @@ bool client_is_quiet(struct client *c, int for_ms);
 const char *client_read_line(struct client *c);
 #define client_read_line(...) HARNESS_HERE(client_read_line(__VA_ARGS__))
 
+/* What some version of libmicrohttpd refuses, although it is valid: chunk extensions, by 1.0.1; more
+ * than one empty line before a request, by 1.0. Whether it is answered with 200 here; the
+ * connection is closed. `path` takes a POST. */
+bool client_extensions_taken(struct client *c, const char *path);
+bool client_empty_lines_taken(struct client *c);
+
 /* One GET on a connection of its own, which must be answered with 200: its body. */
 const char *client_fetch(uint16_t port, const char *target);
 #define client_fetch(...) HARNESS_HERE(client_fetch(__VA_ARGS__))

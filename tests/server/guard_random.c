@@ -101,23 +101,6 @@ one_connection(uint16_t port, struct rng *r, uint64_t seed, int round)
 	talloc_free(mem);
 }
 
-/* libmicrohttpd 1.0.1 refuses all extensions of chunks, the versions before and after take them. */
-static bool
-takes_extensions(uint16_t port)
-{
-	static const char request[] = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n"
-				      "\r\n1;a=b\r\nx\r\n0\r\n\r\n";
-	struct client *c = client_open(port);
-	const struct answer *a;
-	bool taken;
-
-	client_send_bytes(c, request, sizeof(request) - 1);
-	a = client_read_any(c, "POST");
-	taken = a->state == ANSWER_COMPLETE && a->status == 200;
-	client_close(c);
-	return taken;
-}
-
 static void
 random_valid_requests_are_answered(void **state)
 {
@@ -133,7 +116,8 @@ random_valid_requests_are_answered(void **state)
 	assert_int_equal(http_server_handle(s, "/{rest...}", reflect, NULL), 0);
 	assert_int_equal(http_server_set(s, "idle_linger_ms", "1"), 0);
 	assert_int_equal(http_server_start(s), 0);
-	r.no_extensions = !takes_extensions((uint16_t)http_server_port(s, "web"));
+	r.no_extensions =
+	    !client_extensions_taken(client_open((uint16_t)http_server_port(s, "web")), "/");
 	for (int i = 0; i < rounds; i++)
 		one_connection((uint16_t)http_server_port(s, "web"), &r, seed, i);
 	http_server_drain(s);

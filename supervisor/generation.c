@@ -126,31 +126,84 @@ exit_in_words(TALLOC_CTX *mem, const siginfo_t *si)
 	    name == NULL ? "?" : name, si->si_code == CLD_DUMPED ? ", core dumped" : "");
 }
 
-void
-generation_check(struct generation *g)
+/*
+ * A shell script that starts its server without exec knows nothing of signals: told to end, it dies
+ * at once, and the server has not even heard of it. So what is left of its group is told, and gets
+ * the time that there is for draining. Whoever ends otherwise has seen to its helpers, or is broken.
+ */
+static bool
+left_a_server(struct generation *g, const siginfo_t *si)
+{
+	const int sig = (int)g->instance->service->config->stop_signal;
+	siginfo_t reaped = {.si_pid = 0};
+
+	if (!g->told || g->doomed || si->si_code != CLD_KILLED || si->si_status != sig)
+		return false;
+	g->ended = exit_in_words(g, si);
+	waitid(P_PIDFD, (id_t)g->pidfd, &reaped, WEXITED | WNOHANG);
+	/* Its number stays that of the group as long as anybody is in there. */
+	g->lingers = kill(-g->pid, sig) == 0;
+	if (g->lingers)
+		TALLOC_FREE(g->pid_event);
+	return g->lingers;
+}
+
+/* Whether the process has ended, with all that it is waited for. */
+static bool
+has_ended(struct generation *g)
 {
 	siginfo_t si = {.si_pid = 0};
 	int error;
 
+	if (g->lingers)
+		return g->doomed || kill(-g->pid, 0) != 0;
 	/* Looked at first, reaped afterwards: while the zombie is there its pid, which is also
 	 * the number of its process group, cannot belong to anybody else. */
 	error = waitid(P_PIDFD, (id_t)g->pidfd, &si, WEXITED | WNOHANG | WNOWAIT) < 0 ? errno : 0;
 	/* A script that became baton by `baton upgrade` may have reaped what was not its own. */
 	if (error != ECHILD && (error != 0 || si.si_pid == 0))
+		return false;
+	if (error == 0 && left_a_server(g, &si))
+		return false;
+	if (error == 0 && g->ended == NULL)
+		kill(-g->pid, SIGKILL); /* helpers it left behind would go on accepting */
+	return true;
+}
+
+void
+generation_check(struct generation *g)
+{
+	siginfo_t si = {.si_pid = 0};
+
+	if (!has_ended(g))
 		return;
-	if (error == 0)
-		kill(-g->pid,
-		    SIGKILL);    /* helpers it left behind would go on accepting connections */
 	notify_drain(g->notify); /* READY=1 may have come just before the end */
 	ready_last(g);
 	generation_last_output(g);
-	waitid(P_PIDFD, (id_t)g->pidfd, &si, WEXITED | WNOHANG);
-	g->ended = exit_in_words(g, &si);
-	g->succeeded = si.si_code == CLD_EXITED && si.si_status == 0;
+	if (g->ended == NULL) {
+		waitid(P_PIDFD, (id_t)g->pidfd, &si, WEXITED | WNOHANG);
+		g->ended = exit_in_words(g, &si);
+		g->succeeded = si.si_code == CLD_EXITED && si.si_status == 0;
+	}
 	if (g->failure == NULL)
 		g->failure = spawn_failure(
 		    g, g->exec_fd, g->instance->service->config->command[0], &g->starved);
 	instance_generation_ended(g);
+}
+
+void
+generation_check_lingering(struct supervisor *sup)
+{
+	struct generation *g = sup->generations;
+
+	while (g != NULL) {
+		if (g->lingers && has_ended(g)) {
+			generation_check(g);
+			g = sup->generations; /* others may have gone with it */
+		} else {
+			g = g->next;
+		}
+	}
 }
 
 static void
@@ -270,7 +323,9 @@ generation_term(struct generation *g)
 {
 	g->told = g->told_once = true;
 	g->recalled = false;
-	if (g->pid > 0)
+	if (g->lingers)
+		kill(-g->pid, (int)g->instance->service->config->stop_signal);
+	else if (g->pid > 0)
 		pidfd_send_signal(
 		    g->pidfd, (int)g->instance->service->config->stop_signal, NULL, 0);
 }
@@ -290,7 +345,13 @@ generation_lives(const struct generation *g)
 {
 	struct pollfd p = {.fd = g->pidfd, .events = POLLIN};
 
-	return g->pid > 0 && poll(&p, 1, 0) == 0;
+	return g->lingers || (g->pid > 0 && poll(&p, 1, 0) == 0);
+}
+
+static void
+check_killed(void *data)
+{
+	generation_check(talloc_get_type_abort(data, struct generation));
 }
 
 void
@@ -304,6 +365,8 @@ generation_kill(struct generation *g, const char *why)
 	/* The pidfd for the case that it has not reached setsid yet and has no group. */
 	pidfd_send_signal(g->pidfd, SIGKILL, NULL, 0);
 	kill(-g->pid, SIGKILL);
+	if (g->lingers) /* nobody tells when the last one of a group has gone, if at all */
+		timer_after(g, g->instance->sup->timers, 0, check_killed, g);
 }
 
 int64_t

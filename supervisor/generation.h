@@ -21,6 +21,7 @@
 struct check;
 struct instance;
 struct service;
+struct supervisor;
 
 /* The longest line of an instance's output that is kept whole. */
 #define OUTPUT_LINE_MAX_BYTES (1024UL * 1024)
@@ -53,6 +54,7 @@ struct generation {
 	bool drained;          /* it told how its drain went: counts */
 	struct notify_drained counts;
 	bool doomed;               /* SIGKILL was sent */
+	bool lingers;              /* it was told to end and has ended; its process group drains */
 	struct ready_config ready; /* of its service, when it was started */
 	int ready_fd;              /* baton's end of `ready = fd`; -1: none, or done with */
 	struct tevent_fd *ready_event;
@@ -149,7 +151,7 @@ bool generation_looked_up(struct generation *g);
 /* It has shown that it is ready. One that was told to end, or given up, cannot become the one
  * that serves: then nothing happens. */
 void generation_ready(struct generation *g);
-/* SIGTERM to the process; what it started is its own business. */
+/* SIGTERM to the process; what it started is its own business, until it has died of that. */
 void generation_term(struct generation *g);
 /* After SIGTERM: it is to serve on. It answers by READY=1, if it knows how. */
 void generation_recall(struct generation *g);
@@ -161,6 +163,8 @@ bool generation_lives(const struct generation *g);
 void generation_kill(struct generation *g, const char *why);
 /* Takes what there is to know about one that has ended (a no-op while it lives). */
 void generation_check(struct generation *g);
+/* The same of those of which only the process group was left: a child of baton has ended. */
+void generation_check_lingering(struct supervisor *sup);
 /* Milliseconds from start to readiness, or since the start if it is not ready. */
 int64_t generation_age_ms(const struct generation *g);
 

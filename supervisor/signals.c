@@ -27,8 +27,8 @@ struct signals {
  * ended. Its own children are watched by pidfd: they are dealt with here only because a
  * zombie of ours would hide the orphans behind it.
  */
-void
-signals_reap(struct supervisor *sup)
+static void
+reap_all(struct supervisor *sup)
 {
 	for (;;) {
 		siginfo_t si = {.si_pid = 0};
@@ -46,6 +46,13 @@ signals_reap(struct supervisor *sup)
 		if (g != NULL && supervisor_generation(sup, si.si_pid) != NULL)
 			return; /* not reaped: its pidfd will say when it can be */
 	}
+}
+
+void
+signals_reap(struct supervisor *sup)
+{
+	reap_all(sup);
+	generation_check_lingering(sup);
 }
 
 static void

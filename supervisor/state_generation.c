@@ -18,6 +18,7 @@ static const struct state_field fields[] = {
     STATE_NUMBER(struct generation, counts.ended),
     STATE_NUMBER(struct generation, counts.cut),
     STATE_FLAG(struct generation, doomed),
+    STATE_FLAG(struct generation, lingers),
     STATE_NUMBER(struct generation, ready.fd),
     STATE_NUMBER(struct generation, ready.delay_ms),
     STATE_STRING(struct generation, ready.path),
@@ -94,7 +95,8 @@ revive(struct state *s, struct generation *g)
 		state_fail(s, "pidfd", "a process needs pidfd, exec_fd and notify");
 		return;
 	}
-	generation_watch(g);
+	if (!g->lingers)
+		generation_watch(g);
 	if (g->ready_ms < 0 && !ready_begin(g))
 		state_fail(s, "ready_fd", "there is no memory");
 	if (g->ready_ms >= 0)

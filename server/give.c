@@ -9,6 +9,7 @@
  * and is ended if somebody has.
  */
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <syslog.h>
@@ -65,23 +66,32 @@ resume(struct http_conn *c)
 	parser_release(c);
 }
 
+/* Asked before anything is held: letting it go again would wake the loop, which would ask again. */
+static bool
+has_room(int channel)
+{
+	struct pollfd pfd = {.fd = channel, .events = POLLOUT};
+
+	return poll(&pfd, 1, 0) > 0;
+}
+
 enum give_result
 give_offer(struct http_conn *c)
 {
 	struct http_server *s = c->server;
 	struct baton_handover_state state;
-	int err;
 
 	if (c->cut || c->refused || c->peer_done || c->uncertain || !account_between_requests(c))
 		return GIVE_NOT_IDLE;
 	if (s->offered_n >= WINDOW)
 		return GIVE_NO_ANSWER;
+	if (!has_room(s->give_fd))
+		return s->offered_n > 0 ? GIVE_NO_ANSWER : GIVE_NO_ROOM;
 	hold(c);
 	describe(c, &state);
-	err = handover_send(s->give_fd, BATON_HANDOVER_OFFER, ++s->offer_id, &state, c->fd);
-	if (err != 0) {
+	if (handover_send(s->give_fd, BATON_HANDOVER_OFFER, ++s->offer_id, &state, c->fd) != 0) {
 		resume(c);
-		return s->offered_n > 0 ? GIVE_NO_ANSWER : GIVE_NO_ROOM;
+		return GIVE_NO_ROOM;
 	}
 	c->offer_id = s->offer_id;
 	c->give = GIVE_OFFERED;

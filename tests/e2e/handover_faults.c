@@ -145,6 +145,7 @@ a_taker_that_stands_still_is_waited_for(void **state)
 	struct relay r = relay_new(RELAY_IPV4);
 	struct generation *g = relay_next(&r, NULL), *next;
 	struct client *c[N];
+	long before;
 
 	(void)state;
 	open_all(&r, c, N);
@@ -155,7 +156,10 @@ a_taker_that_stands_still_is_waited_for(void **state)
 	proc_signal(next->proc, SIGSTOP);
 	relay_stop(g);
 	relay_expect(g, "STATUS=draining");
-	assert_true(client_is_quiet(c[0], 100));
+	before = relay_cpu_ms(g);
+	assert_true(client_is_quiet(c[0], 500));
+	assert_true(
+	    relay_cpu_ms(g) - before < 100); /* it waits, and does not ask again and again */
 	proc_signal(next->proc, SIGCONT);
 	assert_int_equal(relay_count(g, "MOVED"), N);
 	relay_end(g);

@@ -277,9 +277,39 @@ get_from_null(void)
 }
 
 static void
+get_without_key(void)
+{
+	ctx_registry_get_(ctx_registry_new(NULL, NULL), "request", NULL);
+}
+
+static void
+get_ok_without_key(void)
+{
+	bool ok;
+
+	ctx_registry_get_ok_(ctx_registry_new(NULL, NULL), "request", NULL, &ok);
+}
+
+static void
+set_without_key(void)
+{
+	ctx_registry_set_(ctx_registry_new(NULL, NULL), "request", NULL, "x");
+}
+
+static void
+delete_without_key(void)
+{
+	ctx_registry_delete_(ctx_registry_new(NULL, NULL), "request", NULL);
+}
+
+static void
 registry_misuse(void **state)
 {
 	(void)state;
+	assert_aborts(get_without_key, "ctx: ctx_registry_get: NULL key");
+	assert_aborts(get_ok_without_key, "ctx: ctx_registry_get_ok: NULL key");
+	assert_aborts(set_without_key, "ctx: ctx_registry_set: NULL key");
+	assert_aborts(delete_without_key, "ctx: ctx_registry_delete: NULL key");
 	assert_aborts(set_for_null, "ctx: ctx_registry_set: NULL registry or request");
 	assert_aborts(get_from_null, "ctx: ctx_registry_get: NULL registry or request");
 }

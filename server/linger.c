@@ -12,9 +12,11 @@
 
 #include "server/internal.h"
 
-#define LINGER_MS   2000
+#define LINGER_MS     2000
 /* Beyond so many, the one that has lingered for longest goes: most peers need a round trip. */
-#define LINGERS_MAX 256
+#define LINGERS_MAX   256
+/* Of one peer in one turn: those who are served do not wait for what is thrown away. */
+#define READS_AT_ONCE 4
 
 struct lingering {
 	enum source source;
@@ -96,7 +98,7 @@ linger_read(struct http_server *s, struct lingering *l)
 	char buf[16384];
 	ssize_t n = 1;
 
-	for (int i = 0; i < 16 && n > 0; i++)
+	for (int i = 0; i < READS_AT_ONCE && n > 0; i++)
 		n = recv(l->fd, buf, sizeof(buf), MSG_DONTWAIT);
 	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
 		linger_end(s, l);

@@ -55,7 +55,8 @@ settle_listeners(struct plan *p)
 		struct service *s = p->parts[i].service;
 
 		for (unsigned n = 0; n < s->ninstances; n++) {
-			if (n >= p->parts[i].n)
+			/* With a way back, it goes only when there is none any more. */
+			if (n >= p->parts[i].n && s->undo == NULL)
 				listener_let_go(s->instances[n], sup->services, p->nparts);
 		}
 		for (unsigned n = 0; n < s->ninstances && n < p->parts[i].n; n++)

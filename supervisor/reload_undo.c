@@ -94,6 +94,7 @@ put_listeners_back(struct service *s, struct undo *u)
 		inst->listeners = talloc_move(inst, &u->listeners[i]);
 		inst->nlisteners = u->nlisteners;
 		listener_own(inst);
+		listener_settle(inst);
 	}
 }
 
@@ -162,24 +163,43 @@ is_through(const struct roll *r, const struct service *s)
 	return true;
 }
 
-/* Whether one of S's sockets is one of those that U's service had. */
 static bool
-has_one_of(const struct service *s, const struct undo *u)
+have_one_in_common(const struct listener *a, size_t na, const struct listener *b, size_t nb)
 {
-	for (unsigned i = 0; i < talloc_array_length(u->listeners); i++) {
-		for (size_t k = 0; u->listeners[i] != NULL && k < u->nlisteners; k++) {
-			for (unsigned n = 0; n < s->ninstances; n++) {
-				const struct instance *inst = s->instances[n];
-
-				for (size_t j = 0; j < inst->nlisteners; j++) {
-					if (address_equal(&inst->listeners[j].address,
-						&u->listeners[i][k].address))
-						return true;
-				}
-			}
+	for (size_t i = 0; i < na; i++) {
+		for (size_t k = 0; k < nb; k++) {
+			if (address_equal(&a[i].address, &b[k].address))
+				return true;
 		}
 	}
 	return false;
+}
+
+/* Whether OTHER has one of the sockets that instance I of S had before. */
+static bool
+has_one_of(const struct service *other, const struct service *s, unsigned i)
+{
+	const struct undo *u = s->undo;
+	bool kept = i < talloc_array_length(u->listeners) && u->listeners[i] != NULL;
+	const struct instance *inst = i < s->ninstances ? s->instances[i] : NULL;
+	bool has = false;
+
+	for (unsigned n = 0; n < other->ninstances && (kept || inst != NULL); n++)
+		has = has ||
+		      have_one_in_common(other->instances[n]->listeners,
+			  other->instances[n]->nlisteners, kept ? u->listeners[i] : inst->listeners,
+			  kept ? u->nlisteners : inst->nlisteners);
+	return has;
+}
+
+static bool
+is_in_the_way(const struct service *other, const struct service *s)
+{
+	bool is = false;
+
+	for (unsigned i = 0; i < s->undo->ninstances; i++)
+		is = is || has_one_of(other, s, i);
+	return is;
 }
 
 /* S must have its sockets back: who got them gives them back, with all that it has got. */
@@ -187,14 +207,13 @@ static void
 undo_with_others(struct service *s, const char *why)
 {
 	struct supervisor *sup = s->sup;
-	const struct undo *u = s->undo;
 	char *text;
 
 	for (size_t i = 0; i < sup->nservices; i++) {
 		struct service *o = sup->services[i];
 
 		if (o == s || o->shrinks || (o->undo != NULL && o->undo->decided) ||
-		    (o->undo == NULL && !o->fresh) || !has_one_of(o, u))
+		    (o->undo == NULL && !o->fresh) || !is_in_the_way(o, s))
 			continue;
 		text = talloc_asprintf(
 		    o, "it has an address of %s, which was refused: %s", s->config->name, why);
@@ -264,11 +283,22 @@ settle(struct service *s)
 	unsigned nadded = s->ninstances > u->ninstances ? s->ninstances - u->ninstances : 0;
 
 	s->reverts = u->decided;
+	for (unsigned i = n; !u->decided && i < s->ninstances; i++)
+		listener_let_go(s->instances[i], s->sup->services, s->sup->nservices);
 	if (s->ninstances > n)
 		scale_shrink(s, n);
 	else if (nadded > 0)
 		op_start_list(s->sup, added, nadded, NULL);
 	TALLOC_FREE(s->undo); /* with the sockets that nobody has now */
+}
+
+/* Its end must not make sockets refuse that another one has again. */
+static void
+remove_refused(struct service *s)
+{
+	for (unsigned i = 0; i < s->ninstances; i++)
+		listener_let_go(s->instances[i], s->sup->services, s->sup->nservices);
+	scale_remove(s);
 }
 
 void
@@ -285,7 +315,7 @@ reload_settle(struct supervisor *sup)
 		else if (s->undo != NULL)
 			settle(s);
 		else if (s->refused)
-			scale_remove(s);
+			remove_refused(s);
 		s->refused = false;
 	}
 	if (something) {

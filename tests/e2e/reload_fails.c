@@ -3,6 +3,7 @@
 #include "tests/e2e/upgrade.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 
 /* [service NAME] on PORT; it runs the worker, unless COMMAND is another one. What the socket is
@@ -253,6 +254,39 @@ addresses_go_back_together(void **state)
 	stage_stop(s);
 }
 
+/* One that crashes in its probation is rolled back by itself, in the middle of the reload: to what
+ * had proved good, on its sockets; and what was read last is refused. */
+static void
+a_rollback_is_one_to_what_counted(void **state)
+{
+	uint16_t port = port_free(4);
+	struct section conf[] = {{"w", "before", .port = port,
+	    .more = "probation_time_ms = 1\n"
+		    "instances = 2\n"}};
+	struct stage *s = start_with(conf, 1);
+	const char *bad;
+	int fd;
+
+	(void)state;
+	wait_until("it has proved good", status_json_has(s, "\"since_unix_ms\""));
+	bad = tempdir_copy(s->dir, "bad", harness_built("tests/fixtures/worker"));
+	fd = open(bad, O_WRONLY | O_APPEND | O_CLOEXEC);
+	assert_true(dprintf(fd, "\n#mode ready-then-die\n") > 0);
+	close(fd);
+	conf[0] = (struct section){"w", "after", .port = (uint16_t)(port + 2), .command = bad,
+	    .more = "probation_time_ms = 600000\ninstances = 2\n"};
+	WRITE_CONF(s, conf);
+	reload_fails(s,
+	    "w\\.0: generation 2 .*status 7.*counts again for w; .*rolled back to the executable");
+	crash_brings(port, "before");
+	crash_brings((uint16_t)(port + 1), "before");
+	stage_wait_status(s, "^w: what was read .* was refused: w\\.0: generation 2");
+	/* From the file again, but not with what was refused. */
+	proc_finish(stage_cli(s, "restart"), 0);
+	crash_brings(port, "before");
+	stage_stop(s);
+}
+
 /* A service that is new has nothing to go back to: it goes, if it is in the way. */
 static void
 what_is_new_gives_way(void **state)
@@ -289,6 +323,7 @@ main(void)
 	    e2e_test(the_number_of_instances_stays),
 	    e2e_test(addresses_go_back_together),
 	    e2e_test(what_is_new_gives_way),
+	    e2e_test(a_rollback_is_one_to_what_counted),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* A reload that fails: what counts is what last succeeded, whatever happens next. */
+#include "tests/e2e/spares.h"
 #include "tests/e2e/upgrade.h"
 
 #include <errno.h>
@@ -287,6 +288,34 @@ a_rollback_is_one_to_what_counted(void **state)
 	stage_stop(s);
 }
 
+/* Spares are of what counts, those that are started after the reload as well. */
+static void
+spares_are_of_what_counts(void **state)
+{
+	struct scene s = scene_new(1, "good", "spares = 1\n");
+	const char *conf = tempdir_read(s.baton.config), *command = strstr(conf, "command =");
+	struct proc *p;
+	int spare;
+
+	(void)state;
+	scene_wait(&s, WARM);
+	tempdir_write(s.dir, "fresh", "%.*scommand = /bin/false\n%s", (int)(command - conf), conf,
+	    strchr(command, '\n') + 1);
+	assert_int_equal(rename(tempdir_path(s.dir, "fresh"), s.baton.config), 0);
+	p = proc_finish(baton_command(&s.baton, "reload", NULL), 1);
+	assert_true(stage_matches(proc_text(p, PROC_ERR), "counts again for s; 0 of 1"));
+	scene_wait(&s, WARM);
+	spare = pid_of(&s, "s.spare.0");
+	kill_hard(spare);
+	scene_wait(&s, WARM);
+	assert_int_not_equal(pid_of(&s, "s.spare.0"), spare);
+	spare = pid_of(&s, "s.spare.0");
+	kill_instance(s.port);
+	assert_int_equal(baton_who(s.port).pid, spare);
+	scene_wait(&s, WARM);
+	baton_stop(&s.baton);
+}
+
 /* A service that is new has nothing to go back to: it goes, if it is in the way. */
 static void
 what_is_new_gives_way(void **state)
@@ -323,6 +352,7 @@ main(void)
 	    e2e_test(the_number_of_instances_stays),
 	    e2e_test(addresses_go_back_together),
 	    e2e_test(what_is_new_gives_way),
+	    e2e_test(spares_are_of_what_counts),
 	    e2e_test(a_rollback_is_one_to_what_counted),
 	};
 

@@ -2,9 +2,8 @@
 /*
  * The threads and their roles. One leads; one spare is parked to lead next; workers run what
  * is handed out. A leader whose handler takes long is taken over: the spare leads, and the
- * thread becomes a worker when its handler is done. Workers have a raised nice value, so that
- * handlers that compute give way to the loop; as an unprivileged process cannot lower it
- * again, a worker never leads, and a new spare is made for each takeover.
+ * thread becomes a worker when its handler is done; a new spare is made for each takeover. Who
+ * computes for long is made nice (crew_seat.c).
  *
  * Leader and workers never wait for each other: what goes to workers goes through a ring with
  * a semaphore (ring.c), what comes back through a list without a lock. A worker that is preempted at
@@ -12,6 +11,7 @@
  */
 #include <errno.h>
 #include <semaphore.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <syslog.h>
@@ -34,14 +34,12 @@ crew_wait_for(sem_t *sem)
 }
 
 void
-crew_enter_role(struct crew *c, const char *name, bool nice)
+crew_enter_role(const char *name)
 {
 	char text[16];
 
 	(void)snprintf(text, sizeof(text), "baton/%s", name);
 	pthread_setname_np(pthread_self(), text);
-	if (nice)
-		setpriority(PRIO_PROCESS, (id_t)gettid(), c->worker_nice);
 }
 
 /* ---- Making threads -------------------------------------------------------------------------- */
@@ -86,6 +84,7 @@ crew_spawn(struct crew *c, void *(*run)(void *))
 void
 crew_thread_begins(struct crew *c)
 {
+	seat_take(c);
 	if (c->server->thread_start != NULL)
 		c->server->thread_start(c->server->thread_data);
 }
@@ -96,6 +95,7 @@ crew_thread_ends(struct crew *c)
 {
 	if (c->server->thread_end != NULL)
 		c->server->thread_end(c->server->thread_data);
+	seat_leave(); /* before another thread may be made in its place */
 	atomic_fetch_sub(&c->threads, 1);
 	sem_post(&c->gone);
 }
@@ -111,6 +111,7 @@ crew_destroy(struct crew *c)
 	sem_destroy(&c->gone);
 	sem_destroy(&c->led);
 	sem_destroy(&c->monitor_sem);
+	free(c->seats);
 	return 0;
 }
 
@@ -123,11 +124,10 @@ crew_new(struct http_server *s)
 		return NULL;
 	c->server = s;
 	c->threads_max = (int)s->set.threads_max;
-	/* Never before the loop, whatever the program itself was started with. */
-	c->worker_nice = getpriority(PRIO_PROCESS, 0);
-	if (c->worker_nice < (int)s->set.worker_nice)
-		c->worker_nice = (int)s->set.worker_nice;
-	if (ring_init(&c->handed, c, (size_t)c->threads_max) != 0) {
+	/* A program that is as nice itself has handlers that are no less so. */
+	c->worker_nice = (int)s->set.worker_nice;
+	c->gives_way = c->worker_nice > getpriority(PRIO_PROCESS, 0);
+	if (ring_init(&c->handed, c, (size_t)c->threads_max) != 0 || seats_new(c) != 0) {
 		talloc_free(c);
 		return NULL;
 	}

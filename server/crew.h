@@ -13,7 +13,8 @@ struct crew {
 	struct http_server *server;
 	pthread_attr_t attr; /* of every thread: detached, stack_bytes, without signals */
 	int threads_max;
-	int worker_nice;
+	int worker_nice;               /* of handlers that compute for long */
+	bool gives_way;                /* is that more than the program's own? */
 	atomic_int threads;            /* that exist, the monitor not counted */
 	atomic_int made;               /* ever */
 	sem_t gone;                    /* posted by each as it ends */
@@ -43,6 +44,11 @@ struct crew {
 	_Atomic(struct http_request *) done; /* what has come back */
 	struct http_request *back;           /* what the leader has fetched of it */
 
+	struct seat *seats;       /* of every thread, threads_max */
+	atomic_int seats_used;    /* those beyond were never taken */
+	unsigned seats_at;        /* where the monitor looks next */
+	struct seat *leader_seat; /* the leader's */
+
 	atomic_bool monitor_asleep;
 	sem_t monitor_sem;
 	pthread_t monitor;
@@ -56,17 +62,16 @@ int crew_spawn(struct crew *c, void *(*run)(void *));
 /* The first and the last that a thread does. */
 void crew_thread_begins(struct crew *c);
 void crew_thread_ends(struct crew *c);
-/* Names the calling thread, and makes it give way to the loop if NICE. */
-void crew_enter_role(struct crew *c, const char *name, bool nice);
+/* Names the calling thread. */
+void crew_enter_role(const char *name);
 int crew_wait_for(sem_t *sem);
 /* Waits for a semaphore, until such a moment of the monotonic clock; false if it passed. */
 bool crew_wait_until(sem_t *sem, const struct timespec *until);
 
 /* ---- crew_work.c: workers --------------------------------------------------------------------- */
 
-/* Works until it shall end. */
-void crew_work(struct crew *c);
-void crew_become_idle(struct crew *c);
+/* Works until it shall end, after a first handler if it has led before. */
+void crew_work(struct crew *c, bool led);
 /* Ends an idle worker, if there is one and none is about to end; the monitor's. */
 void crew_dismiss(struct crew *c);
 /* As many workers as there should be? If not, a step towards it; the monitor's. */
@@ -74,6 +79,22 @@ bool crew_settled(struct crew *c);
 void crew_settle(struct crew *c);
 /* Takes one from a count, if there is any. */
 bool crew_take_one(atomic_int *count);
+
+/* ---- crew_seat.c: who computes for long ---------------------------------------------------------- */
+
+int seats_new(struct crew *c);
+/* For the calling thread, which has one from its first act to its last. */
+void seat_take(struct crew *c);
+void seat_leave(void);
+/* It leads; a handler begins elsewhere than in the leader; one ends, or a leader is leader no more:
+ * true if it is nice now, so that it shall end. */
+void seat_lead(struct crew *c);
+void seat_begin(void);
+bool seat_end(void);
+/* The monitor's: the leader goes on with its handler, as a worker. */
+void seat_taken_over(struct seat *leader);
+/* The monitor's: makes nice who has computed for long; true if somebody may have to be soon. */
+bool seats_look(struct crew *c);
 
 /* ---- crew_lead.c: leading --------------------------------------------------------------------- */
 

@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "server/crew.h"
@@ -46,6 +45,7 @@ crew_take_over(struct crew *c, uint64_t seen)
 		return false;
 	if (!atomic_compare_exchange_strong(&c->lead, &seen, (seen + 2) & ~UINT64_C(1)))
 		return false; /* it has just ended */
+	seat_taken_over(c->leader_seat);
 	atomic_fetch_sub(&c->spares, 1);
 	/* Whoever leads knows from the beginning whether somebody can take over from him. */
 	(void)crew_spare(c);
@@ -102,14 +102,14 @@ lead(struct crew *c)
 {
 	pid_t before = c->leader;
 
-	crew_enter_role(c, "leader", false);
+	crew_enter_role("leader");
+	seat_lead(c);
 	c->leader = gettid();
 	(void)pthread_getcpuclockid(pthread_self(), &c->leader_clock);
 	if (before == 0) {
 		spare_announce(c->server);
 	} else {
 		/* It computes or blocks; either way it is a worker from now on. */
-		setpriority(PRIO_PROCESS, (id_t)before, c->worker_nice);
 		name_worker(before);
 		work_taken_over(c->server);
 	}
@@ -126,9 +126,8 @@ lead_then_work(struct crew *c)
 {
 	lead(c);
 	if (!atomic_load(&c->over)) {
-		crew_enter_role(c, "worker", true);
-		crew_become_idle(c);
-		crew_work(c);
+		crew_enter_role("worker");
+		crew_work(c, true);
 	}
 }
 
@@ -149,7 +148,7 @@ run_spare(void *arg)
 {
 	struct crew *c = arg;
 
-	crew_enter_role(c, "spare", false);
+	crew_enter_role("spare");
 	crew_thread_begins(c);
 	atomic_fetch_add(&c->spares, 1);
 	atomic_store(&c->spare_coming, false);

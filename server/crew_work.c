@@ -3,6 +3,8 @@
  * The crew's workers: how requests come to them and go back, and how many there are. A worker
  * that is preempted at any point holds nothing that the leader needs.
  */
+#include <sched.h>
+
 #include "server/crew.h"
 
 /* Workers that may sit idle for good; the monitor dismisses others. */
@@ -12,7 +14,7 @@ static void *run_worker(void *arg);
 
 /*
  * Makes one worker if requests outnumber idle ones. Whoever is made makes the next before its
- * own work: so a burst costs the leader one thread, and the others are made at low priority.
+ * own work: so a burst costs the leader one thread.
  */
 static void
 grow(struct crew *c)
@@ -71,8 +73,8 @@ take(struct crew *c)
  * A worker too many does not end by itself: when a crowd of handlers returns at once, the ends
  * of their threads would take more of the processor than their answers.
  */
-void
-crew_become_idle(struct crew *c)
+static void
+become_idle(struct crew *c)
 {
 	if (atomic_fetch_add(&c->slack, 1) >= IDLE_WORKERS)
 		monitor_wake(c);
@@ -104,15 +106,34 @@ crew_settle(struct crew *c)
 		grow(c);
 }
 
+/*
+ * A handler is done. False if it has made its thread nice, which then ends. Another in its place
+ * is made by the monitor, if there must be one: made here it would be as nice.
+ */
+static bool
+goes_on(struct crew *c)
+{
+	if (seat_end()) {
+		monitor_wake(c);
+		return false;
+	}
+	become_idle(c);
+	return true;
+}
+
 void
-crew_work(struct crew *c)
+crew_work(struct crew *c, bool led)
 {
 	struct http_request *req;
 
+	if (led && !goes_on(c))
+		return;
 	signals_work(c->server);
 	while ((req = take(c)) != NULL) {
+		seat_begin();
 		work_in_worker(c->server, req);
-		crew_become_idle(c);
+		if (!goes_on(c))
+			break;
 	}
 	signals_wait(c->server);
 }
@@ -122,11 +143,12 @@ run_worker(void *arg)
 {
 	struct crew *c = arg;
 
-	crew_enter_role(c, "worker", true);
+	crew_enter_role("worker");
+	sched_yield(); /* in a burst the leader, who has others to answer, comes first */
 	atomic_store(&c->growing, false);
 	grow(c);
 	crew_thread_begins(c);
-	crew_work(c);
+	crew_work(c, false);
 	crew_thread_ends(c);
 	return NULL;
 }
@@ -138,6 +160,8 @@ crew_give(struct crew *c, struct http_request *req)
 	 * room, however many threads are preempted while they take theirs. */
 	ring_put(&c->handed, req);
 	sem_post(&c->work);
+	if (atomic_load(&c->monitor_asleep))
+		monitor_wake(c); /* the handler may compute for long */
 	if (atomic_fetch_sub(&c->slack, 1) <= 0)
 		grow(c);
 }

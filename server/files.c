@@ -120,7 +120,7 @@ lower(struct http_server *s)
 void
 files_fit(struct http_server *s)
 {
-	size_t open = s->conns_n + s->held_n + s->given_n + s->offered_n;
+	size_t open = s->conns_n + s->held_n + s->given_n + s->offered_n + s->lingers_n;
 
 	if (!s->files_raised && open >= s->files_given / 2) {
 		if (!files_raise(s) && !s->files_raised)

@@ -9,6 +9,9 @@
  * A handler that is still there may just not have got a processor, or the whole machine may have
  * stood still. So it is taken over when its thread blocks, or has really run for some time:
  * else any pause would make a quick route count as one that blocks.
+ *
+ * It also makes nice whose handler has computed for long (crew_seat.c), makes spares and, if those
+ * that are there do not, workers: at the nice value of the program, which the threads inherit.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -125,15 +128,17 @@ run_monitor(void *arg)
 	uint64_t last = 0;
 	int quiet = 0;
 
-	pthread_setname_np(pthread_self(), "baton/monitor");
+	crew_enter_role("monitor");
 	while (!atomic_load(&c->over)) {
 		uint64_t now;
+		bool computes;
 
 		tick(c, (last & 1) != 0);
 		now = atomic_load(&c->lead);
+		computes = c->gives_way && seats_look(c);
 		if (!crew_settled(c))
 			crew_settle(c);
-		else if (now != last)
+		else if (computes || now != last)
 			quiet = 0;
 		else if ((now & 1) == 0 && ++quiet >= QUIET_LOOKS)
 			sleep_until_woken(c, now);

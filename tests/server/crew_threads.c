@@ -7,6 +7,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 
 #include "server/crew.h"
 #include "tests/server/holding.h"
@@ -184,6 +185,7 @@ stacks_are_as_large_as_asked_for(void **state)
 
 struct niceness {
 	struct hold *hold;
+	bool computes;
 	_Atomic(pid_t) tid;
 };
 
@@ -194,7 +196,8 @@ hold_and_tell(
 	struct niceness *n = data;
 
 	atomic_store(&n->tid, gettid());
-	return hold_block(ctx, req, res, n->hold);
+	return n->computes ? hold_compute(ctx, req, res, n->hold)
+			   : hold_block(ctx, req, res, n->hold);
 }
 
 static int
@@ -205,33 +208,56 @@ tell_nice(
 	return http_response_printf(res, 200, "%d", getpriority(PRIO_PROCESS, (id_t)gettid()));
 }
 
-static void
-long_handlers_give_way_and_the_loop_does_not(void **state)
+static bool
+is_gone(pid_t tid)
 {
-	static const struct http_route_options blocking = {.flags = HTTP_BLOCKING};
-	struct niceness n = {.hold = hold_new()};
+	return syscall(SYS_tgkill, getpid(), tid, 0) != 0;
+}
+
+/* In the leader, which is taken over, or in a worker. Its thread ends with it. */
+static void
+who_computes_gives_way(unsigned flags)
+{
+	struct niceness n = {.hold = hold_new(), .computes = true};
 	struct http_server *s = server(n.hold);
 	int before = getpriority(PRIO_PROCESS, 0);
 	struct client *c;
 	uint16_t port;
 
-	(void)state;
 	log_open();
-	http_server_handle(s, "/long", hold_and_tell, &n);
+	http_server_handle_with(
+	    s, "/long", hold_and_tell, &n, &(struct http_route_options){.flags = flags});
 	http_server_handle(s, "/nice", tell_nice, NULL);
-	http_server_handle_with(s, "/worker", tell_nice, NULL, &blocking);
 	http_server_set(s, "worker_nice", "15");
 	port = serving_start(s);
 	assert_int_equal(atoi(client_fetch(port, "/nice")), before);
-	assert_int_equal(atoi(client_fetch(port, "/worker")), 15);
 	c = ask(port, "/long");
 	wait_until("it gives way",
 	    atomic_load(&n.tid) != 0 && getpriority(PRIO_PROCESS, (id_t)atomic_load(&n.tid)) == 15);
-	/* Who leads now has not been a worker. */
 	assert_int_equal(atoi(client_fetch(port, "/nice")), before);
 	hold_open(n.hold);
 	expect_answer(c, 200, "held\n");
+	wait_until("its thread has ended", is_gone(atomic_load(&n.tid)));
+	hold_shut(n.hold);
+	atomic_store(&n.tid, 0);
+	n.computes = false;
+	c = ask(port, "/long");
+	wait_until("it is held", atomic_load(&n.tid) != 0);
+	/* Who blocks is no hindrance to anybody, and not the same thread. */
+	for (int i = 0; i < 100; i++)
+		assert_int_equal(atoi(client_fetch(port, "/nice")), before);
+	assert_int_equal(getpriority(PRIO_PROCESS, (id_t)atomic_load(&n.tid)), before);
+	hold_open(n.hold);
+	expect_answer(c, 200, "held\n");
 	serving_stop(s);
+}
+
+static void
+handlers_that_compute_give_way_and_nobody_else(void **state)
+{
+	(void)state;
+	who_computes_gives_way(0);
+	who_computes_gives_way(HTTP_BLOCKING);
 }
 
 /* A program that is nice itself has handlers that are no less so. */
@@ -434,7 +460,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    e2e_test(one_thread_is_called_leader), e2e_test(hooks_run_once_in_each_thread),
 	    e2e_test(stacks_are_as_large_as_asked_for),
-	    e2e_test(long_handlers_give_way_and_the_loop_does_not),
+	    e2e_test(handlers_that_compute_give_way_and_nobody_else),
 	    e2e_test(the_end_does_not_wait_for_the_monitor),
 	    e2e_test(a_server_without_a_thread_does_not_start),
 	    e2e_test(without_new_threads_requests_wait_and_nothing_spins),

@@ -15,6 +15,7 @@ endif
 # is one step when it is built first; then each file that is made anew has a line of its own.
 say  = $(if $(V),,@printf '%-8s%s\n' '$(1)' '$(2)' &&)
 anew = $(if $(V),,@$(if $(wildcard $@),printf '%-8s%s\n' '$(1)' '$(2)' &&))
+link = $(call $(1),ld,$@)mkdir -p $(@D) && $(LINK) -o $@ $(filter %.o %.a,$^)
 
 comma := ,
 B     := build$(if $(SAN),/$(subst $(comma),-,$(SAN)))
@@ -79,8 +80,7 @@ test: $(B)/.deps-test all $(TESTS) $(FIXTURES)
 
 # The programs that serve by the library, with each libmicrohttpd that they may meet.
 test-parsers: $(B)/.deps-test all $(TESTS) $(FIXTURES)
-	@BATON_BUILD=$(abspath $(B)) MHD='$(MHD)' tests/parsers.sh $(filter $(B)/tests/server/% \
-	    $(patsubst %.c,$(B)/%,$(shell grep -l 'tests/harness/hello.h\|"hello"' tests/e2e/*.c)),$(TESTS))
+	@BATON_BUILD=$(abspath $(B)) MHD='$(MHD)' tests/parsers.sh $(TESTS)
 
 # Hours rather than seconds: SOAK_SECONDS for each part.
 soak: $(B)/.deps-test $(B)/.deps-soak all $(TESTS) $(FIXTURES)
@@ -114,6 +114,8 @@ $(B)/include/baton/%.h:
 	@mkdir -p $(@D) && ln -sf $(abspath $(filter %/$*.h,$(PUBLIC))) $@
 
 $(INTERNALS): $(call obj,$(LIB_SRC))
+$(B)/obj/fuzz/libbaton.a: $(call fuzz_obj,$(LIB_SRC))
+$(INTERNALS) $(B)/obj/fuzz/libbaton.a:
 	@rm -f $@ && $(AR) rcs $@ $^
 
 # One object, in which what the files share is nobody else's: a program may have a `log_line` of
@@ -124,53 +126,44 @@ $(B)/libbaton.a: $(call obj,$(LIB_SRC))
 	    rm -f $@ && $(AR) rcs $@ $(B)/obj/libbaton.o
 
 $(B)/$(SONAME): $(call obj,$(LIB_SRC)) server/libbaton.map
-	$(call say,ld,$@)$(LINK) -shared -Wl,-soname,$(SONAME) \
-	    -Wl,--version-script=server/libbaton.map -o $@ $(filter %.o,$^) $(LIB_LIBS)
+	$(call link,say) -shared -Wl,-soname,$(SONAME) -Wl,--version-script=server/libbaton.map \
+	    $(LIB_LIBS)
 
 $(B)/libbaton.so: $(B)/$(SONAME)
 	@ln -sf $(SONAME) $@
 
 $(B)/baton: $(call obj,$(SUP_SRC))
-	$(call say,ld,$@)$(LINK) -o $@ $^ $(SUP_LIBS)
+	$(call link,say) $(SUP_LIBS)
 
 $(patsubst server/%.c,$(B)/%,$(EXAMPLES)): $(B)/%: $(B)/obj/server/%.o $(B)/libbaton.a
-	$(call say,ld,$@)$(LINK) -o $@ $^ $(LIB_LIBS)
+	$(call link,say) $(LIB_LIBS)
 
 # A test sees the internals of what it tests: the objects themselves, not the library.
 $(B)/tests/%: $(B)/obj/tests/%.o $(call obj,$(HARNESS)) $(INTERNALS) | $(B)/.deps-test
-	@mkdir -p $(@D)
-	$(call anew,ld,$@)$(LINK) -o $@ $^ $(LIB_LIBS) -lcmocka
+	$(call link,anew) $(LIB_LIBS) -lcmocka
 
 $(B)/tests/supervisor/%: $(B)/obj/tests/supervisor/%.o $(call obj,$(HARNESS)) \
     $(filter-out %/main.o,$(call obj,$(SUP_SRC))) | $(B)/.deps-test
-	@mkdir -p $(@D)
-	$(call anew,ld,$@)$(LINK) -o $@ $^ $(SUP_LIBS) -lcmocka
+	$(call link,anew) $(SUP_LIBS) -lcmocka
 
 # Programs that tests start: they know nothing of baton.
 $(B)/tests/fixtures/%: $(B)/obj/tests/fixtures/%.o
-	@mkdir -p $(@D)
-	$(call anew,ld,$@)$(LINK) -o $@ $^
+	$(call link,anew)
 
 $(B)/tests/fixtures/faults.so: $(B)/obj/tests/fixtures/faults.o
-	@mkdir -p $(@D)
-	$(call anew,ld,$@)$(LINK) -shared -o $@ $^
+	$(call link,anew) -shared
 
 $(B)/obj/fuzz/%.o: %.c | $(B)/.deps-test $(HEADERS) $$(@D)/.folder
 	$(call anew,clang,$<)clang $(filter-out -D_FORTIFY_SOURCE=2,$(BASE)) $(FUZZ) -MMD -MP -c -o $@ $<
 
-$(B)/obj/fuzz/libbaton.a: $(call fuzz_obj,$(LIB_SRC))
-	@rm -f $@ && $(AR) rcs $@ $^
-
 $(B)/tests/fuzz/%: $(B)/obj/fuzz/tests/fuzz/%.o $(B)/obj/fuzz/libbaton.a
-	@mkdir -p $(@D)
-	$(call say,clang,$@)clang -pthread $(subst -no-link,,$(FUZZ)) -o $@ $^ $(LIB_LIBS)
+	$(call anew,clang,$@)mkdir -p $(@D) && clang -pthread $(subst -no-link,,$(FUZZ)) -o $@ $^ $(LIB_LIBS)
 
 $(B)/tests/fuzz/run: tests/fuzz/run.sh $(FUZZERS)
 	@install -m 755 $< $@
 
 $(B)/tests/bench/%: $(B)/obj/tests/bench/%.o $(INTERNALS)
-	@mkdir -p $(@D)
-	$(call say,ld,$@)$(LINK) -o $@ $^ $(LIB_LIBS)
+	$(call link,anew) $(LIB_LIBS)
 
 install: all
 uninstall install:

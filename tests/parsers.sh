@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# parsers.sh PROGRAM...: runs the test programs with every libmicrohttpd that they may meet beside
+# parsers.sh PROGRAM...: runs those of the test programs that serve with every libmicrohttpd that they may meet beside
 # the installed one, as the run-time linker finds it there: nothing is built for it. Those are the
 # ones of Debian 12 and 13, and the newest. Debian's packages of them are unpacked into the build
 # directory by an apt-get with lists of its own, so that the system stays as it is. MHD=FOLDER
@@ -73,9 +73,11 @@ run_with() { # FOLDER
 }
 
 programs=()
-for t in "$@"; do # without the tests of functions that serve nothing
+for t in "$@"; do # those that serve, or start a program that does
 	case $t in
 	*/tests/server/*) readelf -d "$t" | grep -q libmicrohttpd || continue ;;
+	*/tests/e2e/*) grep -q 'tests/harness/hello.h\|"hello"' "$here/e2e/${t##*/}.c" || continue ;;
+	*) continue ;;
 	esac
 	programs+=("$t")
 done

@@ -147,7 +147,7 @@ root_is_not_needed_to_judge_another_user(void **state)
 
 	(void)state;
 	if (geteuid() != 0)
-		skip();
+		harness_skip("it takes root");
 	p = place_new("command = @/worker\nuser = 12\nstdout = @/closed/log\nlisten = 127.0.0.1:7\n"
 		      "nice = -5\n");
 	proc = proc_finish(check(&p, NOBODY), 0);

@@ -211,6 +211,7 @@ cli_run(TALLOC_CTX *mem, const struct cli *cli)
 	config_check_programs(c);
 	if (print_errors(c) != CLI_OK)
 		return CLI_USAGE;
+	config_listen_look_up(c);
 	print_notes(c, stderr, "baton: ");
 	open_standard_descriptors();
 	spawn_raise_descriptor_limit();

@@ -66,6 +66,8 @@ struct service_config {
 	long backlog;                     /* for listen(2) */
 	long socket_mode;                 /* of Unix sockets' files */
 	char *socket_user, *socket_group; /* … NULL: baton's own */
+	struct socket_owner owner;        /* both, looked up */
+	bool owner_known;                 /* … they have been */
 	long surge;                       /* how many instances a roll replaces at a time */
 	long canary;                      /* yes or no: a roll pauses after the first instance */
 	long canary_time_ms;              /* … so long; 0: until somebody says so */
@@ -176,6 +178,8 @@ void config_listen_finish(struct config *c, const struct service_config *s, cons
 /* Do instances of A's service and of B's want the same path? */
 bool config_listen_overlap(
     const struct listen_config *a, long na, const struct listen_config *b, long nb);
+/* Looks up, while nothing runs yet, whom later sockets are to belong to. */
+void config_listen_look_up(struct config *c);
 /* Who may connect. Returns 0, or a negative errno with *WHY set. */
 int config_listen_owner(
     const struct service_config *s, TALLOC_CTX *mem, struct socket_owner *out, const char **why);

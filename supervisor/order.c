@@ -79,6 +79,7 @@ order_stop(struct supervisor *sup)
 	manager_say(sup, "STOPPING=1\nSTATUS=stopping\n");
 	event_emit(sup, NULL, NULL, "stopping", NULL, "baton ends in good order");
 	upgrade_cancel(sup, "baton was told to stop");
+	reload_cancel(sup, "baton was told to stop");
 	roll_cancel(sup, "baton was told to stop");
 	op_cancel_all(sup, "baton was told to stop");
 	stop_next(sup);

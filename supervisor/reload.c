@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "supervisor/control.h"
 #include "supervisor/reload.h"
@@ -195,19 +196,6 @@ carry_out(struct plan *p, struct client *client)
 		client_result(client, json_pack("{s:b}", "ok", 1));
 }
 
-static char *
-all_errors(TALLOC_CTX *mem, const struct config *c)
-{
-	char *text = talloc_strdup(mem, "nothing has changed:");
-	unsigned kept = c->nerrors < CONFIG_ERRORS_MAX ? c->nerrors : CONFIG_ERRORS_MAX;
-
-	for (unsigned i = 0; i < kept && text != NULL; i++)
-		text = talloc_asprintf_append(text, "\n  %s", c->errors[i]);
-	if (c->nerrors > kept && text != NULL)
-		text = talloc_asprintf_append(text, "\n  … and %u more", c->nerrors - kept);
-	return text == NULL ? no_memory : text;
-}
-
 /* "nothing has changed: ", and WHY, which is NULL for lack of memory. */
 static const char *
 unchanged(TALLOC_CTX *mem, const char *why)
@@ -222,9 +210,15 @@ static const char *
 not_now(const struct supervisor *sup, TALLOC_CTX *mem)
 {
 	char *why = NULL;
+	struct stat st;
 
 	if (sup->config->file == NULL || strcmp(sup->config->file, "standard input") == 0)
 		return "nothing has changed: baton was started without a configuration file";
+	/* It is read twice, and the second time by the loop. */
+	if (stat(sup->config->file, &st) == 0 && !S_ISREG(st.st_mode))
+		return unchanged(
+		    mem, talloc_asprintf(
+			     mem, "%s: expected a regular file, found none", sup->config->file));
 	if (sup->phase != SUP_RUNNING)
 		return "nothing has changed: baton is starting or stopping";
 	if (sup->roll != NULL)
@@ -240,7 +234,7 @@ not_now(const struct supervisor *sup, TALLOC_CTX *mem)
 
 /* NULL: it is to be applied. */
 static const char *
-try_it(struct plan *p)
+try_it(struct plan *p, const char *owners, size_t n)
 {
 	struct supervisor *sup = p->sup;
 	const char *had = sup->config->control;
@@ -250,7 +244,6 @@ try_it(struct plan *p)
 	p->config = config_read(p, sup->config->file);
 	if (p->config == NULL)
 		return no_memory;
-	config_check_programs(p->config);
 	if ((had == NULL) != (p->config->control == NULL) ||
 	    (had != NULL && p->config->control != NULL && strcmp(had, p->config->control) != 0))
 		config_error(p->config,
@@ -258,7 +251,14 @@ try_it(struct plan *p)
 		    "runs",
 		    sup->config->file);
 	if (p->config->nerrors > 0)
-		return all_errors(p, p->config);
+		return reload_errors(p, p->config);
+	if (p->config->nservices != n)
+		return "nothing has changed: the file is being changed; ask again";
+	for (size_t i = 0; i < n; i++) {
+		memcpy(&p->config->services[i]->owner, owners + i * sizeof(struct socket_owner),
+		    sizeof(struct socket_owner));
+		p->config->services[i]->owner_known = true;
+	}
 	error = reload_prepare(p, p, &why);
 	return error < 0 ? unchanged(p, why != NULL ? why : strerror(-error)) : NULL;
 }
@@ -271,41 +271,129 @@ reload_refused(struct supervisor *sup, const char *why)
 	sup->refused_unix_ms = timer_unix_ms();
 }
 
-void
-reload(struct supervisor *sup, struct client *client)
-{
-	struct plan *p = talloc_zero(sup, struct plan);
-	bool tell = sup->phase == SUP_RUNNING; /* READY=1 must not come too early or late */
-	const char *why;
+/* One that is under way: a child of the supervisor. */
+struct reload {
+	struct supervisor *sup;
+	struct client *client; /* who waits for it; NULL: nobody (any more) */
+	bool tell;             /* the manager */
+};
 
-	if (p == NULL) {
-		output_warn(sup->out, "reload failed: there is no memory");
-		if (client != NULL)
-			client_error(client, "nothing has changed: there is no memory");
-		return;
-	}
-	p->sup = sup;
-	if (tell)
-		manager_reloading(sup);
-	why = not_now(sup, p);
+/* For the client, and for everybody. */
+static void
+say_refused(struct supervisor *sup, struct client *client, const char *why)
+{
+	reload_refused(sup, why);
+	output_warn(sup->out, "reload failed: %s", why);
+	event_emit(sup, NULL, NULL, "reload", json_pack("{s:b}", "ok", 0), "failed: %s", why);
+	if (client != NULL)
+		client_error(client, "%s", why);
+}
+
+static void
+tell_manager(struct supervisor *sup, bool good)
+{
+	manager_say(sup, "READY=1\nSTATUS=running%s\n",
+	    good ? "" : "; the last reload failed and has changed nothing");
+}
+
+/* Frees R: from now on another one may be asked for. Returns who waits. */
+static struct client *
+end(struct reload *r)
+{
+	struct client *client = r->client;
+
+	r->sup->reload = NULL;
+	if (client != NULL)
+		client_later(client, &r->sup->reloader);
+	talloc_free(r);
+	return client;
+}
+
+static void
+checked(const char *why, const void *owners, size_t n, void *data)
+{
+	struct reload *r = talloc_get_type_abort(data, struct reload);
+	struct supervisor *sup = r->sup;
+	struct plan *p = talloc_zero(sup, struct plan);
+	bool tell = r->tell, good;
+	struct client *client;
+
+	if (p == NULL)
+		why = no_memory;
+	else
+		p->sup = sup;
 	if (why == NULL)
-		why = try_it(p);
-	if (why != NULL) {
-		reload_refused(sup, why);
-		output_warn(sup->out, "reload failed: %s", why);
-		event_emit(
-		    sup, NULL, NULL, "reload", json_pack("{s:b}", "ok", 0), "failed: %s", why);
-		if (client != NULL)
-			client_error(client, "%s", why);
-	} else {
+		why = not_now(sup, p);
+	if (why == NULL)
+		why = try_it(p, owners, n);
+	else if (p != NULL)
+		why = talloc_strdup(p, why); /* it goes with the check */
+	good = why == NULL && p != NULL;
+	client = end(r);
+	if (good) {
 		for (size_t i = 0; i < talloc_array_length(p->config->notes); i++)
 			output_warn(sup->out, "%s", p->config->notes[i]);
 		apply(p);
 		carry_out(p, client);
+	} else {
+		say_refused(sup, client, why != NULL ? why : no_memory);
 	}
 	if (tell)
-		manager_say(sup, "READY=1\nSTATUS=running%s\n",
-		    why == NULL ? "" : "; the last reload failed and has changed nothing");
+		tell_manager(sup, good);
 	talloc_free(p);
 	logfile_close_unused(sup);
+}
+
+static const char *
+begin(struct reload *r, TALLOC_CTX *mem)
+{
+	const char *why = not_now(r->sup, mem);
+	int error;
+
+	if (why != NULL)
+		return why;
+	error = reload_check(r, r->sup, checked, r);
+	return error < 0 ? unchanged(mem, strerror(-error)) : NULL;
+}
+
+void
+reload(struct supervisor *sup, struct client *client)
+{
+	TALLOC_CTX *tmp = talloc_new(NULL);
+	struct reload *r = sup->reload != NULL ? NULL : talloc_zero(sup, struct reload);
+	const char *why = sup->reload != NULL
+			      ? "nothing has changed: a reload is under way; ask again later"
+			      : no_memory;
+
+	if (r != NULL) {
+		/* READY=1 must not come too early or late. */
+		*r = (struct reload){.sup = sup, .tell = sup->phase == SUP_RUNNING};
+		if (r->tell)
+			manager_reloading(sup);
+		why = begin(r, tmp);
+		if (why != NULL && r->tell)
+			tell_manager(sup, false);
+	}
+	if (why != NULL) {
+		talloc_free(r);
+		say_refused(sup, client, why);
+	} else {
+		sup->reload = r;
+		if (client != NULL)
+			client_later(client, &r->client);
+	}
+	talloc_free(tmp);
+}
+
+void
+reload_cancel(struct supervisor *sup, const char *why)
+{
+	TALLOC_CTX *tmp = talloc_new(NULL);
+	struct client *client;
+
+	if (sup->reload != NULL) {
+		client = end(sup->reload);
+		say_refused(sup, client, unchanged(tmp, why));
+	}
+	talloc_free(tmp);
 }

@@ -35,6 +35,17 @@ struct plan {
  * negative errno, with *WHY (in MEM) set if there is more to say. (reload_prepare.c) */
 int reload_prepare(struct plan *p, TALLOC_CTX *mem, char **why);
 
+/* --- reload_check.c: what must not hold up the loop ------------------------------------------- */
+
+/* WHY not, in words; or NULL, and in OWNERS, unaligned, N struct socket_owner: of each service. */
+typedef void reload_checked_fn(const char *why, const void *owners, size_t n, void *data);
+
+/* Has the file read and all that it names looked at, by a process that may take its time. FN is
+ * called once, from the loop, and may free MEM, as whoever gives it up does. Returns 0 or -errno. */
+int reload_check(TALLOC_CTX *mem, struct supervisor *sup, reload_checked_fn *fn, void *data);
+/* All errors of C as one text. */
+char *reload_errors(TALLOC_CTX *mem, const struct config *c);
+
 /* --- reload.c --------------------------------------------------------------------------------- */
 
 /* For the status: what is in the file is not, or not all of it, what counts. */

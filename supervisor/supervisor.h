@@ -95,6 +95,8 @@ struct supervisor {
 	char **argv;             /* as baton was called, to be called so again */
 	const char *program;     /* where it is found: a path, or a name in PATH */
 	sigset_t signals_given;  /* those that were blocked when baton was called */
+	struct reload *reload;   /* NULL: none is under way, or it is carried out */
+	struct client *reloader; /* who waits for one that is being carried out */
 	struct upgrade *upgrade; /* NULL: none is under way */
 	struct client *upgrader; /* who waits for it; NULL: nobody */
 	bool resumed;            /* by an upgrade: it was running before */
@@ -253,8 +255,11 @@ json_t *roll_pause_json(const struct supervisor *sup);
 /* --- reload.c --------------------------------------------------------------------------- */
 
 /* Reads the configuration anew and applies the difference, or changes nothing and says why, to
- * CLIENT (NULL: nobody waits) and on baton's stderr. */
+ * CLIENT (NULL: nobody waits) and on baton's stderr. The file is looked at by another process first,
+ * while the loop goes on. */
 void reload(struct supervisor *sup, struct client *client);
+/* One that has not begun to apply anything is given up. */
+void reload_cancel(struct supervisor *sup, const char *why);
 
 /* --- manager.c: what baton tells its own service manager --------------------------------- */
 

@@ -65,6 +65,8 @@ not_now(const struct supervisor *sup, TALLOC_CTX *mem)
 
 	if (sup->phase == SUP_STOPPING || sup->phase == SUP_DONE)
 		return "baton is stopping";
+	if (sup->reload != NULL)
+		return "a reload is under way; ask again later";
 	if (rollback_busy(sup, mem, &why) || scale_busy(sup, mem, &why))
 		return or_no_memory(why);
 	if (sup->roll != NULL)

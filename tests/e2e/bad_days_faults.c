@@ -177,12 +177,39 @@ a_user_that_is_looked_up_for_ever_keeps_only_its_start_waiting(void **state)
 	stage_stop(s);
 }
 
+/* A reload looks them up to tell what is wrong before anything changes. */
+static void
+a_user_that_is_looked_up_for_ever_keeps_only_a_reload_waiting(void **state)
+{
+	const char *text;
+	struct stage *s;
+	struct proc *p;
+
+	(void)state;
+	preload_or_skip();
+	harness_setup(NULL);
+	s = preload_begin("");
+	text = tempdir_read(s->conf);
+	tempdir_write(s->dir, "conf", "%suser = %d\n", text, geteuid());
+	preload_arm(FAULT_USERS, 0, 1, 0);
+	p = stage_cli(s, "reload");
+	wait_until("it is looked up", atomic_load(&preload->of[FAULT_USERS].count) == 0);
+	stage_wait_status(s, "^w +w\\.0 +1 +[0-9]+ +ready ");
+	proc_finish(stage_cli(s, "reload"), 1);
+	proc_finish(stage_cli(s, "upgrade"), 1);
+	proc_finish(stage_cli(s, "restart", "w.0"), 0);
+	proc_signal(s->baton, SIGTERM);
+	proc_finish(p, 1);
+	assert_true(stage_matches(proc_text(p, PROC_ERR), "baton was told to stop"));
+	proc_finish(s->baton, 0);
+}
+
 int
 main(void)
 {
 	enum { N = sizeof(days) / sizeof(days[0]) };
 	static size_t numbers[N];
-	struct CMUnitTest tests[N + 3];
+	struct CMUnitTest tests[N + 4];
 
 	for (size_t i = 0; i < N; i++) {
 		numbers[i] = i;
@@ -196,5 +223,7 @@ main(void)
 	    want_is_no_fault_of_the_program, harness_teardown);
 	tests[N + 2] = (struct CMUnitTest)cmocka_unit_test_teardown(
 	    a_user_that_is_looked_up_for_ever_keeps_only_its_start_waiting, harness_teardown);
-	return _cmocka_run_group_tests("bad_days_faults", tests, N + 3, NULL, NULL);
+	tests[N + 3] = (struct CMUnitTest)cmocka_unit_test_teardown(
+	    a_user_that_is_looked_up_for_ever_keeps_only_a_reload_waiting, harness_teardown);
+	return _cmocka_run_group_tests("bad_days_faults", tests, N + 4, NULL, NULL);
 }

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <sys/stat.h>
 
 /* The whole file, with those sections. */
 static void
@@ -241,10 +242,29 @@ an_instance_too_many_is_shown_until_it_has_ended(void **state)
 	stage_stop(s);
 }
 
+/* Whoever opened it to read would wait for somebody who writes. */
+static void
+a_file_that_is_none_keeps_nobody_waiting(void **state)
+{
+	struct stage *s = stage_new("");
+	struct proc *p;
+
+	(void)state;
+	stage_start(s);
+	assert_int_equal(unlink(s->conf), 0);
+	assert_int_equal(mkfifo(s->conf, 0600), 0);
+	p = proc_finish(proc_run("baton", "reload", "--control", s->control), 1);
+	assert_true(stage_matches(proc_text(p, PROC_ERR),
+	    "nothing has changed: .*/conf: expected a regular file, found none"));
+	proc_finish(proc_run("baton", "status", "--control", s->control), 0);
+	stage_stop(s);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    e2e_test(a_file_that_is_none_keeps_nobody_waiting),
 	    e2e_test(services_come_and_go),
 	    e2e_test(only_what_a_process_must_know_replaces_it),
 	    e2e_test(what_was_scaled_stays_until_the_file_says_another_number),

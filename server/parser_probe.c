@@ -138,17 +138,17 @@ can_be_held(struct probe *p, struct http_conn *c, int fd)
 	return exchange(p, fd, "") == 200;
 }
 
-/* One connection, which lives as long as it is answered. True if it was. */
-static bool
-try_connection(struct http_server *s)
+/* One connection, which lives as long as it is answered. */
+static int
+try_connection(struct http_server *s, bool *answered)
 {
 	struct parser_traits *t = &s->parser;
 	struct probe p;
 	int fd = -1;
 	struct http_conn *c = probe_open(&p, s) == 0 ? probe_connect(&p, &fd) : NULL;
-	bool answered = c != NULL && exchange(&p, fd, PLAIN) == 200;
 
-	if (answered) {
+	*answered = c != NULL && exchange(&p, fd, PLAIN) == 200;
+	if (*answered) {
 		t->counts_heads = p.head_size == strlen(PLAIN);
 		(void)exchange(&p, fd, PARTS);
 		t->hides_queries = p.extracted.arguments == 0;
@@ -161,7 +161,7 @@ try_connection(struct http_server *s)
 	if (fd >= 0)
 		close(fd);
 	probe_close(&p);
-	return answered;
+	return c == NULL ? -ENOMEM : 0;
 }
 
 /* ---- What is said of it ----------------------------------------------------------------------- */
@@ -213,13 +213,15 @@ int
 parser_probe(struct http_server *s, char **why)
 {
 	const char *unsure = NULL;
-	bool answered = try_connection(s);
-	int err;
+	bool answered;
+	int err = try_connection(s, &answered);
 
-	if (!answered) {
+	if (err == 0 && !answered) {
 		s->parser.asks_again = false;
-		answered = try_connection(s);
+		err = try_connection(s, &answered);
 	}
+	if (err != 0)
+		return err;
 	if (!answered) {
 		*why = talloc_asprintf(s,
 		    "libmicrohttpd %s does not come to an answer to a plain request",

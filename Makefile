@@ -64,7 +64,7 @@ help:
 	@echo 'make run       install what is missing, build, serve etc/baton.conf (Ctrl-C ends it)'
 	@echo 'make test      install what is missing, build, run every test (SAN=… for sanitizers)'
 	@echo 'make test-parsers  the server again with other libmicrohttpds (MHD=FOLDER: that one)'
-	@echo 'make soak      fuzzing and the like, SOAK_SECONDS (600) for each part'
+	@echo 'make soak      fuzzing, mutants and the like, SOAK_SECONDS (600) for each part'
 	@echo 'make           build only, into $(B)/, with all cores (V=1 shows the commands)'
 	@echo 'make deps      install what building and testing need, or say what is missing'
 	@echo 'make bench     measure, beside the peers that are installed (BENCH=http: only that)'

@@ -16,7 +16,7 @@ trap 'forward 129' HUP
 trap 'forward 130' INT
 trap 'forward 143' TERM
 begin=$(date +%s) parts=0
-for part in fuzz handover stress bad_days; do
+for part in fuzz handover stress bad_days mutants; do
 	start=$(date +%s)
 	echo "== $part"
 	"$here/$part.sh" &

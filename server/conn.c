@@ -149,6 +149,7 @@ conn_end(struct http_conn *c, const char *answer)
 		return;
 	if (!c->peer_done)
 		(void)send(c->fd, answer, strlen(answer), MSG_NOSIGNAL | MSG_DONTWAIT);
+	epoll_ctl(c->server->epoll_fd, EPOLL_CTL_DEL, c->fd, NULL);
 	if (c->peer_done || !linger_start(c->server, c->fd))
 		conn_cut(c);
 	c->cut = true;

@@ -172,8 +172,11 @@ int64_t busy_expire(struct http_server *s);
 struct lingering;
 TAILQ_HEAD(lingerings, lingering);
 
-/* All that is to be sent has been given to the kernel: a FIN follows. False if it is not to be:
- * no memory, no descriptor. */
+/*
+ * All that is to be sent has been given to the kernel: a FIN follows. The fd must not be in the
+ * outer epoll, whose registration would outlive it, for the duplicate keeps the file open. False
+ * if it is not to be: no memory, no descriptor.
+ */
 bool linger_start(struct http_server *s, int fd);
 /* Ends the one that has lingered for longest; false if there is none. */
 bool linger_make_room(struct http_server *s);

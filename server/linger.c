@@ -28,7 +28,8 @@ struct lingering {
 static int
 linger_destroy(struct lingering *l)
 {
-	shutdown(l->fd, SHUT_RDWR); /* it may not be the last duplicate */
+	/* It may not be the last duplicate; and the parser, if it has one, is told by this. */
+	shutdown(l->fd, SHUT_RDWR);
 	close(l->fd);
 	return 0;
 }
@@ -73,8 +74,6 @@ linger_start(struct http_server *s, int fd)
 	if (l == NULL)
 		return false;
 	l->source = SOURCE_LINGER;
-	/* The old registration would outlive its fd, for the duplicate keeps the file open. */
-	epoll_ctl(s->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
 	if (s->lingers_n >= LINGERS_MAX)
 		(void)linger_make_room(s);
 	l->fd = duplicate(s, fd);

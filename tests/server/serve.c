@@ -73,14 +73,15 @@ static void
 a_drain_asked_for_before_the_start_ends_it_at_once(void **state)
 {
 	struct http_server *s = server();
+	struct log *log = log_open();
 
 	(void)state;
-	log_open();
 	http_server_listen(s, "web", "127.0.0.1:0");
 	http_server_drain(s);
 	assert_int_equal(http_server_start(s), 0);
 	assert_int_equal(http_server_wait(s), 0);
 	assert_int_equal(http_server_start(s), -EALREADY);
+	log_expect(log, "cannot serve: this server has been started before");
 }
 
 static void

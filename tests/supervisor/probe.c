@@ -142,7 +142,8 @@ server(const struct scene *s, const char *text, bool closes)
 	if (pid == 0) {
 		setsid();
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		for (int fd = 3; !s->crowded && fd < 64; fd++) /* the other ends of what it accepts */
+		for (int fd = 3; !s->crowded && fd < 64;
+		     fd++) /* the other ends of what it accepts */
 			if (fd != s->listener && fd != ready[1])
 				close(fd);
 		if (write(ready[1], "x", 1) != 1)
@@ -270,8 +271,11 @@ owner_of(struct scene *s, int fd, pid_t session, unsigned *turns)
 	int owner = -1;
 
 	assert_non_null(owner_find(s, s->target.owners, fd, session, note_owner, &owner));
-	for (*turns = 0; owner < 0; ++*turns)
+	*turns = 0;
+	while (owner < 0) {
 		assert_int_equal(tevent_loop_once(s->ev), 0);
+		++*turns;
+	}
 	return (enum owner)owner;
 }
 

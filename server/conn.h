@@ -237,6 +237,8 @@ void probe_turn(struct probe *p);
 
 int parser_start(struct http_server *s);
 void parser_stop(struct http_server *s);
+/* In its place: nothing runs any more, and no connection is closed. */
+void parser_abandon(struct http_server *s);
 /* Gives the connection to the parser; on error it is gone, fd and record. */
 int parser_add(struct http_conn *c);
 void parser_run(struct http_server *s);

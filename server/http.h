@@ -411,7 +411,8 @@ int http_response_redirect(struct http_response *res, int status, const char *lo
  * Sets (replacing all of that name) or adds a header field. -EINVAL for a name that is no
  * token, for CR, LF, NUL and other control characters in the value (RFC 9110 section 5.5), and
  * for the fields that are the server's own: Connection, Content-Length, Date, Keep-Alive,
- * Trailer, Transfer-Encoding.
+ * Trailer, Transfer-Encoding. All of them together, names and values, may have
+ * answer_head_max_bytes (a setting, 8192); an answer with more becomes a 500.
  */
 int http_response_header(struct http_response *res, const char *name, const char *value);
 int http_response_header_add(struct http_response *res, const char *name, const char *value);

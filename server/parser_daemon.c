@@ -11,10 +11,10 @@
 #include "server/parser.h"
 
 /*
- * All that depends on libmicrohttpd's version stands here; parser_probe.c asks for the rest. One
- * soname stands for all versions since 0.9.61 and a program may meet another one than it was
- * built with, so nothing is decided by the header: these are of 1.0's, which that of 0.9.75 does
- * not know. The library of 0.9.75 ignores the flag, and does not start with the option.
+ * All that depends on libmicrohttpd's version stands here; parser_probe.c asks for the rest. 0.9.75
+ * and 1.0 have the same soname, and a program may meet another one than it was built with, so
+ * nothing is decided by the header: these are of 1.0's, which that of 0.9.75 does not know. The
+ * library of 0.9.75 ignores the flag, and does not start with the option.
  */
 #define MHD_1_USE_NO_THREAD_SAFETY         (1U << 19)
 #define MHD_1_OPTION_CLIENT_DISCIPLINE_LVL ((enum MHD_OPTION)38)
@@ -210,15 +210,22 @@ parser_start(struct http_server *s)
 	return s->mhd == NULL ? -ENOMEM : 0;
 }
 
-/* Daemons that hold connections given away: to stop one would shut those down. */
+/* Daemons that hold connections given away, or for ever: to stop one would shut those down. */
 static struct MHD_Daemon *kept[16];
 static atomic_uint kept_n;
+
+void
+parser_abandon(struct http_server *s)
+{
+	kept[atomic_fetch_add(&kept_n, 1) % 16] = s->mhd;
+	s->mhd = NULL;
+}
 
 void
 parser_stop(struct http_server *s)
 {
 	if (s->mhd != NULL && !(TAILQ_EMPTY(&s->given) && TAILQ_EMPTY(&s->offered)))
-		kept[atomic_fetch_add(&kept_n, 1) % 16] = s->mhd;
+		parser_abandon(s);
 	else if (s->mhd != NULL)
 		MHD_stop_daemon(s->mhd);
 	s->mhd = NULL;

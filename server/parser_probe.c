@@ -124,18 +124,24 @@ lives(const struct probe *p, const struct http_conn *c)
 	return c != NULL && TAILQ_FIRST(&p->server->conns) == c;
 }
 
-/* A connection that is held is not read from, and after its release it is. */
+/*
+ * A connection that is held is not read from, and after its release it is. One that is not released
+ * must not be closed: the library aborts when it is stopped with a connection that is held.
+ */
 static bool
 can_be_held(struct probe *p, struct http_conn *c, int fd)
 {
-	int status;
+	bool unread, released;
 
 	parser_hold(c);
-	status = exchange(p, fd, PLAIN);
-	if (status != 0 || !lives(p, c) || account_unread(c) != (int)strlen(PLAIN))
+	if (exchange(p, fd, PLAIN) != 0 || !lives(p, c))
 		return false;
+	unread = account_unread(c) == (int)strlen(PLAIN);
 	parser_release(c);
-	return exchange(p, fd, "") == 200;
+	released = exchange(p, fd, "") == 200;
+	if (!released)
+		parser_abandon(p->server);
+	return unread && released;
 }
 
 /* One connection, which lives as long as it is answered. */
@@ -154,9 +160,6 @@ try_connection(struct http_server *s, bool *answered)
 		t->hides_queries = p.extracted.arguments == 0;
 		t->hides_cookies = p.extracted.cookies <= OWN_COOKIES;
 		t->holds = lives(&p, c) && can_be_held(&p, c, fd);
-		/* The library aborts when it is stopped with a connection that is held. */
-		if (!t->holds)
-			p.server->mhd = NULL;
 	}
 	if (fd >= 0)
 		close(fd);

@@ -18,6 +18,7 @@
 static atomic_bool blind;        /* NUL arrives as another byte: something malformed gets in */
 static atomic_bool deaf, always; /* nothing arrives until a daemon was stopped, or at all */
 static atomic_bool restless;     /* connections cannot be suspended */
+static atomic_bool stuck;        /* or not resumed */
 static atomic_bool innumerate;   /* the head's size is wrong */
 static atomic_bool nosy;         /* arguments are found */
 static atomic_bool frank;        /* cookies are not hidden */
@@ -51,6 +52,7 @@ malloc_usable_size(void *p)
 
 void MHD_stop_daemon(struct MHD_Daemon *d);
 void MHD_suspend_connection(struct MHD_Connection *c);
+void MHD_resume_connection(struct MHD_Connection *c);
 int
 MHD_set_connection_value(struct MHD_Connection *c, int kind, const char *name, const char *value);
 int MHD_get_connection_values(struct MHD_Connection *c, int kind, void *each, void *cls);
@@ -70,6 +72,13 @@ MHD_suspend_connection(struct MHD_Connection *c)
 {
 	if (!atomic_load(&restless))
 		REAL(MHD_suspend_connection)(c);
+}
+
+void
+MHD_resume_connection(struct MHD_Connection *c)
+{
+	if (!atomic_load(&stuck))
+		REAL(MHD_resume_connection)(c);
 }
 
 int
@@ -138,7 +147,7 @@ static int
 set_up(void **state)
 {
 	atomic_bool *const all[] = {
-	    &blind, &deaf, &always, &restless, &innumerate, &nosy, &frank, &late, &opaque};
+	    &blind, &deaf, &always, &restless, &stuck, &innumerate, &nosy, &frank, &late, &opaque};
 
 	for (size_t i = 0; i < COUNT(all); i++)
 		atomic_store(all[i], false);
@@ -284,6 +293,10 @@ without_suspension_nothing_is_handed_over(void **state)
 	struct scene t = start_without(&restless, "connections are not handed over");
 
 	(void)state;
+	assert_false(t.server->parser.holds);
+	expect_service(&t);
+	drain(&t, "moved=0 ");
+	t = start_without(&stuck, "connections are not handed over");
 	assert_false(t.server->parser.holds);
 	expect_service(&t);
 	drain(&t, "moved=0 ");

@@ -133,8 +133,8 @@ const struct listener *listener_in_the_way(
 /* Whether both lists have the same sockets in the same order. */
 bool
 listener_same_sockets(const struct listener *a, size_t na, const struct listener *b, size_t nb);
-/* INST is to go: what instances of these N services have of its sockets is theirs alone. */
-void listener_let_go(struct instance *inst, struct service *const *services, size_t n);
+/* INST is to go: it keeps no socket that another instance has, too, for it is that one's now. */
+void listener_let_go(struct instance *inst);
 /* While ON, sockets that refuse are no obstacle to binding A. */
 void listener_step_aside(const struct supervisor *sup, const struct address *a, bool on);
 

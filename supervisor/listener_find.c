@@ -95,18 +95,18 @@ listener_same_sockets(const struct listener *a, size_t na, const struct listener
 	return na == nb;
 }
 
-/* Whether one of those that stay has the same socket. */
 static bool
-was_taken(struct service *const *services, size_t n, const struct instance *leaving,
-    const struct listener *l)
+another_has_it(const struct instance *leaving, const struct listener *l)
 {
-	for (size_t i = 0; i < n; i++) {
-		for (unsigned k = 0; k < services[i]->ninstances; k++) {
-			const struct instance *inst = services[i]->instances[k];
+	const struct supervisor *sup = leaving->sup;
 
-			for (size_t j = 0; inst != leaving && j < inst->nlisteners; j++) {
-				if (same(&inst->listeners[j], &l->address) &&
-				    inode_of(inst->listeners[j].fd) == inode_of(l->fd))
+	for (size_t i = 0; i < sup->nservices; i++) {
+		for (unsigned n = 0; n < sup->services[i]->ninstances; n++) {
+			const struct instance *inst = sup->services[i]->instances[n];
+
+			for (size_t k = 0; inst != leaving && k < inst->nlisteners; k++) {
+				if (same(&inst->listeners[k], &l->address) &&
+				    inode_of(inst->listeners[k].fd) == inode_of(l->fd))
 					return true;
 			}
 		}
@@ -115,14 +115,14 @@ was_taken(struct service *const *services, size_t n, const struct instance *leav
 }
 
 void
-listener_let_go(struct instance *inst, struct service *const *services, size_t n)
+listener_let_go(struct instance *inst)
 {
 	size_t kept = 0;
 
 	for (size_t i = 0; i < inst->nlisteners; i++) {
 		struct listener *l = &inst->listeners[i], was = *l;
 
-		if (was_taken(services, n, inst, l)) {
+		if (another_has_it(inst, l)) {
 			listener_close(l);
 		} else if (kept++ != i) {
 			*l = (struct listener){.fd = -1};

@@ -42,24 +42,13 @@ apply_running(struct part *part, TALLOC_CTX *mem)
 		s->instances[s->ninstances++] = talloc_steal(s, part->added[i]);
 }
 
-/* Every socket has one owner again: whoever goes keeps none that another one has now. */
+/* Those that came from another instance refuse, or not, as that one's do. */
 static void
-settle_listeners(struct plan *p)
+settle_listeners(const struct plan *p)
 {
-	struct supervisor *sup = p->sup;
-
-	for (size_t i = p->nparts; i < sup->nservices; i++) {
-		for (unsigned n = 0; n < sup->services[i]->ninstances; n++)
-			listener_let_go(sup->services[i]->instances[n], sup->services, p->nparts);
-	}
 	for (size_t i = 0; i < p->nparts; i++) {
 		struct service *s = p->parts[i].service;
 
-		for (unsigned n = 0; n < s->ninstances; n++) {
-			/* With a way back, it goes only when there is none any more. */
-			if (n >= p->parts[i].n && s->undo == NULL)
-				listener_let_go(s->instances[n], sup->services, p->nparts);
-		}
 		for (unsigned n = 0; n < s->ninstances && n < p->parts[i].n; n++)
 			listener_settle(s->instances[n]);
 	}

@@ -209,6 +209,7 @@ undo_with_others(struct service *s, const char *why)
 	struct supervisor *sup = s->sup;
 	char *text;
 
+	s->undo->decided = true; /* two may have swapped theirs */
 	for (size_t i = 0; i < sup->nservices; i++) {
 		struct service *o = sup->services[i];
 
@@ -283,22 +284,11 @@ settle(struct service *s)
 	unsigned nadded = s->ninstances > u->ninstances ? s->ninstances - u->ninstances : 0;
 
 	s->reverts = u->decided;
-	for (unsigned i = n; !u->decided && i < s->ninstances; i++)
-		listener_let_go(s->instances[i], s->sup->services, s->sup->nservices);
 	if (s->ninstances > n)
 		scale_shrink(s, n);
 	else if (nadded > 0)
 		op_start_list(s->sup, added, nadded, NULL);
 	TALLOC_FREE(s->undo); /* with the sockets that nobody has now */
-}
-
-/* Its end must not make sockets refuse that another one has again. */
-static void
-remove_refused(struct service *s)
-{
-	for (unsigned i = 0; i < s->ninstances; i++)
-		listener_let_go(s->instances[i], s->sup->services, s->sup->nservices);
-	scale_remove(s);
 }
 
 void
@@ -315,7 +305,7 @@ reload_settle(struct supervisor *sup)
 		else if (s->undo != NULL)
 			settle(s);
 		else if (s->refused)
-			remove_refused(s);
+			scale_remove(s);
 		s->refused = false;
 	}
 	if (something) {

@@ -54,6 +54,7 @@ reconfigure(
 		s->instances[i]->listeners = talloc_steal(s->instances[i], fresh[i]);
 		s->instances[i]->nlisteners = c->nlistens;
 		listener_own(s->instances[i]);
+		listener_settle(s->instances[i]);
 	}
 	store_update(s->sup);
 	logfile_close_unused(s->sup);

@@ -158,6 +158,9 @@ shrink_again(void *data)
 void
 scale_shrink(struct service *s, unsigned keep)
 {
+	/* Their end must not make sockets refuse that others have. */
+	for (unsigned i = keep; i < s->ninstances; i++)
+		listener_let_go(s->instances[i]);
 	if (s->sup->phase != SUP_RUNNING || shrink_to(s, keep, NULL))
 		return;
 	s->shrinks = true;

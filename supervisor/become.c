@@ -57,8 +57,10 @@ become_tell(struct generation *g)
 	char *names = environment_socket_names(g, g->instance, "");
 	int error = names == NULL ? -ENOMEM : start_channels(g);
 
-	if (error == 0)
+	if (error == 0) {
+		sharing_note(g);
 		error = send_word(g, names);
+	}
 	talloc_free(names);
 	return error;
 }

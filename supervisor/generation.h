@@ -70,6 +70,8 @@ struct generation {
 	bool health_blind;        /* it was said that nothing can be found out */
 	/* Numbers of descriptors in the process, after its sockets; -1: it has none. */
 	int give_number, take_number, ready_number;
+	ino_t *sockets;         /* those of its instance that it was given: a talloc array; NULL:
+				 * it is not known which */
 	int64_t watchdog_ms;    /* it must say WATCHDOG=1 at least so often; 0: it need not */
 	struct timer *watchdog; /* runs from ready on, if it has one */
 
@@ -112,6 +114,13 @@ bool environment_is_batons(const char *name);
 char *environment_socket_names(TALLOC_CTX *mem, const struct instance *inst, const char *before);
 /* Reads an env_file for its errors; it never waits for what is no regular file. */
 int environment_check_file(TALLOC_CTX *mem, const char *file, const char **why);
+
+/* --- sharing.c: which processes have which sockets --------------------------------------- */
+
+/* G is given those that its instance has now. */
+void sharing_note(struct generation *g);
+/* G is about to be started: those that no other living process has are made to block. */
+void sharing_settle(const struct generation *g);
 
 /* --- start.c --------------------------------------------------------------------------- */
 

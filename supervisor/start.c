@@ -132,6 +132,10 @@ spawn_with(struct generation *g, struct spawn *s, TALLOC_CTX *mem)
 		error = ready_fd;
 	if (error == 0 && (s->out < 0 || s->err < 0))
 		error = s->out < 0 ? s->out : s->err;
+	if (error == 0) {
+		sharing_note(g);
+		sharing_settle(g);
+	}
 	if (error == 0)
 		error = spawn_process(s, &g->pid, &g->pidfd, &g->exec_fd);
 	if (s->out >= 0)

@@ -100,23 +100,23 @@ static const struct {
     {"a service that shares is renamed", shared_by_all, {"new"}},
 };
 
-/* The number of a process; "" if nobody answers. */
-static const char *
-who_answers(uint16_t port)
+/* Where nobody is to be, nobody is asked: the socket may be about to go. */
+static bool
+is_answered_by(uint16_t port, const char *who)
 {
-	return client_try(port) != 0 ? "" : TEXT("%s", stage_ask(port).service);
+	if (who == NULL || client_try(port) != 0)
+		return who == NULL && client_try(port) == ECONNREFUSED;
+	return strcmp(stage_ask(port).service, who) == 0;
 }
 
 static bool
 everybody_is_where_he_is_to_be(struct stage *s, size_t row)
 {
-	for (int i = 0; i < 3; i++) {
-		const char *who = moves[row].who[i];
+	bool all = true;
 
-		if (strcmp(who_answers((uint16_t)(s->port + i)), who == NULL ? "" : who) != 0)
-			return false;
-	}
-	return true;
+	for (int i = 0; i < 3; i++)
+		all = all && is_answered_by((uint16_t)(s->port + i), moves[row].who[i]);
+	return all;
 }
 
 static void
@@ -209,6 +209,74 @@ a_path_keeps_its_file(void **state)
 	client_close(c);
 	stage_stop(s);
 	assert_int_equal(lstat(path, &after), -1);
+}
+
+static void
+what_a_failed_reload_moved_comes_back(void **state)
+{
+	struct stage *s = start_with(swapped);
+
+	(void)state;
+	tempdir_write(s->dir, "bad", "exit 3\n");
+	write_conf(s, on_port(s, "a", s->port + 1, ""),
+	    TEXT("[service b]\ncommand = %s/worker %s/bad\nlisten = 127.0.0.1:%d\n", s->dir, s->dir,
+		s->port));
+	proc_finish(stage_cli(s, "reload"), 1);
+	wait_until("all are where they were",
+	    is_answered_by(s->port, "a") && is_answered_by((uint16_t)(s->port + 1), "b"));
+	kill(stage_ask(s->port).pid, SIGKILL);
+	wait_until("the socket is a's", is_answered_by(s->port, "a"));
+	stage_stop(s);
+}
+
+/* ---- What blocks ----------------------------------------------------------------------------- */
+
+/* Says whether its socket blocks, sets it non-blocking, and lives as the worker does. */
+static const char *
+teller(struct stage *s)
+{
+	return tempdir_write(s->dir, "teller",
+	    "#!/usr/bin/env python3\n"
+	    "import fcntl, os, sys\n"
+	    "f = fcntl.fcntl(3, fcntl.F_GETFL)\n"
+	    "print('GEN', os.environ['BATON_GENERATION'], 'blocks' if not f & os.O_NONBLOCK else "
+	    "'does not', flush=True)\n"
+	    "fcntl.fcntl(3, fcntl.F_SETFL, f | os.O_NONBLOCK)\n"
+	    "os.execv(sys.argv[1], sys.argv[1:])\n");
+}
+
+static void
+a_socket_blocks_if_nobody_else_has_it(void **state)
+{
+	struct stage *s = stage_new("");
+	const char *conf;
+
+	(void)state;
+	if (system("python3 -c 0 2>/dev/null") != 0)
+		harness_skip("there is no python3");
+	assert_int_equal(chmod(teller(s), 0755), 0);
+	conf = TEXT("[service w]\ncommand = %s/teller %s/worker %s\nlisten = 127.0.0.1:%d\n",
+	    s->dir, s->dir, s->mode, s->port);
+	write_conf(s, conf, "");
+	stage_run(s);
+	proc_expect(s->baton, PROC_OUT, "GEN 1 blocks");
+	proc_expect(s->baton, PROC_OUT, "^Ctrl-C ");
+	proc_finish(stage_cli(s, "stop", "w"), 0);
+	proc_finish(stage_cli(s, "start", "w"), 0);
+	proc_expect(s->baton, PROC_OUT, "GEN 2 blocks");
+	kill(stage_ask(s->port).pid, SIGKILL);
+	proc_expect(s->baton, PROC_OUT, "GEN 3 blocks");
+	proc_expect(s->baton, PROC_OUT, "ready in");
+	/* The predecessor, which is an event loop, relies on the mark. */
+	proc_finish(stage_cli(s, "restart"), 0);
+	proc_expect(s->baton, PROC_OUT, "GEN 4 does not");
+	assert_int_equal(stage_ask(s->port).generation, 4);
+	/* Of another service: who is gone has it until it has ended. */
+	wait_until("the one before is gone", !stage_matches(stage_status(s), "draining"));
+	write_conf(s, conf, "ports = shared\ninstances = 2\n");
+	proc_finish(stage_cli(s, "reload"), 0);
+	proc_expect(s->baton, PROC_OUT, "w\\.1 \\| GEN 1 does not");
+	stage_stop(s);
 }
 
 /* ---- What cannot be ---------------------------------------------------------------------------- */
@@ -386,6 +454,8 @@ main(void)
 	    e2e_test(the_socket_goes_to_whoever_has_the_address),
 	    e2e_test(nobody_in_the_queue_is_lost),
 	    e2e_test(a_path_keeps_its_file),
+	    e2e_test(what_a_failed_reload_moved_comes_back),
+	    e2e_test(a_socket_blocks_if_nobody_else_has_it),
 	    e2e_test(an_address_that_overlaps_is_refused_and_can_be_had_after_a_stop),
 	    e2e_test(families_are_not_taken_for_each_other),
 	    e2e_test(who_is_scaled_does_not_get_a_neighbours_port),

@@ -78,8 +78,9 @@ struct ctxi_node {
 	_Atomic(struct ctx_watch *) children; /* changed under the stripe */
 	int64_t deadline_ns;                  /* CTXI_NO_DEADLINE if none */
 	atomic_int fd;                        /* eventfd of ctx_done(), -1 before (stripe) */
-	uint32_t heap_slot;                   /* CTXI_NOT_ARMED if not in the heap (heap's lock) */
-	struct ctxi_calls *calls;             /* counts its functions; NULL: nothing does */
+	bool armed;         /* has been in the heap (under the stripe, or before others know it) */
+	uint32_t heap_slot; /* CTXI_NOT_ARMED if not in the heap (heap's lock) */
+	struct ctxi_calls *calls; /* counts its functions; NULL: nothing does */
 };
 #define CTXI_NO_DEADLINE INT64_MAX
 #define CTXI_NOT_ARMED   UINT32_MAX

@@ -4,6 +4,7 @@
 #include <time.h>
 
 #include "ctx/ctx_internal.h"
+#include "ctx/due.h"
 
 int64_t
 ctx_now_ns(void)
@@ -108,6 +109,51 @@ ctx_with_timeout(TALLOC_CTX *mem, const struct ctx *parent, int64_t timeout_ms)
 {
 	ctxi_check(parent, __func__, "NULL parent");
 	return ctx_with_timeout_cause(mem, parent, timeout_ms, NULL);
+}
+
+struct ctx *
+ctxi_due_new(TALLOC_CTX *mem, int64_t at_ns)
+{
+	struct ctxi_node *n = ctxi_node_new(mem, ctx_background(), CTX_DEADLINE);
+
+	if (n == NULL)
+		return NULL;
+	n->deadline_ns = at_ns;
+	return &n->ctx;
+}
+
+int
+ctxi_due_watch(struct ctx *ctx)
+{
+	struct ctxi_node *n = ctxi_node(ctx);
+	int rc = 0;
+
+	if (n->ctx.kind != CTX_DEADLINE)
+		return 0;
+	if (n->deadline_ns <= ctx_now_ns()) {
+		ctxi_due_over(ctx);
+		return 0;
+	}
+	pthread_mutex_lock(&ctxi_stripes[n->link.stripe].lock);
+	/* First: who ends it by a compare-and-swap alone sees this, or is seen here. */
+	atomic_store(&n->link.busy, true);
+	if (atomic_load(&n->state) == 0) {
+		ctxi_guard(n);
+		rc = ctxi_timer_arm(n);
+	}
+	if (!n->armed)
+		atomic_store(&n->link.busy, false);
+	pthread_mutex_unlock(&ctxi_stripes[n->link.stripe].lock);
+	return rc;
+}
+
+void
+ctxi_due_over(struct ctx *ctx)
+{
+	struct ctxi_node *n = ctxi_node(ctx);
+
+	if (n->ctx.kind == CTX_DEADLINE && atomic_load(&n->state) == 0)
+		ctxi_end(n, ctxi_pack(-ETIMEDOUT, NULL));
 }
 
 bool

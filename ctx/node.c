@@ -45,6 +45,7 @@ ctxi_node_new(TALLOC_CTX *mem, const struct ctx *parent, enum ctx_kind kind)
 	atomic_init(&n->children, NULL);
 	n->deadline_ns = up == NULL ? CTXI_NO_DEADLINE : ctxi_deadline(up);
 	atomic_init(&n->fd, -1);
+	n->armed = false;
 	n->heap_slot = CTXI_NOT_ARMED;
 	n->calls = up == NULL || up->kind == CTX_FOREIGN ? NULL : ctxi_node(up)->calls;
 	state = ctxi_attach(&n->link, up);

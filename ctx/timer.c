@@ -175,6 +175,7 @@ ctxi_timer_arm(struct ctxi_node *node)
 	pthread_mutex_lock(&timers.lock);
 	rc = make_ready();
 	if (rc == 0) {
+		node->armed = true;
 		sift_up(timers.n++, e);
 		if (e.at_ns < timers.sleeping_until) {
 			timers.sleeping_until = e.at_ns;
@@ -188,8 +189,8 @@ ctxi_timer_arm(struct ctxi_node *node)
 void
 ctxi_timer_disarm(struct ctxi_node *node)
 {
-	if (node->ctx.kind != CTX_DEADLINE)
-		return;
+	if (!node->armed)
+		return; /* no lock for who never had anything to do with the heap */
 	pthread_mutex_lock(&timers.lock);
 	if (node->heap_slot != CTXI_NOT_ARMED)
 		take_off(node->heap_slot);

@@ -54,12 +54,18 @@ crew_take_over(struct crew *c, uint64_t seen)
 }
 
 bool
-crew_relieves(struct crew *c)
+crew_has_spare(const struct crew *c)
 {
-	if (atomic_load(&c->spares) > 0 || c->server->debug || atomic_load(&c->threads) == 1)
+	if (atomic_load(&c->spares) > 0)
 		return true;
 	/* It comes, unless this is one more attempt after others that failed. */
-	if (atomic_load(&c->spare_coming) && atomic_load(&c->rest_until_ms) == 0)
+	return atomic_load(&c->spare_coming) && atomic_load(&c->rest_until_ms) == 0;
+}
+
+bool
+crew_relieves(struct crew *c)
+{
+	if (crew_has_spare(c) || c->server->debug || atomic_load(&c->threads) == 1)
 		return true;
 	/* Whoever parks meanwhile has been seen, or sees this. */
 	atomic_store(&c->relief_wanted, true);

@@ -15,6 +15,8 @@
 #define COLLECT_AT_ONCE 32
 /* Quick runs on end after which a route is known to be quick, and no longer thought to block. */
 #define QUICK_RUNS      64
+/* A century and a half: what takes longer has no deadline. */
+#define TIMEOUT_MAX_MS  (INT64_MAX / 2000000)
 
 struct load *
 load_new(TALLOC_CTX *mem, const char *pattern)
@@ -28,17 +30,21 @@ load_new(TALLOC_CTX *mem, const char *pattern)
 	return load;
 }
 
+/*
+ * While it is the leader's, the loop looks at its deadline; the thread for deadlines, whose lock
+ * every thread takes that has to do with one, is asked by whoever runs it elsewhere.
+ */
 static void
 make_context(struct http_server *s, struct http_request *req)
 {
 	int64_t own = req->load->timeout_ms;
 	int64_t timeout = own != 0 ? own : s->set.handler_timeout_ms;
 
-	if (timeout <= 0 || s->debug) {
+	if (timeout <= 0 || timeout > TIMEOUT_MAX_MS || s->debug) {
 		req->ctx = ctx_with_cancel(req, ctx_background());
 	} else {
 		req->deadline_ms = s->now_ms + timeout;
-		req->ctx = ctx_with_timeout(req, ctx_background(), timeout);
+		req->ctx = ctxi_due_new(req, req->deadline_ms * 1000000);
 	}
 	if (req->ctx != NULL)
 		ctxi_calls_count(&req->calls, req->ctx);
@@ -234,6 +240,17 @@ ran_us(const struct rusage *before, int64_t began)
 	       us(&before->ru_stime);
 }
 
+/* Its deadline comes also if the loop cannot look. */
+static void
+watch_deadline(struct http_request *req)
+{
+	if (req->ctx == NULL)
+		return;
+	atomic_store(&req->watched, true); /* before: meanwhile it may be ours, and locked */
+	if (ctxi_due_watch(req->ctx) != 0)
+		atomic_store(&req->watched, false);
+}
+
 void
 work_in_worker(struct http_server *s, struct http_request *req)
 {
@@ -242,6 +259,7 @@ work_in_worker(struct http_server *s, struct http_request *req)
 
 	getrusage(RUSAGE_THREAD, &before);
 	atomic_store(&req->tid, gettid());
+	watch_deadline(req);
 	run(s, req);
 	req->ran_us = ran_us(&before, began);
 	done(req);
@@ -301,6 +319,8 @@ run_here(struct http_server *s, struct http_request *req)
 	atomic_store_explicit(&req->tid, crew_leader(s->crew), memory_order_relaxed);
 	atomic_store_explicit(&req->phase, REQUEST_RUNNING, memory_order_release);
 	begun = crew_begin(s->crew);
+	if (!crew_has_spare(s->crew))
+		watch_deadline(req); /* nobody would take over, and the loop would not look */
 	run(s, req);
 	if (!crew_end(s->crew, begun)) {
 		req->ran_us = -1;

@@ -95,6 +95,8 @@ void crew_give(struct crew *c, struct http_request *req);
 /* Gives back to the leader. */
 void crew_give_back(struct crew *c, struct http_request *req);
 struct http_request *crew_take_back(struct crew *c);
+/* Does a spare wait, or is certain to come? */
+bool crew_has_spare(const struct crew *c);
 /* If a handler takes long in the leader, does another thread lead on? Also true if there is no
  * other thread at all: nobody else could run it. If not, work_collect is called when one comes. */
 bool crew_relieves(struct crew *c);

@@ -29,6 +29,9 @@ abandon(struct http_server *s, struct http_request *req)
 	if (!atomic_compare_exchange_strong(&req->phase, &running, REQUEST_ABANDONED))
 		return; /* it has just ended */
 	counter_add(s, COUNTER_ABANDONED);
+	if (req->ctx != NULL &&
+	    !atomic_load(&req->watched)) /* it began in the leader, and was taken over */
+		ctxi_due_over(req->ctx);
 	req->late = (struct http_response){.req = req,
 	    .status = status != 0 ? status : 503,
 	    .type = "text/plain; charset=utf-8",

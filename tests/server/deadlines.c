@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 
+#include "ctx/ctx_internal.h"
 #include "tests/server/holding.h"
 
 static struct http_server *
@@ -234,6 +235,38 @@ deadline_and_answer_at_once_make_one_answer(void **state)
 	serving_stop(s);
 }
 
+/* A worker may be kept from going on for long while it holds that lock; here the test holds it. */
+static void
+the_loop_waits_for_no_lock_of_the_deadlines(void **state)
+{
+	static const struct http_route_options blocking = {.flags = HTTP_BLOCKING};
+	struct hold *h = hold_new();
+	struct http_server *s = server(h);
+	struct client *worker, *late, *quick;
+	bool answered, abandoned;
+	uint16_t port;
+
+	(void)state;
+	log_open();
+	http_server_handle_with(s, "/worker", name_thread, NULL, &blocking);
+	http_server_set(s, "handler_timeout_ms", "1000");
+	port = serving_start(s);
+	wait_until("a spare is there", crew_has_spare(s->crew));
+	ctxi_timer_fork(CTXI_PREPARE); /* takes it, as before a fork */
+	worker = ask(port, "/worker");
+	late = ask(port, "/hold");
+	quick = ask(port, "/");
+	answered = !client_is_quiet(quick, PATIENCE_MS);
+	abandoned = !client_is_quiet(late, PATIENCE_MS);
+	ctxi_timer_fork(CTXI_PARENT);
+	hold_open(h);
+	assert_true(answered && abandoned);
+	expect_answer(quick, 200, NULL);
+	expect_late(late, 503);
+	assert_int_not_equal(client_read(worker, "GET")->status, 0);
+	serving_stop(s);
+}
+
 int
 main(void)
 {
@@ -244,6 +277,7 @@ main(void)
 	    e2e_test(a_route_may_have_a_deadline_of_its_own),
 	    e2e_test(a_handler_that_notices_is_told_why),
 	    e2e_test(deadline_and_answer_at_once_make_one_answer),
+	    e2e_test(the_loop_waits_for_no_lock_of_the_deadlines),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

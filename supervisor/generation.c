@@ -23,6 +23,7 @@ stopping(struct generation *g)
 	if (g->recalled && !g->stopping && g->gives != NULL)
 		channel_called_off(g->gives);
 	g->stopping = true;
+	refuse_judge(g->instance);
 }
 
 /* Without memory the one before stays. */

@@ -297,13 +297,17 @@ listener_owner(const struct instance *inst)
 					     : (struct instance *)inst;
 }
 
+/* … and is not about to end for good. */
 static bool
 another_lives(const struct instance *inst)
 {
 	const struct service *s = inst->service;
 
 	for (unsigned i = 0; s->config->shared && i < s->ninstances; i++) {
-		if (s->instances[i] != inst && s->instances[i]->life.alive != 0)
+		const struct life *l = &s->instances[i]->life;
+
+		if (s->instances[i] != inst && l->alive != 0 &&
+		    (l->state != LIFE_STOPPING || l->hold))
 			return true;
 	}
 	return false;

@@ -175,6 +175,47 @@ a_route_may_have_a_deadline_of_its_own(void **state)
 	serving_stop(s);
 }
 
+/* Who holds the threads has no deadline; those who wait for one have, each his own. */
+static void
+who_waits_for_a_thread_is_refused_at_his_deadline(void **state)
+{
+	static const struct http_route_options never = {.flags = HTTP_BLOCKING, .timeout_ms = -1},
+					       soon = {.flags = HTTP_BLOCKING, .timeout_ms = 50},
+					       later = {.flags = HTTP_BLOCKING, .timeout_ms = 300};
+	enum { THREADS = 4 };
+	struct hold *h = hold_new();
+	struct http_server *s = server(h);
+	struct client *held[THREADS], *waits[2];
+	uint16_t port;
+
+	(void)state;
+	log_open();
+	http_server_handle_with(s, "/one", hold_block, h, &never);
+	http_server_handle_with(s, "/other", hold_block, h, &never);
+	http_server_handle_with(s, "/soon", hold_block, h, &soon);
+	http_server_handle_with(s, "/later", hold_block, h, &later);
+	http_server_set(s, "threads_max", "6"); /* one leads, and one is the spare */
+	port = serving_start(s);
+	for (int i = 0; i < THREADS; i++)
+		held[i] = ask(port, i % 2 == 0 ? "/one" : "/other");
+	wait_until("all threads are held", atomic_load(&h->entered) == THREADS);
+	waits[0] = ask(port, "/soon");
+	waits[1] = ask(port, "/later");
+	for (int i = 0; i < 2; i++) {
+		const struct answer *a = client_read(waits[i], "GET");
+
+		assert_int_equal(a->status, 503);
+		assert_string_equal(answer_field(a, "Retry-After"), "1");
+		assert_non_null(strstr(a->body, "it waited too long for its turn"));
+	}
+	assert_int_equal(atomic_load(&h->entered), THREADS);
+	assert_int_equal(http_server_counter(s, "handler_timeout_ms"), 2);
+	hold_open(h);
+	for (int i = 0; i < THREADS; i++)
+		expect_answer(held[i], 200, "held\n");
+	serving_stop(s);
+}
+
 /* ---- A deadline that is noticed ---------------------------------------------------------------- */
 
 static void
@@ -275,6 +316,7 @@ main(void)
 	    e2e_test(what_is_written_later_is_never_sent),
 	    e2e_test(a_handler_that_waits_for_another_server_makes_it_504),
 	    e2e_test(a_route_may_have_a_deadline_of_its_own),
+	    e2e_test(who_waits_for_a_thread_is_refused_at_his_deadline),
 	    e2e_test(a_handler_that_notices_is_told_why),
 	    e2e_test(deadline_and_answer_at_once_make_one_answer),
 	    e2e_test(the_loop_waits_for_no_lock_of_the_deadlines),

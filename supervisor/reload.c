@@ -271,7 +271,6 @@ struct reload {
 static void
 say_refused(struct supervisor *sup, struct client *client, const char *why)
 {
-	reload_refused(sup, why);
 	output_warn(sup->out, "reload failed: %s", why);
 	event_emit(sup, NULL, NULL, "reload", json_pack("{s:b}", "ok", 0), "failed: %s", why);
 	if (client != NULL)
@@ -304,19 +303,20 @@ checked(const char *why, const void *owners, size_t n, void *data)
 	struct reload *r = talloc_get_type_abort(data, struct reload);
 	struct supervisor *sup = r->sup;
 	struct plan *p = talloc_zero(sup, struct plan);
-	bool tell = r->tell, good;
+	TALLOC_CTX *tmp = talloc_new(NULL);
+	bool tell = r->tell, good, judged = why != NULL;
 	struct client *client;
 
 	if (p == NULL)
 		why = no_memory;
 	else
 		p->sup = sup;
-	if (why == NULL)
-		why = not_now(sup, p);
-	if (why == NULL)
-		why = try_it(p, owners, n);
-	else if (p != NULL)
+	if (why != NULL && p != NULL)
 		why = talloc_strdup(p, why); /* it goes with the check */
+	else if (why == NULL && (why = not_now(sup, p)) == NULL) {
+		why = try_it(p, owners, n);
+		judged = true;
+	}
 	good = why == NULL && p != NULL;
 	client = end(r);
 	if (good) {
@@ -325,11 +325,18 @@ checked(const char *why, const void *owners, size_t n, void *data)
 		apply(p);
 		carry_out(p, client);
 	} else {
+		why = why == NULL ? NULL : talloc_strdup(tmp, why);
+		/* With the sockets that were opened: who has the answer must not find them. */
+		TALLOC_FREE(p);
+		/* What only came at the wrong time may be good. */
+		if (judged)
+			reload_refused(sup, why != NULL ? why : no_memory);
 		say_refused(sup, client, why != NULL ? why : no_memory);
 	}
 	if (tell)
 		tell_manager(sup, good);
 	talloc_free(p);
+	talloc_free(tmp);
 	logfile_close_unused(sup);
 }
 

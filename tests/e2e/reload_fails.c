@@ -149,6 +149,26 @@ the_status_says_what_counts(void **state)
 	stage_stop(s);
 }
 
+/* A reload that comes at the wrong time says nothing about the file. */
+static void
+what_was_not_read_is_not_refused(void **state)
+{
+	uint16_t port = port_free(2);
+	struct section conf[] = {{"w", "before", .port = port,
+	    .more = "canary = yes\ninstances = 2\n"
+		    "canary_time_ms = 0\n"}};
+	struct stage *s = start_with(conf, 1);
+	struct proc *p = stage_cli(s, "restart");
+
+	(void)state;
+	stage_wait_status(s, "^a restart is under way: paused");
+	reload_fails(s, "a restart is under way");
+	assert_false(stage_matches(stage_status(s), "was refused"));
+	proc_finish(stage_cli(s, "continue"), 0);
+	proc_finish(p, 0);
+	stage_stop(s);
+}
+
 /* Of several services each has what it last succeeded with. */
 static void
 one_of_several_fails(void **state)
@@ -347,6 +367,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    e2e_test(a_crash_does_not_start_what_was_refused),
 	    e2e_test(the_status_says_what_counts),
+	    e2e_test(what_was_not_read_is_not_refused),
 	    e2e_test(one_of_several_fails),
 	    e2e_test(all_instances_go_back),
 	    e2e_test(the_number_of_instances_stays),

@@ -342,11 +342,14 @@ count_refusal(struct http_server *s, int status)
 /* The parser ends a request that was not complete: its own answer is under way, or the client has
  * left, or it closes without a word, which is ours to say then. */
 static void
-ended_early(struct http_conn *c)
+ended_early(struct http_conn *c, enum MHD_RequestTerminationCode how)
 {
 	int status = parser_status(c);
 
 	c->linger = true; /* the client may be in the middle of it */
+	/* A server that stops, say, has refused nothing. */
+	if (how != MHD_REQUEST_TERMINATED_COMPLETED_OK && how != MHD_REQUEST_TERMINATED_WITH_ERROR)
+		return;
 	if (c->cut || (status == 0 && conn_ended(c)))
 		return;
 	if (status == 0) {
@@ -387,7 +390,7 @@ parser_on_completed(
 	*slot = NULL;
 	c = req->conn;
 	if (atomic_load(&req->phase) < REQUEST_READY)
-		ended_early(c);
+		ended_early(c, how);
 	else if (how == MHD_REQUEST_TERMINATED_WITH_ERROR && s->answered == req &&
 		 parser_answer_lost(c, req))
 		how = MHD_REQUEST_TERMINATED_COMPLETED_OK;

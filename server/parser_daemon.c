@@ -109,7 +109,7 @@ on_connection(
 		bool ours = !c->cut && !conn_ended(c);
 
 		/* Without a request: the parser has refused what it did not take for one. */
-		if (ours && c->completed_run != s->parser_runs)
+		if (ours && c->completed_run != s->parser_runs && s->mhd != NULL)
 			parser_unrecognized(c);
 		conn_closed(c, ours);
 		*slot = NULL;
@@ -224,11 +224,14 @@ parser_abandon(struct http_server *s)
 void
 parser_stop(struct http_server *s)
 {
-	if (s->mhd != NULL && !(TAILQ_EMPTY(&s->given) && TAILQ_EMPTY(&s->offered)))
+	struct MHD_Daemon *daemon = s->mhd;
+	bool given = !(TAILQ_EMPTY(&s->given) && TAILQ_EMPTY(&s->offered));
+
+	if (daemon != NULL && given)
 		parser_abandon(s);
-	else if (s->mhd != NULL)
-		MHD_stop_daemon(s->mhd);
-	s->mhd = NULL;
+	s->mhd = NULL; /* what is closed from now on is closed by us */
+	if (daemon != NULL && !given)
+		MHD_stop_daemon(daemon);
 }
 
 static void

@@ -171,6 +171,32 @@ control_start(struct supervisor *sup, const char *path, TALLOC_CTX *mem, char **
 	return 0;
 }
 
+void
+control_renew(struct control *c)
+{
+	TALLOC_CTX *tmp = talloc_new(NULL);
+	struct tevent_fd *fde;
+	char *why = NULL;
+	int made;
+
+	if (c == NULL || c->socket == NULL) {
+		talloc_free(tmp);
+		return;
+	}
+	TALLOC_FREE(c->fde); /* before its descriptor is closed */
+	made = control_socket_renew(c->socket, tmp, &why);
+	fde = c->fde = tevent_add_fd(c->sup->ev, c, c->socket->fd, TEVENT_FD_READ, incoming, c);
+	if (made > 0)
+		output_say(
+		    c->sup->out, "the control socket's file %s was gone; it is made anew", c->path);
+	if (made < 0 || fde == NULL)
+		output_warn(c->sup->out, "no client finds this baton: %s",
+		    why != NULL   ? why
+		    : fde == NULL ? "there is no memory"
+				  : strerror(-made));
+	talloc_free(tmp);
+}
+
 const char *
 control_socket_path(const struct control *c)
 {

@@ -13,6 +13,7 @@
 #include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 #include <talloc.h>
 
 /* The longest request, with its newline. */
@@ -55,14 +56,20 @@ struct control_socket {
 	int fd, lock_fd;
 	int left_by; /* the pid of one that died without removing its lock; 0: there was none */
 	char *path, *lock_path;
+	dev_t dev; /* of the socket's file, … */
+	ino_t ino; /* … which another baton may have replaced */
 };
 
 /*
  * Locks, replaces a stale socket, binds with mode 0600, listens. Freeing it unlinks both
- * files. On failure returns a negative errno with *WHY set; -EADDRINUSE: another baton runs.
+ * files, if they are still its own. On failure returns a negative errno with *WHY set; -EADDRINUSE: another baton runs.
  */
 int control_socket_open(TALLOC_CTX *mem, const char *path, struct control_socket **out,
     TALLOC_CTX *why_mem, char **why);
+
+/* Makes files anew that somebody has removed. Returns 1 if it has, with another fd, 0 if both are
+ * there, or a negative errno with *WHY set, as another baton has them. */
+int control_socket_renew(struct control_socket *s, TALLOC_CTX *mem, char **why);
 
 /* To the document of state.h, or from it: *OUT is made then, in MEM. */
 struct state;
@@ -79,6 +86,9 @@ struct state;
 void control_state(struct state *s, struct supervisor *sup);
 /* After that: nobody is left who could answer what was being served. */
 void control_answer_lost(struct control *c);
+
+/* Sees to it that clients find the socket, if its file was removed. */
+void control_renew(struct control *c);
 
 /* The socket's path. */
 const char *control_socket_path(const struct control *c);

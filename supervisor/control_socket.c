@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,15 +19,35 @@
 #include "supervisor/control.h"
 #include "supervisor/state.h"
 
+/* Whether what stands at the path is still the socket's own file. */
+static bool
+has_path(const struct control_socket *s)
+{
+	struct stat st;
+
+	return lstat(s->path, &st) == 0 && st.st_dev == s->dev && st.st_ino == s->ino;
+}
+
+static bool
+has_lock(int lock_fd, const char *path)
+{
+	struct stat ours, named;
+
+	return fstat(lock_fd, &ours) == 0 && lstat(path, &named) == 0 &&
+	       ours.st_ino == named.st_ino && ours.st_dev == named.st_dev;
+}
+
 static int
 socket_close(struct control_socket *s)
 {
 	if (s->fd >= 0) {
-		unlink(s->path);
+		if (has_path(s))
+			unlink(s->path);
 		close(s->fd);
 	}
 	if (s->lock_fd >= 0) {
-		unlink(s->lock_path); /* while it is held: see take_lock */
+		if (has_lock(s->lock_fd, s->lock_path))
+			unlink(s->lock_path); /* while it is held: see take_lock */
 		close(s->lock_fd);
 	}
 	return 0;
@@ -51,7 +72,6 @@ static int
 take_lock(struct control_socket *s, TALLOC_CTX *mem, char **why)
 {
 	for (;;) {
-		struct stat ours, named;
 		char pid[32];
 		int fd = open(s->lock_path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 
@@ -70,8 +90,7 @@ take_lock(struct control_socket *s, TALLOC_CTX *mem, char **why)
 			close(fd);
 			return -EADDRINUSE;
 		}
-		if (fstat(fd, &ours) == 0 && stat(s->lock_path, &named) == 0 &&
-		    ours.st_ino == named.st_ino && ours.st_dev == named.st_dev) {
+		if (has_lock(fd, s->lock_path)) {
 			int n = snprintf(pid, sizeof(pid), "%d\n", (int)getpid());
 
 			s->lock_fd = fd;
@@ -118,6 +137,7 @@ static int
 bind_socket(struct control_socket *s, const struct sockaddr_un *un)
 {
 	mode_t before = umask(0177); /* so that it never has another mode, not for a moment */
+	struct stat st;
 	int error = 0;
 
 	s->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -128,9 +148,46 @@ bind_socket(struct control_socket *s, const struct sockaddr_un *un)
 		close(s->fd); /* not bound: there is nothing to unlink */
 		s->fd = -1;
 	}
+	if (error == 0 && lstat(s->path, &st) == 0) {
+		s->dev = st.st_dev;
+		s->ino = st.st_ino;
+	}
 	if (error == 0 && listen(s->fd, SOMAXCONN) < 0)
 		error = -errno;
 	return error;
+}
+
+int
+control_socket_renew(struct control_socket *s, TALLOC_CTX *mem, char **why)
+{
+	struct control_socket before = *s;
+	struct sockaddr_un un = {.sun_family = AF_UNIX};
+	int error = 0;
+
+	if (!has_lock(s->lock_fd, s->lock_path)) {
+		error = take_lock(s, mem, why);
+		if (error < 0)
+			return error;
+		close(before.lock_fd);
+	}
+	if (has_path(s))
+		return 0;
+	strcpy(un.sun_path, s->path);
+	error = clear_stale(s, &un, mem, why);
+	if (error == 0) {
+		error = bind_socket(s, &un);
+		if (error < 0)
+			*why = talloc_asprintf(mem, "cannot make the control socket %s anew: %s",
+			    s->path, strerror(-error));
+	}
+	if (error < 0) {
+		if (s->fd >= 0 && s->fd != before.fd)
+			close(s->fd);
+		s->fd = before.fd;
+		return error;
+	}
+	close(before.fd);
+	return 1;
 }
 
 int
@@ -179,6 +236,11 @@ control_socket_state(struct state *s, TALLOC_CTX *mem, struct control_socket **o
 	    STATE_STRING(struct control_socket, path),
 	    STATE_STRING(struct control_socket, lock_path),
 	};
+	static const struct state_field file_fields[] = {
+	    STATE_NUMBER(struct control_socket, dev),
+	    STATE_NUMBER(struct control_socket, ino),
+	};
+	struct stat st;
 	struct state sub = state_object(s, "socket");
 	struct control_socket *c = *out;
 
@@ -190,6 +252,11 @@ control_socket_state(struct state *s, TALLOC_CTX *mem, struct control_socket **o
 		}
 	}
 	STATE_FIELDS(&sub, c, fields);
+	/* The baton before may not have known which file is its own. */
+	if (state_saving(s) || state_has(&sub, "ino"))
+		STATE_FIELDS(&sub, c, file_fields);
+	else if (c->path != NULL && lstat(c->path, &st) == 0)
+		c->dev = st.st_dev, c->ino = st.st_ino;
 	state_fd(&sub, "fd", &c->fd);
 	state_fd(&sub, "lock_fd", &c->lock_fd);
 	if (state_saving(s) || !state_ok(s))

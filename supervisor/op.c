@@ -273,8 +273,11 @@ op_about(struct supervisor *sup, const char *name, struct client *client, enum o
 void
 op_start(struct supervisor *sup, const char *name, struct client *client)
 {
-	struct op *op = op_about(sup, name, client, GOAL_READY);
+	struct op *op;
 	size_t n = 0;
+
+	renew_sockets(sup);
+	op = op_about(sup, name, client, GOAL_READY);
 
 	if (op == NULL)
 		return;

@@ -361,6 +361,7 @@ reload(struct supervisor *sup, struct client *client)
 			      ? "nothing has changed: a reload is under way; ask again later"
 			      : no_memory;
 
+	control_renew(sup->control);
 	if (r != NULL) {
 		/* READY=1 must not come too early or late. */
 		*r = (struct reload){.sup = sup, .tell = sup->phase == SUP_RUNNING};

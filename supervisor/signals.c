@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "supervisor/control.h"
 #include "supervisor/state.h"
 #include "supervisor/supervisor.h"
 
@@ -91,6 +92,8 @@ take_signal(struct signals *s, int sig)
 		reload(sup, NULL);
 		break;
 	case SIGUSR1:
+		control_renew(sup->control);
+		renew_sockets(sup);
 		logfile_reopen_all(sup);
 		break;
 	case SIGUSR2:

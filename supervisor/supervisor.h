@@ -252,6 +252,12 @@ bool roll_had_begun(const struct service *s, int64_t since_ms);
 /* The pause, or null: for status. (roll_canary.c) */
 json_t *roll_pause_json(const struct supervisor *sup);
 
+/* --- renew.c ------------------------------------------------------------------------------ */
+
+/* Makes files of Unix sockets anew that were removed, unless something else is under way: then the
+ * next call does it. */
+void renew_sockets(struct supervisor *sup);
+
 /* --- reload.c --------------------------------------------------------------------------- */
 
 /* Reads the configuration anew and applies the difference, or changes nothing and says why, to

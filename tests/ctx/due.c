@@ -2,6 +2,8 @@
 /* Deadlines that their owner looks at, or gives to the thread for deadlines later. */
 #include "tests/ctx/support.h"
 
+#include <semaphore.h>
+
 #include "ctx/ctx_internal.h"
 #include "ctx/due.h"
 
@@ -71,13 +73,29 @@ without_a_deadline_there_is_nothing_to_watch(void **state)
 	assert_int_equal(ctx_err(c), 0);
 }
 
+static sem_t held, enough;
+
+static void *
+hold_the_lock(void *arg)
+{
+	ctxi_timer_fork(CTXI_PREPARE); /* takes it, as before a fork */
+	sem_post(&held);
+	sem_wait(&enough);
+	ctxi_timer_fork(CTXI_PARENT);
+	return arg;
+}
+
 /* The heap's lock is held by another: nothing here waits for it. */
 static void
 its_owner_needs_no_lock_of_the_deadlines(void **state)
 {
+	pthread_t other;
 	struct ctx *c;
 
-	ctxi_timer_fork(CTXI_PREPARE);
+	sem_init(&held, 0, 0);
+	sem_init(&enough, 0, 0);
+	assert_int_equal(pthread_create(&other, NULL, hold_the_lock, NULL), 0);
+	sem_wait(&held);
 	c = ctxi_due_new(*state, ctx_now_ns() + HOUR_NS);
 	ctx_with_cancel(c, c);
 	ctxi_due_over(c);
@@ -85,7 +103,8 @@ its_owner_needs_no_lock_of_the_deadlines(void **state)
 	c = ctxi_due_new(*state, ctx_now_ns() + HOUR_NS);
 	ctx_cancel(c);
 	talloc_free(c);
-	ctxi_timer_fork(CTXI_PARENT);
+	sem_post(&enough);
+	pthread_join(other, NULL);
 }
 
 static int

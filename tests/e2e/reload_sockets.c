@@ -9,7 +9,6 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #define TEXT(...) talloc_asprintf(harness_mem(), __VA_ARGS__)
@@ -174,18 +173,6 @@ static const char *
 with_path(struct stage *s, bool after)
 {
 	return service(s, after ? "new" : "old", TEXT("listen = unix:%s/w", s->dir));
-}
-
-static int
-try_path(const char *path)
-{
-	struct sockaddr_un un = {.sun_family = AF_UNIX};
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), error;
-
-	strcpy(un.sun_path, path);
-	error = connect(fd, (struct sockaddr *)&un, sizeof(un)) < 0 ? errno : 0;
-	close(fd);
-	return error;
 }
 
 static void
@@ -435,7 +422,7 @@ who_is_stopped_refuses_at_new_addresses_too(void **state)
 	proc_finish(stage_cli(s, "reload"), 0);
 	assert_int_equal(client_try(s->port), ECONNREFUSED);
 	assert_int_equal(client_try((uint16_t)(s->port + 1)), ECONNREFUSED);
-	assert_int_equal(try_path(w), ECONNREFUSED);
+	assert_int_equal(client_try_unix(w), ECONNREFUSED);
 	assert_string_equal(stage_ask((uint16_t)(s->port + 2)).service, "b");
 	/* What refused takes connections at once where it goes to one that runs. */
 	write_conf(s, on_port(s, "a", s->port, ""), on_port(s, "b", s->port + 1, ""));

@@ -4,20 +4,7 @@
 
 #include <errno.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
-
-static int
-try_path(const char *path)
-{
-	struct sockaddr_un un = {.sun_family = AF_UNIX};
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), error;
-
-	strcpy(un.sun_path, path);
-	error = connect(fd, (struct sockaddr *)&un, sizeof(un)) < 0 ? errno : 0;
-	close(fd);
-	return error;
-}
 
 static bool
 is_answered(const char *path)
@@ -25,7 +12,7 @@ is_answered(const char *path)
 	struct client *c;
 	bool ok;
 
-	if (try_path(path) != 0)
+	if (client_try_unix(path) != 0)
 		return false;
 	c = client_open_unix(path);
 	client_send(c, "GET / HTTP/1.0\r\n\r\n");
@@ -86,7 +73,7 @@ the_control_sockets_files_are_made_anew(void **state)
 		if (i == 1)
 			assert_int_equal(unlink(lock), 0);
 		proc_signal(s->baton, signals[i]);
-		wait_until("it is there", try_path(s->control) == 0);
+		wait_until("it is there", client_try_unix(s->control) == 0);
 		stage_wait_status(s, "^w +w\\.0 +1 ");
 		assert_int_equal(access(lock, F_OK), 0);
 	}

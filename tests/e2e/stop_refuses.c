@@ -4,22 +4,9 @@
 
 #include <errno.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #define TEXT(...) talloc_asprintf(harness_mem(), __VA_ARGS__)
-
-static int
-try_path(const char *path)
-{
-	struct sockaddr_un un = {.sun_family = AF_UNIX};
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), error;
-
-	strcpy(un.sun_path, path);
-	error = connect(fd, (struct sockaddr *)&un, sizeof(un)) < 0 ? errno : 0;
-	close(fd);
-	return error;
-}
 
 /* A service "w" of the worker on a port and a path, which behaves so. */
 static struct stage *
@@ -41,7 +28,7 @@ static void
 expect_refusal(struct stage *s)
 {
 	wait_until("the port refuses", client_try(s->port) == ECONNREFUSED);
-	wait_until("the path refuses", try_path(tempdir_path(s->dir, "u")) == ECONNREFUSED);
+	wait_until("the path refuses", client_try_unix(tempdir_path(s->dir, "u")) == ECONNREFUSED);
 }
 
 /* Whether it says STOPPING=1, or not. */
@@ -68,7 +55,7 @@ a_service_that_ends_refuses(void **state)
 		stage_mode(s, "good");
 		proc_finish(stage_cli(s, "start", "w"), 0);
 		assert_int_equal(stage_ask(s->port).generation, 2);
-		assert_int_equal(try_path(tempdir_path(s->dir, "u")), 0);
+		assert_int_equal(client_try_unix(tempdir_path(s->dir, "u")), 0);
 		stage_stop(s);
 	}
 }

@@ -8,7 +8,6 @@
 #include <errno.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 /* A service "w" of the worker, with these lines; it works in b.dir, where its sockets are. */
@@ -44,18 +43,6 @@ ask(const char *path)
 		harness_fail("odd answer");
 	client_close(c);
 	return w;
-}
-
-static int
-try(const char *path)
-{
-	struct sockaddr_un un = {.sun_family = AF_UNIX};
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), error;
-
-	strcpy(un.sun_path, path);
-	error = connect(fd, (struct sockaddr *)&un, sizeof(un)) < 0 ? errno : 0;
-	close(fd);
-	return error;
 }
 
 static bool
@@ -170,7 +157,7 @@ what_stands_there_is_looked_at(void **state)
 		pid)));
 	assert_int_equal(ask(path).pid, pid);
 	kill(pid, SIGKILL);
-	wait_until("nobody listens", try(path) == ECONNREFUSED);
+	wait_until("nobody listens", client_try_unix(path) == ECONNREFUSED);
 	second = worker(line);
 	baton_wait_ready(&second, 1);
 	assert_int_not_equal(ask(path).pid, pid);
@@ -210,14 +197,14 @@ who_has_failed_refuses_until_it_is_reset(void **state)
 	assert_int_equal(stat(at(&b, "w"), &before), 0);
 	kill(w.pid, SIGKILL);
 	proc_expect(b.proc, PROC_ERR, "it has failed");
-	assert_int_equal(try(at(&b, "w")), ECONNREFUSED);
+	assert_int_equal(client_try_unix(at(&b, "w")), ECONNREFUSED);
 	proc_finish(baton_command(&b, "reset", "w"), 0);
 	assert_int_equal(ask(at(&b, "w")).generation, 2);
 	assert_int_equal(stat(at(&b, "w"), &after), 0);
 	assert_int_equal(before.st_ino, after.st_ino);
 	/* And so does one that was stopped; the end finds all of its files. */
 	proc_finish(baton_command(&b, "stop", "w"), 0);
-	assert_int_equal(try(at(&b, "w")), ECONNREFUSED);
+	assert_int_equal(client_try_unix(at(&b, "w")), ECONNREFUSED);
 	assert_true(exists(at(&b, "w.refusing")));
 	end(&b);
 	assert_false(exists(at(&b, "w")));
@@ -239,7 +226,7 @@ who_is_down_for_long_refuses(void **state)
 	proc_expect(b.proc, PROC_ERR, "starting it again in ");
 	waits = client_open_unix(at(&b, "w"));
 	assert_int_not_equal(client_wait_end(waits), CLIENT_DATA);
-	wait_until("it refuses", try(at(&b, "w")) == ECONNREFUSED);
+	wait_until("it refuses", client_try_unix(at(&b, "w")) == ECONNREFUSED);
 	tempdir_write(b.dir, "mode", "good\n");
 	proc_finish(baton_command(&b, "reset", "w"), 0);
 	ask(at(&b, "w"));

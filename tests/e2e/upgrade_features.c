@@ -5,8 +5,6 @@
 #include "tests/harness/baton.h"
 
 #include <errno.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 
 static void
 upgrade(struct stage *s)
@@ -96,18 +94,6 @@ a_spare_is_still_warm(void **state)
 	baton_stop(&b);
 }
 
-static int
-try(const char *path)
-{
-	struct sockaddr_un un = {.sun_family = AF_UNIX};
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), error;
-
-	strcpy(un.sun_path, path);
-	error = connect(fd, (struct sockaddr *)&un, sizeof(un)) < 0 ? errno : 0;
-	close(fd);
-	return error;
-}
-
 static void
 unix_sockets_are_still_its_own(void **state)
 {
@@ -121,18 +107,18 @@ unix_sockets_are_still_its_own(void **state)
 	tempdir_write(s->dir, "conf", "%s%s%s", text, s->dir, at + strlen("@DIR@"));
 	stage_run(s);
 	proc_expect(s->baton, PROC_OUT, "^Ctrl-C ");
-	assert_int_equal(try(path), 0);
+	assert_int_equal(client_try_unix(path), 0);
 	upgrade(s);
-	assert_int_equal(try(path), 0);
+	assert_int_equal(client_try_unix(path), 0);
 	/* Refused while nothing serves, also across an upgrade, and taken again. */
 	proc_finish(stage_cli(s, "stop", "w"), 0);
-	assert_int_equal(try(path), ECONNREFUSED);
+	assert_int_equal(client_try_unix(path), ECONNREFUSED);
 	upgrade(s);
-	assert_int_equal(try(path), ECONNREFUSED);
+	assert_int_equal(client_try_unix(path), ECONNREFUSED);
 	proc_finish(stage_cli(s, "start", "w"), 0);
-	assert_int_equal(try(path), 0);
+	assert_int_equal(client_try_unix(path), 0);
 	stage_stop(s);
-	assert_int_equal(try(path), ENOENT);
+	assert_int_equal(client_try_unix(path), ENOENT);
 }
 
 static void

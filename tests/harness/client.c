@@ -111,6 +111,20 @@ client_try(uint16_t port)
 	return error;
 }
 
+int
+client_try_unix(const char *path)
+{
+	struct sockaddr_un to = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), error;
+
+	if (fd < 0 || strlen(path) >= sizeof(to.sun_path))
+		harness_fail("no socket to try %s with: %m", path);
+	strcpy(to.sun_path, path);
+	error = connect(fd, (const struct sockaddr *)&to, sizeof(to)) < 0 ? errno : 0;
+	close(fd);
+	return error;
+}
+
 void
 client_close(struct client *c)
 {

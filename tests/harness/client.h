@@ -28,6 +28,8 @@ struct client *client_of(int fd);
 
 /* 0, or the errno of connecting; the connection is closed at once. */
 int client_try(uint16_t port);
+/* The same, without waiting for room in a queue. */
+int client_try_unix(const char *path);
 
 void client_close(struct client *c);
 int client_fd(const struct client *c);

@@ -63,7 +63,7 @@ read_link(struct walk *w, int link, char target[PATH_MAX])
 static int
 enter_one(struct walk *w, int dir, const char *name)
 {
-	char target[PATH_MAX];
+	char target[PATH_MAX] = "";
 	struct stat st = {.st_mode = 0};
 	int fd = openat(dir, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	int error = fd < 0 || fstat(fd, &st) < 0 ? -errno : 0;
@@ -166,7 +166,7 @@ may_be_from_elsewhere(int dir, int fd)
 static int
 open_from(struct walk *w, int dir, const char *path, int flags, mode_t mode)
 {
-	char target[PATH_MAX];
+	char target[PATH_MAX] = "";
 	const char *name;
 	int fd, link, error;
 

@@ -190,7 +190,7 @@ main(void)
 {
 	const char *wanted = getenv("BENCH_ROUNDS"), *const timeouts[] = {"0", "30000"};
 	int rounds = wanted != NULL ? atoi(wanted) : 5;
-	int64_t worst[MOST_ROUNDS];
+	int64_t worst[MOST_ROUNDS], median;
 	cpu_set_t one;
 
 	if (rounds < 1 || rounds > MOST_ROUNDS)
@@ -210,10 +210,11 @@ main(void)
 			all.long_ones += w.long_ones;
 		}
 		qsort(worst, (size_t)rounds, sizeof(worst[0]), earlier);
+		median = worst[rounds / 2];
 		printf(
 		    "  handler_timeout_ms %5s: longest wait, median of %d rounds %.1f ms, of all "
 		    "%.1f ms; %ld of %ld waited more than 20 ms\n",
-		    timeouts[t], rounds, worst[rounds / 2] / 1e3, worst[rounds - 1] / 1e3,
+		    timeouts[t], rounds, median / 1e3, worst[rounds - 1] / 1e3,
 		    all.long_ones, all.n);
 		fflush(stdout);
 	}

@@ -61,10 +61,10 @@ static void
 send_pieces(struct client *c, const char *piece, size_t n)
 {
 	size_t len = strlen(piece), at_once = 65536 / len + 1;
-	char *block = talloc_size(harness_mem(), at_once * len);
+	char *block = talloc_size(harness_mem(), at_once * len + 1), *end = block;
 
 	for (size_t i = 0; i < at_once; i++)
-		memcpy(block + i * len, piece, len);
+		end = stpcpy(end, piece);
 	for (; n > 0; n -= at_once) {
 		at_once = at_once < n ? at_once : n;
 		client_send_bytes(c, block, at_once * len);

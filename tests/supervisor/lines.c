@@ -143,7 +143,7 @@ a_long_line_is_whole_and_others_take_little(void **state)
 	(void)state;
 	before = talloc_total_size(l);
 	assert_true(before < 8192);
-	memcpy(line, "begins", 6);
+	strcpy(line, "begins");
 	for (size_t left = max, n; left > 0; left -= n, more += n) {
 		n = left < 16384 ? left : 16384;
 		lines_feed(l, more, n);

@@ -151,14 +151,16 @@ socket_file_bind_owned(
 	file = file_of(fd, a->un.sun_path);
 	if (file < 0)
 		return file;
-	error = fstat(file, &st) < 0 ? -errno : 0;
-	if (error == 0) {
-		*out = (struct socket_inode){.dev = st.st_dev, .ino = st.st_ino};
-		if (fchownat(file, "", owner->uid, owner->gid, AT_EMPTY_PATH) < 0)
-			error = -errno;
-		else if (!socket_file_is_at(out, a->un.sun_path))
-			error = -ESTALE;
+	if (fstat(file, &st) < 0) {
+		error = -errno;
+		close(file);
+		return error;
 	}
+	*out = (struct socket_inode){.dev = st.st_dev, .ino = st.st_ino};
+	if (fchownat(file, "", owner->uid, owner->gid, AT_EMPTY_PATH) < 0)
+		error = -errno;
+	else if (!socket_file_is_at(out, a->un.sun_path))
+		error = -ESTALE;
 	if (error < 0)
 		socket_file_unlink(out, a->un.sun_path);
 	close(file);
@@ -223,7 +225,7 @@ remove_left_away(TALLOC_CTX *mem, const char *away)
 	struct socket_inode left;
 	char *why = NULL;
 
-	if (strlen(away) >= sizeof(a.un.sun_path) || socket_file_inode(away, &left) < 0)
+	if (strlen(away) >= sizeof(a.un.sun_path) || socket_file_inode(away, &left) != 0)
 		return;
 	strcpy(a.un.sun_path, away);
 	a.len = sizeof(a.un);

@@ -214,8 +214,8 @@ main(void)
 		printf(
 		    "  handler_timeout_ms %5s: longest wait, median of %d rounds %.1f ms, of all "
 		    "%.1f ms; %ld of %ld waited more than 20 ms\n",
-		    timeouts[t], rounds, median / 1e3, worst[rounds - 1] / 1e3,
-		    all.long_ones, all.n);
+		    timeouts[t], rounds, median / 1e3, worst[rounds - 1] / 1e3, all.long_ones,
+		    all.n);
 		fflush(stdout);
 	}
 	return 0;

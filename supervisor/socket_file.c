@@ -185,7 +185,7 @@ replace(int fd, const struct address *a, const struct socket_owner *owner, int b
     struct socket_inode *out)
 {
 	const char *path = a->un.sun_path;
-	struct socket_inode stale;
+	struct socket_inode stale = {.ino = 0};
 	struct address tmp;
 	int error = socket_file_temporary(a, &tmp);
 
@@ -222,10 +222,10 @@ static void
 remove_left_away(TALLOC_CTX *mem, const char *away)
 {
 	struct address a = {.un = {.sun_family = AF_UNIX}};
-	struct socket_inode left;
+	struct socket_inode left = {.ino = 0};
 	char *why = NULL;
 
-	if (strlen(away) >= sizeof(a.un.sun_path) || socket_file_inode(away, &left) != 0)
+	if (strlen(away) >= sizeof(a.un.sun_path) || socket_file_inode(away, &left) < 0)
 		return;
 	strcpy(a.un.sun_path, away);
 	a.len = sizeof(a.un);

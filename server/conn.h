@@ -152,6 +152,10 @@ int64_t account_sent(const struct http_conn *c);
 void residue_learn(struct http_server *s);
 /* Has the parser so many bytes of the connection's next request? False if that is unknown. */
 bool residue_is(const struct http_conn *c, size_t bytes);
+/* Finds out where it begins: s->parser.residue_begins_at. */
+void residue_learn_where(struct http_server *s);
+/* In the parser's buffer: the end of what it has used. NULL if that is unknown. */
+const char *residue_begins(const struct http_conn *c);
 
 /* ---- address.c: connections of each client address ----------------------------------------------------- */
 
@@ -204,9 +208,11 @@ struct parser_traits {
 	bool counts_heads; /* tells the exact size of a request's head */
 	bool holds;        /* lets an idle connection be suspended and resumed */
 	bool hides_queries, hides_cookies; /* leaves them alone when told to (parser.c) */
-	bool lenient;      /* lets malformed lines through: guard_bytes.c must look */
-	bool sure;         /* with that, no request is read in another way than it should be */
-	size_t residue_at; /* where its record of a connection says it, in words; 0: unknown */
+	bool lenient; /* lets malformed lines through: guard_bytes.c must look */
+	bool sure;    /* with that, no request is read in another way than it should be */
+	/* Where its record of a connection says what it has read ahead, in words; 0: unknown. */
+	size_t residue_at;
+	size_t residue_begins_at; /* and where that begins */
 };
 
 /* Fills s->parser, and says in one line what is missing; on error *why tells, under s. */
@@ -223,6 +229,9 @@ struct probe {
 	struct listener listener;
 	struct parser_extracts extracted; /* of the last head */
 	size_t head_size;
+	/* Shown each request that is complete, if not NULL. */
+	void (*seen)(void *data, const struct http_request *req);
+	void *data;
 };
 
 /* With the traits that are known so far. Close it in any case. */

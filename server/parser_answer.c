@@ -81,11 +81,15 @@ parser_no_memory(struct http_conn *c, const struct http_request *req)
 
 /* Does the connection end with this answer? */
 static bool
-closes(struct http_conn *c, const struct http_response *res)
+closes(struct http_conn *c, const struct http_request *req, const struct http_response *res)
 {
+	const struct parser_traits *t = &c->server->parser;
 	int64_t most = c->server->set.requests_per_connection_max;
 
-	if (res->close || drain_closes(c) || !c->server->parser.sure)
+	if (res->close || drain_closes(c) || !t->sure)
+		return true;
+	/* Where its trailer ends, and the next request begins, is uncertain. */
+	if (req->chunked && t->lenient && t->residue_begins_at == 0)
 		return true;
 	if (most == 0 || c->requests < most)
 		return false;
@@ -117,7 +121,7 @@ parser_answer(struct http_conn *c, struct http_request *req, struct http_respons
 		dispatch_error(req, 500, NULL);
 		res = &req->res;
 	}
-	c->linger = res->close = closes(c, res);
+	c->linger = res->close = closes(c, req, res);
 	atomic_store_explicit(&req->phase, REQUEST_SENDING, memory_order_relaxed);
 	if (queue(c, res) != MHD_YES)
 		return parser_no_memory(c, req);

@@ -85,6 +85,8 @@ answer_ready(struct probe *p)
 		if (req->conn != NULL) {
 			p->extracted = parser_extracts(req->conn);
 			p->head_size = parser_head_size(req->conn);
+			if (p->seen != NULL)
+				p->seen(p->data, req);
 		}
 		response_init(&req->res, req);
 		http_response_empty(&req->res, 200);
@@ -201,6 +203,10 @@ report(const struct http_server *s, const char *unsure)
 		text = talloc_asprintf_append(text,
 		    "; it hides what it has read ahead: connections that have sent chunks or empty "
 		    "lines are not handed over");
+	if (text != NULL && t->lenient && t->residue_begins_at == 0)
+		text = talloc_asprintf_append(text,
+		    "; it hides where a trailer ends: connections end with the answer to chunked "
+		    "content");
 	if (text != NULL && unsure != NULL)
 		text =
 		    talloc_asprintf_append(text, "; it %s '%s'%s", t->sure ? "refuses" : "lets in",
@@ -235,6 +241,8 @@ parser_probe(struct http_server *s, char **why)
 	if (err != 0)
 		return err;
 	residue_learn(s);
+	if (s->parser.lenient)
+		residue_learn_where(s);
 	report(s, unsure);
 	return 0;
 }

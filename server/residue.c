@@ -8,8 +8,13 @@
  * the record it is, is found by experiment before serving: it is the one place that has the
  * right value after each of several parts of a request. Where there is no such place, or more
  * than one, the residue is unknown, and such connections are not given away.
+ *
+ * Beside the number it keeps where these bytes begin, which is the end of what it has used: found
+ * alike, by requests whose ends in its buffer are known. A parser that takes a lone LF for the end
+ * of a trailer, where no byte after it need have come yet, is seen through by nothing else.
  */
 #include <malloc.h>
+#include <stdint.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -94,6 +99,78 @@ residue_learn(struct http_server *s)
 	probe_close(&p);
 	if (left.n == 1)
 		s->parser.residue_at = left.at[0];
+}
+
+/* ---- Where it begins ---------------------------------------------------------------------------- */
+
+#define HEAD    " HTTP/1.1\r\nHost: a\r\n"
+#define CHUNKED "POST /" HEAD "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n"
+
+/* Whole requests, and how far behind req->buffer they end. */
+static const struct {
+	const char *bytes;
+	size_t end;
+} whole[] = {
+    {"GET /" HEAD "\r\n", 0},
+    {"GET /of-another-length" HEAD "A: b\r\n\r\n", 0},
+    {CHUNKED "\r\n", 2},
+    {CHUNKED "A: b\r\n\r\n", 8},
+    {CHUNKED "A: b\r\nC: d\r\n\r\n", 14},
+};
+
+#define WHOLE (sizeof(whole) / sizeof(whole[0]))
+
+struct begins {
+	struct candidates left;
+	size_t tried;
+};
+
+/* A request is complete, and not answered yet. */
+static void
+look_where(void *data, const struct http_request *req)
+{
+	struct begins *b = data;
+
+	if (b->tried < WHOLE && req->buffer != NULL)
+		narrow(&b->left, req->conn, b->tried == 0,
+		    (size_t)(uintptr_t)(req->buffer + whole[b->tried].end));
+	b->tried++;
+}
+
+void
+residue_learn_where(struct http_server *s)
+{
+	struct begins b = {.tried = 0};
+	struct probe p;
+
+	s->parser.residue_begins_at = 0;
+	b.left.n = 0;
+	if (probe_open(&p, s) == 0) {
+		p.seen = look_where;
+		p.data = &b;
+		for (size_t i = 0; i < WHOLE && b.tried == i; i++) {
+			size_t len = strlen(whole[i].bytes);
+			int client = -1;
+
+			if (probe_connect(&p, &client) != NULL &&
+			    send(client, whole[i].bytes, len, MSG_NOSIGNAL) == (ssize_t)len)
+				for (int run = 0; run < RUNS; run++)
+					probe_turn(&p);
+			if (client >= 0)
+				close(client);
+		}
+	}
+	probe_close(&p);
+	if (b.tried == WHOLE && b.left.n == 1)
+		s->parser.residue_begins_at = b.left.at[0];
+}
+
+const char *
+residue_begins(const struct http_conn *c)
+{
+	size_t at = c->server->parser.residue_begins_at;
+
+	return at == 0 ? NULL : (const char *)(uintptr_t)word(c, at);
 }
 
 bool

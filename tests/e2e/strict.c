@@ -278,6 +278,31 @@ chunk_lines_are_read_before_their_data(void **state)
 	assert_string_equal(client_fetch(hello.port, "/"), "hello\n");
 }
 
+/* Nothing has come behind it, and the content has left NUL there in the parser's memory, as if the
+ * lone LF were CR LF. */
+static void
+a_trailers_end_is_seen_by_itself(void **state)
+{
+	static const char head[] = CH "40\r\n", content[64], *const trailers[] = {"", "X: y\r\n"};
+
+	(void)state;
+	for (size_t i = 0; i < 2 * sizeof(trailers) / sizeof(trailers[0]); i++) {
+		bool good = i % 2 == 0;
+		struct client *c = client_open(hello.port);
+		const char *end = talloc_asprintf(
+		    harness_mem(), "\r\n0\r\n%s%s", trailers[i / 2], good ? "\r\n" : "\n");
+		char bytes[512];
+		size_t len = strlen(end);
+
+		memcpy(bytes, head, sizeof(head) - 1);
+		memcpy(bytes + sizeof(head) - 1, content, sizeof(content));
+		memcpy(bytes + sizeof(head) - 1 + sizeof(content), end, len);
+		client_send_bytes(c, bytes, sizeof(head) - 1 + sizeof(content) + len);
+		assert_int_equal(client_read(c, "POST")->status, good ? 200 : 400);
+		client_close(c);
+	}
+}
+
 static void
 what_the_parser_decides_is_as_described(void **state)
 {
@@ -379,6 +404,7 @@ main(void)
 		targets_that_name_nothing_keep_the_connection, start, stop),
 	    cmocka_unit_test_setup_teardown(options_of_the_server_are_told, start, stop),
 	    cmocka_unit_test_setup_teardown(chunk_lines_are_read_before_their_data, start, stop),
+	    cmocka_unit_test_setup_teardown(a_trailers_end_is_seen_by_itself, start, stop),
 	    cmocka_unit_test_setup_teardown(what_the_parser_decides_is_as_described, start, stop),
 	    cmocka_unit_test_setup_teardown(
 		refusals_reach_a_client_that_is_still_sending, start, stop),

@@ -210,7 +210,11 @@ start_without(atomic_bool *what, const char *said)
 static void
 expect_service(const struct scene *t)
 {
+	const struct parser_traits *traits = &t->server->parser;
+	/* Without the record it is uncertain where chunked content ends, if lone LFs get in. */
+	bool ends = traits->lenient && traits->residue_begins_at == 0;
 	struct client *c = client_open(t->port);
+	const struct answer *chunked;
 
 	for (int i = 0; i < 3; i++) {
 		const struct answer *a =
@@ -222,8 +226,13 @@ expect_service(const struct scene *t)
 	}
 	client_send(c, "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
 		       "5\r\nhello\r\n0\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n");
-	assert_string_equal(client_read(c, "POST")->body, "hello");
-	assert_int_equal(client_read(c, "GET")->status, 200);
+	chunked = client_read(c, "POST");
+	assert_string_equal(chunked->body, "hello");
+	assert_int_equal(chunked->close, ends);
+	if (ends)
+		assert_int_equal(client_wait_end(c), CLIENT_EOF);
+	else
+		assert_int_equal(client_read(c, "GET")->status, 200);
 	client_close(c);
 }
 

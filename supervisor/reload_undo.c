@@ -261,6 +261,17 @@ reload_judge(struct roll *r)
 }
 
 void
+reload_close(struct supervisor *sup)
+{
+	for (size_t i = 0; i < sup->nservices; i++) {
+		struct undo *u = sup->services[i]->undo;
+
+		if (u != NULL && !u->decided)
+			TALLOC_FREE(u->listeners);
+	}
+}
+
+void
 undo_all(struct supervisor *sup, const char *why)
 {
 	for (size_t i = 0; i < sup->nservices; i++) {

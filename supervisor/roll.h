@@ -93,6 +93,9 @@ void roll_finish(struct roll *r);
 /* R is over: if it has failed, services that it has not replaced altogether get the configuration
  * back that they had before the reload, and its error says so. */
 void reload_judge(struct roll *r);
+/* What was judged to count has the sockets that it wants: those of before that are in nobody's
+ * hands now are closed, so that who waits for the verdict finds them gone. */
+void reload_close(struct supervisor *sup);
 
 /* --- rollback_due.c --------------------------------------------------------------------- */
 

@@ -173,6 +173,7 @@ roll_finish(struct roll *r)
 	}
 	for (size_t i = 0; r->order.back && r->order.why == NULL && r->failed && i < r->count; i++)
 		rollback_failed(r->turns[i].inst->service);
+	reload_close(sup);
 	result = verdict(r);
 	if (r->order.after != NULL)
 		result = rollback_verdict(r->order.after, result);

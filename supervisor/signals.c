@@ -44,7 +44,8 @@ reap_all(struct supervisor *sup)
 			generation_check(g);
 		else
 			waitid(P_PID, (id_t)si.si_pid, &si, WEXITED | WNOHANG);
-		if (g != NULL && supervisor_generation(sup, si.si_pid) != NULL)
+		g = supervisor_generation(sup, si.si_pid);
+		if (g != NULL && !g->lingers)
 			return; /* not reaped: its pidfd will say when it can be */
 	}
 }

@@ -99,6 +99,44 @@ a_wrapper_that_dies_by_itself_takes_its_server_along(void **state)
 	stage_stop(s);
 }
 
+static bool
+is_zombie(int pid)
+{
+	char path[32], state = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	f = fopen(path, "re");
+	if (f != NULL && fscanf(f, "%*d (%*[^)]) %c", &state) != 1)
+		state = 0;
+	if (f != NULL)
+		fclose(f);
+	return state == 'Z';
+}
+
+/* Nobody is left who could drain: a child that had ended before, and that the program had not
+ * looked after, is none. */
+static void
+what_has_ended_is_not_waited_for(void **state)
+{
+	struct stage *s = stage_new("");
+	int pid = 0;
+
+	(void)state;
+	tempdir_write(s->dir, "child",
+	    "while read c </proc/$PPID/comm && [ $c != sleep ]; do :; done\necho \"child $$ ends\"\n");
+	tempdir_write(s->dir, "program", "/bin/sh %s/child &\nexec sleep 1000\n", s->dir);
+	s->conf = tempdir_write(s->dir, "conf",
+	    "[supervisor]\ncontrol = %s\n[service w]\ncommand = /bin/sh %s/program\n"
+	    "ready = none\ndrain_timeout_ms = 600000\n",
+	    s->control, s->dir);
+	stage_run(s);
+	sscanf(proc_expect(s->baton, PROC_OUT, "^w\\.0 \\| child [0-9]+ ends$"), "w.0 | child %d",
+	    &pid);
+	wait_until("it has ended", is_zombie(pid));
+	stage_stop(s);
+}
+
 int
 main(void)
 {
@@ -107,6 +145,7 @@ main(void)
 	    e2e_test(its_server_has_the_time_that_a_drain_has),
 	    e2e_test(its_server_is_killed_at_the_deadline),
 	    e2e_test(a_wrapper_that_dies_by_itself_takes_its_server_along),
+	    e2e_test(what_has_ended_is_not_waited_for),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

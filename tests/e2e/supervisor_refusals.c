@@ -3,6 +3,7 @@
  * files and words, a second supervisor, strangers at the control socket. */
 #include "tests/e2e/supervisor_stage.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <signal.h>
@@ -34,13 +35,22 @@ a_port_that_is_taken_starts_nothing(void **state)
 	close(fd);
 }
 
+/* An address that no other program on this machine connects from: the kernel gives one free port
+ * to several connections whose other ends differ, and then any of them may be named. */
+#define OWN_ADDRESS "127.77.66.55"
+
 static int
 open_socket(struct sockaddr_in *at, bool connects)
 {
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	struct sockaddr_in own = {.sin_family = AF_INET};
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
 	socklen_t len = sizeof(*at);
 
 	if (connects) {
+		assert_int_equal(inet_pton(AF_INET, OWN_ADDRESS, &own.sin_addr), 1);
+		assert_int_equal(
+		    setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof(on)), 0);
+		assert_int_equal(bind(fd, (struct sockaddr *)&own, sizeof(own)), 0);
 		assert_int_equal(connect(fd, (struct sockaddr *)at, sizeof(*at)), 0);
 	} else {
 		assert_int_equal(bind(fd, (struct sockaddr *)at, sizeof(*at)), 0);
@@ -67,7 +77,8 @@ a_port_that_a_connection_has_is_told_apart(void **state)
 	accepted = accept4(listens, NULL, NULL, SOCK_CLOEXEC);
 	assert_true(accepted >= 0);
 	tempdir_write(s->dir, "conf",
-	    "[supervisor]\ncontrol = %s\n[service w]\ncommand = %s/worker\nlisten = 127.0.0.1:%d\n",
+	    "[supervisor]\ncontrol = %s\n[service w]\ncommand = %s/worker\nlisten = " OWN_ADDRESS
+	    ":%d\n",
 	    s->control, s->dir, ntohs(at.sin_port));
 	p = proc_finish(stage_cli(s, "run"), 1);
 	assert_non_null(strstr(proc_text(p, PROC_ERR),
@@ -90,7 +101,8 @@ a_port_that_a_connection_has_is_told_apart(void **state)
 	at.sin_port = htons(s->port);
 	assert_int_equal(bind(listens, (struct sockaddr *)&at, sizeof(at)), 0);
 	tempdir_write(s->dir, "conf",
-	    "[supervisor]\ncontrol = %s\n[service w]\ncommand = %s/worker\nlisten = 127.0.0.1:%d\n",
+	    "[supervisor]\ncontrol = %s\n[service w]\ncommand = %s/worker\nlisten = " OWN_ADDRESS
+	    ":%d\n",
 	    s->control, s->dir, s->port);
 	p = proc_finish(stage_cli(s, "run"), 1);
 	assert_non_null(strstr(proc_text(p, PROC_ERR),

@@ -4,8 +4,11 @@
  * the handler, and keeps nothing of it.
  */
 #include <errno.h>
+#include <netinet/in.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "tests/server/serving.h"
 
@@ -198,6 +201,35 @@ a_reset_after_the_answer(void **state)
 	expect_well(s, port, blocks);
 }
 
+/* By its descriptor alone: the reset is told once, by a read that fails. */
+static void
+a_reset_is_an_end(void **state)
+{
+	struct sockaddr_in at = {.sin_family = AF_INET};
+	socklen_t size = sizeof(at);
+	int listens = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	const struct linger now = {.l_onoff = 1};
+	struct http_conn c = {.fd = -1};
+	struct pollfd told;
+
+	(void)state;
+	at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	assert_int_equal(bind(listens, (struct sockaddr *)&at, size), 0);
+	assert_int_equal(listen(listens, 1), 0);
+	assert_int_equal(getsockname(listens, (struct sockaddr *)&at, &size), 0);
+	assert_int_equal(connect(client, (struct sockaddr *)&at, size), 0);
+	c.fd = accept4(listens, NULL, NULL, SOCK_CLOEXEC);
+	assert_false(conn_ended(&c));
+	assert_int_equal(setsockopt(client, SOL_SOCKET, SO_LINGER, &now, sizeof(now)), 0);
+	close(client);
+	told = (struct pollfd){.fd = c.fd, .events = POLLRDHUP};
+	assert_int_equal(poll(&told, 1, 10000), 1);
+	assert_true(conn_ended(&c));
+	close(c.fd);
+	close(listens);
+}
+
 int
 main(void)
 {
@@ -206,6 +238,7 @@ main(void)
 	    e2e_test(a_reset_while_the_handler_runs_is_told_to_it),
 	    e2e_test(a_reset_while_the_answer_is_being_sent),
 	    e2e_test(a_reset_after_the_answer),
+	    cmocka_unit_test(a_reset_is_an_end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

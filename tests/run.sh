@@ -1,21 +1,26 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# Runs the test programs given, one after the other: a line for each, with its time, a line for
-# each test that it skipped, with the reason, and what it wrote if it failed. Ends with
-# `N passed, N failed`. A program that hangs is told to end (and ends what it started) after
-# TEST_TIMEOUT seconds, and counts as failed; so does the one that runs when this is interrupted.
+# Runs the test programs given, TEST_JOBS at a time (as many as there are processors): a line for
+# each, with its time, a line for each test that it skipped, with the reason, and what it wrote if
+# it failed. Ends with `N passed, N failed`. A program that hangs is told to end (and ends what it
+# started) after TEST_TIMEOUT seconds, and counts as failed; so do those that run when this is
+# interrupted.
 set -u
 set -m 2>/dev/null # in the background nothing is to ignore SIGINT: tests send it, too
-: "${TEST_TIMEOUT:=300}"
-passed=0 failed=0 skipped=0 bad='' pid=''
+: "${TEST_TIMEOUT:=300}" "${TEST_JOBS:=$(nproc)}"
+passed=0 failed=0 skipped=0 bad=''
+declare -A running=() began=() # by pid: the program, and when it was started
 
 interrupted() { # by signal $1: what runs is told to end, and waited for
+	local pid
 	trap '' HUP INT TERM
-	if [ -n "$pid" ]; then
+	for pid in "${!running[@]}"; do
 		kill -TERM "$pid" 2>/dev/null
+	done
+	for pid in "${!running[@]}"; do
 		wait "$pid"
-		echo "interrupted: $t"
-	fi
+		echo "interrupted: ${running[$pid]}"
+	done
 	exit $((128 + $1))
 }
 trap 'interrupted 1' HUP
@@ -35,21 +40,26 @@ skips() {
 	    }' "$log"
 }
 now_ms() { echo $(($(date +%s%N) / 1000000)); }
-begin=$(now_ms)
-for t in "$@"; do
+
+start() {
+	timeout -k 10 "$TEST_TIMEOUT" "$1" >"$1.log" 2>&1 &
+	running[$!]=$1
+	began[$!]=$(now_ms)
+}
+
+# Waits for one of those that run, and tells how it went.
+finish_one() {
+	local pid status took t log name ok no skip what='' reason
+	wait -n -p pid "${!running[@]}"
+	status=$?
+	t=${running[$pid]}
+	took=$(($(now_ms) - began[$pid]))
+	unset "running[$pid]" "began[$pid]"
 	log=$t.log
 	name=${t##*/tests/}
-	start=$(now_ms)
-	timeout -k 10 "$TEST_TIMEOUT" "$t" >"$log" 2>&1 &
-	pid=$!
-	wait "$pid"
-	status=$?
-	pid=''
-	took=$(($(now_ms) - start))
 	ok=$(names '       OK ' | wc -l)
 	no=$(names '  FAILED  |  ERROR   ' | wc -l)
 	skip=$(names '  SKIPPED ' | wc -l)
-	what=
 	[ "$skip" = 0 ] || what=", $skip skipped"
 	if [ "$status" = 0 ] && [ "$no" = 0 ] && [ $((ok + skip)) -gt 0 ]; then
 		printf 'ok    %-44s %3d tests%s, %d.%03d s\n' "$name" "$ok" "$what" \
@@ -65,6 +75,15 @@ for t in "$@"; do
 	fi
 	skips | sed "s|^|skip  $name: |"
 	passed=$((passed + ok)) failed=$((failed + no)) skipped=$((skipped + skip))
+}
+
+begin=$(now_ms)
+for t in "$@"; do
+	[ "${#running[@]}" -lt "$TEST_JOBS" ] || finish_one
+	start "$t"
+done
+while [ "${#running[@]}" -gt 0 ]; do
+	finish_one
 done
 [ "$skipped" = 0 ] || echo "$skipped skipped"
 [ -z "$bad" ] || echo "failed:$bad"

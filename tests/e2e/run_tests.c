@@ -35,7 +35,8 @@ why_a_test_was_skipped_is_told(void **state)
 	assert_non_null(strstr(said, "\n1 passed, 0 failed\n"));
 }
 
-/* The program is told to end and waited for, so it can end what it has started. */
+/* The programs are told to end and waited for, so they can end what they have started; as many run
+ * at a time as TEST_JOBS says, and no other is begun. */
 static void
 an_interruption_ends_what_runs(void **state)
 {
@@ -45,19 +46,28 @@ an_interruption_ends_what_runs(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
-		const char *dir = tempdir_new(), *note = tempdir_path(dir, "note");
-		const char *t =
-		    program("endless", talloc_asprintf(harness_mem(),
+		const char *notes[3], *programs[3];
+		struct proc *p;
+
+		for (int n = 0; n < 3; n++) {
+			notes[n] = tempdir_path(tempdir_new(), "note");
+			programs[n] = program(
+			    "endless", talloc_asprintf(harness_mem(),
 					   "trap 'echo ended >>%s; exit' TERM\necho begun >%s\n"
 					   "while :; do sleep 0.01; done\n",
-					   note, note));
-		struct proc *p = proc_run("/bin/bash", "tests/run.sh", t, t);
-
-		wait_until("the program runs",
-		    tempdir_read(note) != NULL && strcmp(tempdir_read(note), "begun\n") == 0);
+					   notes[n], notes[n]));
+		}
+		p = proc_run("/usr/bin/env", "TEST_JOBS=2", "/bin/bash", "tests/run.sh",
+		    programs[0], programs[1], programs[2]);
+		for (int n = 0; n < 2; n++)
+			wait_until("both programs run",
+			    tempdir_read(notes[n]) != NULL &&
+				strcmp(tempdir_read(notes[n]), "begun\n") == 0);
 		proc_signal(p, table[i].signal);
 		proc_finish(p, table[i].status);
-		assert_string_equal(tempdir_read(note), "begun\nended\n");
+		assert_string_equal(tempdir_read(notes[0]), "begun\nended\n");
+		assert_string_equal(tempdir_read(notes[1]), "begun\nended\n");
+		assert_null(tempdir_read(notes[2]));
 	}
 }
 

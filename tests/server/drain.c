@@ -103,6 +103,7 @@ who_becomes_idle_during_the_drain_lingers_no_longer(void **state)
 	(void)state;
 	http_server_set(s, "idle_timeout_ms", "86400000");
 	http_server_set(s, "header_timeout_ms", FOR_EVER);
+	http_server_set(s, "drain_timeout_ms", FOR_EVER);
 	c = client_open(serving_start(s));
 	client_send(c, "GET /large HTTP/1.1\r\nHost: a\r\n\r\n");
 	wait_until("the answer has begun", poll(&(struct pollfd){client_fd(c), POLLIN, 0}, 1, 0));

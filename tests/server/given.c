@@ -85,6 +85,7 @@ spawn(const struct ctx *ctx, const struct http_request *req, struct http_respons
 struct report {
 	struct http_server *s;
 	int fd;
+	atomic_bool told;
 	struct served v;
 };
 
@@ -95,7 +96,7 @@ tell(void *data)
 	struct report *r = data;
 	int port = http_server_port(r->s, "web");
 
-	if (r->v.port == 0 && port > 0) {
+	if (port > 0 && !atomic_exchange(&r->told, true)) {
 		r->v.port = (uint16_t)port;
 		if (write(r->fd, &r->v, sizeof(r->v)) != sizeof(r->v))
 			_exit(3);

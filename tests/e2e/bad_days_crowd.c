@@ -24,6 +24,8 @@ two_hundred_die_at_once(void **state)
 	    tempdir_read(s->conf));
 	proc_finish(proc_run("/bin/sed", "-i", "s/^instances = .*/instances = 200/", s->conf), 0);
 	s->baton = proc_run("baton", "run", "-c", s->conf);
+	for (int i = 0; i < CROWD; i++) /* one after the other: each has the time of a wait */
+		proc_expect(s->baton, PROC_OUT, " ready in ");
 	proc_expect(s->baton, PROC_OUT, "^Ctrl-C ");
 	d = day_begin_at(s, s->port, 1);
 	text = stage_status(s);

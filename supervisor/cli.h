@@ -71,6 +71,10 @@ int cli_main(int argc, char **argv);
 void cli_occupy_descriptors(void);
 /* What was printed goes out. False: it cannot, now or before, and further output makes no sense. */
 bool cli_flush(void);
+/* From now on TALK ends when nobody reads what is printed any more; it stays open till the program's
+ * end. And whether that has happened. */
+void cli_watch_reader(FILE *talk);
+bool cli_reader_gone(void);
 /* The same at the end: STATUS, or if it was CLI_OK and not all could be written, CLI_FAILED. */
 int cli_end_output(int status);
 

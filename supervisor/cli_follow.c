@@ -142,16 +142,19 @@ follow(TALLOC_CTX *mem, const struct cli *cli, const char *command, bool on)
 	if (cli->nargs == 1)
 		json_object_set_new(request, "service", json_string(cli->args[0]));
 	cli_send(talk, request);
+	if (on)
+		cli_watch_reader(talk);
 	while (writes && (message = cli_receive(talk)) != NULL && !cli_is(message, "result")) {
 		print_message(message, cli);
 		json_decref(message);
 		writes = cli_flush(); /* if not, there is no sense in more of it */
 	}
-	if (writes) {
+	if (writes && !cli_reader_gone()) {
 		status = message == NULL ? cli_no_answer(talk) : cli_verdict(command, message);
 		json_decref(message);
 	}
-	fclose(talk);
+	if (!on) /* else somebody may watch, until the program ends */
+		fclose(talk);
 	return status;
 }
 

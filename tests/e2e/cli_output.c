@@ -71,6 +71,10 @@ a_reader_that_has_gone_is_told_nothing(void **state)
 		harness_built("baton"), s->conf));
 	proc_finish(p, 0);
 	assert_string_equal(proc_text(p, PROC_ERR), "");
+	/* Nor does it wait for something more that it could write. */
+	p = proc_finish(redirected(s, "logs -f -c %s", "| head -n 1"), 0);
+	assert_true(stage_matches(proc_text(p, PROC_OUT), "^w\\.[01] \\| worker is up$"));
+	assert_string_equal(proc_text(p, PROC_ERR), "");
 	stage_stop(s);
 }
 

@@ -49,9 +49,16 @@ start() {
 
 # Waits for one of those that run, and tells how it went.
 finish_one() {
-	local pid status took t log name ok no skip what='' reason
-	wait -n -p pid "${!running[@]}"
+	local pid='' status took t log name ok no skip what='' reason
+	wait -n -p pid "${!running[@]}" 2>/dev/null
 	status=$?
+	if [ -z "${pid:-}" ]; then # one has ended already, and the shell has told so on its own
+		for pid in "${!running[@]}"; do
+			kill -0 "$pid" 2>/dev/null || break
+		done
+		wait "$pid"
+		status=$?
+	fi
 	t=${running[$pid]}
 	took=$(($(now_ms) - began[$pid]))
 	unset "running[$pid]" "began[$pid]"

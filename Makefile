@@ -29,13 +29,13 @@ COMPILE = $(CC) $(BASE) -MMD -MP $(CPPFLAGS)
 LINK    = $(CC) $(BASE) $(CFLAGS) $(LDFLAGS)
 
 # What is built from what: the folder says it.
-EXAMPLES  := server/hello.c
-LIB_SRC   := $(wildcard ctx/*.c) $(filter-out $(EXAMPLES),$(wildcard server/*.c))
-SUP_SRC   := $(wildcard supervisor/*.c)
+EXAMPLES  := server/examples/hello.c
+LIB_SRC   := $(wildcard ctx/*.c) $(filter-out $(EXAMPLES),$(wildcard server/*.c server/*/*.c))
+SUP_SRC   := $(wildcard supervisor/*.c supervisor/*/*.c)
 HARNESS   := $(wildcard tests/harness/*.c)
 PUBLIC    := $(wildcard ctx/ctx.h ctx/bag.h ctx/registry.h server/http.h)
-TESTS     := $(patsubst %.c,$(B)/%,$(wildcard tests/ctx/*.c tests/server/*.c tests/supervisor/*.c \
-	tests/e2e/*.c))
+TESTS     := $(patsubst %.c,$(B)/%,$(wildcard tests/ctx/*.c tests/server/*.c tests/server/*/*.c \
+	tests/supervisor/*/*.c tests/e2e/*/*.c))
 # faults.c is preloaded into others, which a sanitizer does not like.
 FIXTURES  := $(patsubst %.c,$(B)/%,$(filter-out %/faults.c,$(wildcard tests/fixtures/*.c))) \
 	$(if $(SAN),,$(B)/tests/fixtures/faults.so)
@@ -53,7 +53,7 @@ LTO       = $(if $(filter -flto%,$(CFLAGS)),$(CFLAGS) -flinker-output=nolto-rel)
 LIB_LIBS  := -lmicrohttpd -ltalloc
 SUP_LIBS  := -ltevent -ltalloc -linih -ljansson
 HEADERS   := $(patsubst %,$(B)/include/baton/%,$(notdir $(PUBLIC)))
-PROGRAMS  := $(B)/baton $(patsubst server/%.c,$(B)/%,$(EXAMPLES))
+PROGRAMS  := $(B)/baton $(patsubst server/examples/%.c,$(B)/%,$(EXAMPLES))
 LIBRARIES := $(B)/libbaton.a $(B)/$(SONAME) $(B)/libbaton.so
 
 .DELETE_ON_ERROR:
@@ -135,7 +135,7 @@ $(B)/libbaton.so: $(B)/$(SONAME)
 $(B)/baton: $(call obj,$(SUP_SRC))
 	$(call link,say) $(SUP_LIBS)
 
-$(patsubst server/%.c,$(B)/%,$(EXAMPLES)): $(B)/%: $(B)/obj/server/%.o $(B)/libbaton.a
+$(patsubst server/examples/%.c,$(B)/%,$(EXAMPLES)): $(B)/%: $(B)/obj/server/examples/%.o $(B)/libbaton.a
 	$(call link,say) $(LIB_LIBS)
 
 # A test sees the internals of what it tests: the objects themselves, not the library.

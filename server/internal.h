@@ -25,9 +25,9 @@
 #include <baton/ctx.h>
 #include <baton/http.h>
 
-#include "server/conn.h"
-#include "server/request.h"
-#include "server/work.h"
+#include "server/http/request.h"
+#include "server/net/conn.h"
+#include "server/sched/work.h"
 
 struct MHD_Daemon;
 

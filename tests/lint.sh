@@ -93,11 +93,15 @@ one_user_of_microhttpd() {
 	    list 'server/*.[ch]' | xargs -r grep -n '<microhttpd\.h>'
 	list 'ctx/*' 'supervisor/*' 'tests/*.[ch]' | grep -v '^tests/bench/' |
 	    xargs -r grep -n '<microhttpd\.h>'
-	list 'server/*.[ch]' | grep -v '^server/parser' | xargs -r grep -n '"server/parser\.h"'
-	list 'supervisor/*.[ch]' | xargs -r grep -nE '["<](baton|ctx)/|"server/(http|internal|request|conn|work)'
+	list 'server/*.[ch]' | grep -v '^server/wire/' | xargs -r grep -n '"server/wire/parser\.h"'
+	list 'supervisor/*.[ch]' | xargs -r grep -nE '["<](baton|ctx)/|"server/[a-z/]+\.h"'
 	list 'ctx/*.[ch]' | xargs -r grep -nE '["<](baton/http|server|supervisor)'
 }
 
+# The folders and who may use whom.
+arrows() {
+	python3 tests/arrows.py "$build/obj"
+}
 skips_say_why() {
 	list 'tests/*.[ch]' | xargs -r grep -nE '\<skip\(\)' |
 	    sed 's/$/ (harness_skip takes the reason)/'
@@ -115,7 +119,7 @@ check() { # a check passes if it writes nothing
 	fi
 }
 for c in formatted compiles_with_gcc compiles_with_clang static_analysis public_headers \
-    binary_interface manual_pages scripts licence_lines top_level one_user_of_microhttpd skips_say_why; do
+    binary_interface manual_pages scripts licence_lines top_level one_user_of_microhttpd arrows skips_say_why; do
 	check "$c"
 done
 echo "$passed passed, $failed failed"

@@ -76,8 +76,8 @@ programs=()
 for t in "$@"; do # those that serve, or start a program that does
 	case $t in
 	*/tests/server/*) readelf -d "$t" | grep -q libmicrohttpd || continue ;;
-	*/tests/e2e/handover_*) ;;
-	*/tests/e2e/*) grep -q 'tests/harness/hello.h\|"hello"' "$here/e2e/${t##*/}.c" || continue ;;
+	*/tests/e2e/handover/*) ;;
+	*/tests/e2e/*) grep -q 'tests/harness/hello.h\|"hello"' "$here/e2e/${t#*/tests/e2e/}.c" || continue ;;
 	*) continue ;;
 	esac
 	programs+=("$t")

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Fuzz target: the example program's durations. */
-#include "server/hello_duration.h"
+#include "server/examples/hello_duration.h"
 #include "tests/fuzz/fuzz.h"
 
 int

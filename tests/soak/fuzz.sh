@@ -13,7 +13,7 @@ done
 seeds=0 since=$(now_ms) end=$(($(date +%s) + SOAK_SECONDS))
 while [ "$(date +%s)" -lt "$end" ]; do
 	seed=$(od -An -N4 -tu4 /dev/urandom | tr -d ' ')
-	run 600 GUARD_SEED="$seed" GUARD_ROUNDS=2000 "$BATON_BUILD/tests/server/guard_random"
+	run 600 GUARD_SEED="$seed" GUARD_ROUNDS=2000 "$BATON_BUILD/tests/server/wire/guard_random"
 	seeds=$((seeds + 1))
 done
 passed "server/guard_random, $seeds seeds" "$since"

@@ -11,6 +11,6 @@ if [ "$hard" != unlimited ] && [ "$hard" -lt $((n + 200)) ]; then
 	echo "the limit of descriptors is $hard: $n connections in place of 20000"
 fi
 step 'e2e/handover_numbered, 1000 restarts' 3600 \
-    HANDOVER_RESTARTS=1000 "$BATON_BUILD/tests/e2e/handover_numbered"
+    HANDOVER_RESTARTS=1000 "$BATON_BUILD/tests/e2e/handover/handover_numbered"
 step "e2e/handover_many, 20 times $n" 3600 \
-    HANDOVER_CONNECTIONS="$n" HANDOVER_ROUNDS=20 "$BATON_BUILD/tests/e2e/handover_many"
+    HANDOVER_CONNECTIONS="$n" HANDOVER_ROUNDS=20 "$BATON_BUILD/tests/e2e/handover/handover_many"

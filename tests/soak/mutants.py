@@ -22,10 +22,10 @@ COPY = os.path.join(BUILT, f'mutants-{os.getpid()}')  # two may run at a time
 AREAS = ('ctx', 'server', 'supervisor')
 EXAMPLES = ('hello.c',)
 ARGUED = os.path.join(HERE, 'mutants.argued')
-# Where the tests of an area are, the nearest first; and which of e2e/ have to do with it.
+# Where the tests of an area are, the nearest first; and which rooms of e2e/ have to do with it.
 WHERE = {'ctx': ('ctx', 'server', 'e2e'), 'server': ('server', 'e2e'),
          'supervisor': ('supervisor', 'e2e')}
-E2E = {'ctx': 'hello|modes', 'server': 'hello|modes|strict|crew|handover|restart|spares',
+E2E = {'ctx': 'server', 'server': 'server|handover|deploy/restart|instance/spares',
        'supervisor': ''}
 # A program of tests that has not passed before may take so long; others five times as long.
 LIMIT_S = 300
@@ -38,7 +38,8 @@ def read(file, root=ROOT):
 
 
 def c_files(folder):
-    return sorted(f'{folder}/{f}' for f in os.listdir(os.path.join(ROOT, folder))
+    return sorted(os.path.relpath(os.path.join(at, f), ROOT)
+                  for at, _, files in os.walk(os.path.join(ROOT, folder)) for f in files
                   if f.endswith('.c') and f not in EXAMPLES)
 
 
@@ -109,16 +110,17 @@ class Tests:
 
     def in_order(self, file):
         """Of all the tests those first that are named like the file, then those that name it."""
-        area, stem = file[:-2].split('/')
+        room, stem = os.path.split(file[:-2])
+        area = room.split('/')[0]
         near = re.compile(rf'\b({stem}_\w+|{file})\b')
 
         def distance(test):
-            folder, name = test.split('/')
-            if folder != area:
-                return 3 + WHERE[area].index(folder)
+            folder, name = os.path.split(test)
+            if folder.split('/')[0] != area:
+                return 4 + WHERE[area].index(folder.split('/')[0])
             if name.split('_')[0] in (stem, stem.split('_')[0]):
                 return 0
-            return 1 if near.search(read(f'tests/{test}.c')) else 2
+            return 1 if near.search(read(f'tests/{test}.c')) else 2 if folder == room else 3
         tests = [f[len('tests/'):-2] for w in WHERE[area] for f in c_files(f'tests/{w}')
                  if w != 'e2e' or re.match(f'tests/e2e/({E2E[area]})', f)]
         return sorted(tests, key=lambda t: (distance(t), self.took.get(t) or 0, t))

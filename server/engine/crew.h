@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: MIT */
+/* The crew of threads: what its files and the monitor that watches the leader share. */
+#ifndef BATON_SERVER_CREW_H
+#define BATON_SERVER_CREW_H
+
+#include <semaphore.h>
+#include <time.h>
+
+#include "server/engine/ring.h"
+#include "server/internal.h"
+
+struct crew {
+	struct http_server *server;
+	pthread_attr_t attr; /* of every thread: detached, stack_bytes, without signals */
+	int threads_max;
+	int worker_nice;               /* of handlers that compute for long */
+	bool gives_way;                /* is that more than the program's own? */
+	atomic_int threads;            /* that exist, the monitor not counted */
+	atomic_int made;               /* ever */
+	sem_t gone;                    /* posted by each as it ends */
+	int joined;                    /* so many of them have been seen to end */
+	sem_t led;                     /* posted when there is no leader any more */
+	atomic_bool over;              /* everybody ends */
+	_Atomic int64_t rest_until_ms; /* no thread is made before: the last attempt failed */
+	_Atomic int64_t complained_ms; /* when that was last logged */
+
+	/*
+	 * The lead: odd while the leader runs a handler itself, and another number each time.
+	 * Whoever changes it from odd to even by compare-and-exchange is, or names, the leader.
+	 */
+	_Atomic uint64_t lead;
+	pid_t leader;              /* the leader's; 0 before the first */
+	clockid_t leader_clock;    /* of the time that its thread has run */
+	atomic_int spares;         /* parked threads that can lead */
+	atomic_bool spare_coming;  /* one is being made */
+	atomic_bool relief_wanted; /* there was none: the leader is to be woken when one comes */
+	sem_t spare;
+
+	struct ring handed; /* requests, from the leader to workers */
+	sem_t work;         /* how many there are */
+	atomic_int slack;   /* workers idle or in the making, less work not taken yet */
+	atomic_bool growing;
+	atomic_int dismissed; /* idle workers that shall end, so that a spare can be made */
+	_Atomic(struct http_request *) done; /* what has come back */
+	struct http_request *back;           /* what the leader has fetched of it */
+
+	struct seat *seats;       /* of every thread, threads_max */
+	atomic_int seats_used;    /* those beyond were never taken */
+	unsigned seats_at;        /* where the monitor looks next */
+	struct seat *leader_seat; /* the leader's */
+
+	atomic_bool monitor_asleep;
+	sem_t monitor_sem;
+	pthread_t monitor;
+	bool monitored;
+};
+
+/* ---- crew.c: threads and roles --------------------------------------------------------------- */
+
+/* Makes a thread; -EUSERS: there are as many as there may be. */
+int crew_spawn(struct crew *c, void *(*run)(void *));
+/* The first and the last that a thread does. */
+void crew_thread_begins(struct crew *c);
+void crew_thread_ends(struct crew *c);
+/* Names the calling thread. */
+void crew_enter_role(const char *name);
+int crew_wait_for(sem_t *sem);
+/* Waits for a semaphore, until such a moment of the monotonic clock; false if it passed. */
+bool crew_wait_until(sem_t *sem, const struct timespec *until);
+
+/* ---- crew_work.c: workers --------------------------------------------------------------------- */
+
+/* Works until it shall end, after a first handler if it has led before. */
+void crew_work(struct crew *c, bool led);
+/* Ends an idle worker, if there is one and none is about to end; the monitor's. */
+void crew_dismiss(struct crew *c);
+/* As many workers as there should be? If not, a step towards it; the monitor's. */
+bool crew_settled(struct crew *c);
+void crew_settle(struct crew *c);
+/* Takes one from a count, if there is any. */
+bool crew_take_one(atomic_int *count);
+
+/* ---- crew_seat.c: who computes for long ---------------------------------------------------------- */
+
+int seats_new(struct crew *c);
+/* For the calling thread, which has one from its first act to its last. */
+void seat_take(struct crew *c);
+void seat_leave(void);
+/* It leads; a handler begins elsewhere than in the leader; one ends, or a leader is leader no more:
+ * true if it is nice now, so that it shall end. */
+void seat_lead(struct crew *c);
+void seat_begin(void);
+bool seat_end(void);
+/* The monitor's: the leader goes on with its handler, as a worker. */
+void seat_taken_over(struct seat *leader);
+/* The monitor's: makes nice who has computed for long; true if somebody may have to be soon. */
+bool seats_look(struct crew *c);
+
+/* ---- crew_lead.c: leading --------------------------------------------------------------------- */
+
+/* The thread that leads first. */
+void *crew_run_leader(void *arg);
+/* Makes one that can lead, unless there is one or it is on its way; -EUSERS: there are as many
+ * threads as there may be. The monitor's. */
+int crew_spare(struct crew *c);
+bool crew_take_over(struct crew *c, uint64_t seen);
+/* Everybody ends. */
+void crew_finish(struct crew *c);
+
+/* ---- monitor.c -------------------------------------------------------------------------------- */
+
+int monitor_start(struct crew *c);
+void monitor_stop(struct crew *c);
+void monitor_wake(struct crew *c);
+
+#endif

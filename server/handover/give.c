@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The giving side of a handover: while draining with a successor, every connection that is
+ * idle at a request boundary is offered to it, some at a time, and goes on there.
+ *
+ * A connection that was given stays with the parser, suspended for ever: to close it there
+ * would shut it down for the successor too. It ends with the process, by close alone. Should the
+ * successor die while we still live, it comes back to us if nobody has read from it meanwhile,
+ * and is ended if somebody has.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <syslog.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "server/handover/handover.h"
+
+/* Offers under way: few enough for the channel's buffer and the taker's spare descriptors. */
+#define WINDOW 128
+
+bool
+give_possible(const struct http_server *s)
+{
+	return s->successor == SUCCESSOR_READY;
+}
+
+static int64_t
+unix_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+static void
+describe(const struct http_conn *c, struct baton_handover_state *state)
+{
+	memset(state, 0, sizeof(*state));
+	state->used_bytes = (uint64_t)c->used;
+	state->requests = (uint64_t)c->requests;
+	state->opened_unix_ms = c->opened_unix_ms != 0
+				    ? c->opened_unix_ms
+				    : unix_ms() - (c->server->now_ms - c->opened_ms);
+	state->peer_size = c->peer_len;
+	memcpy(state->peer, &c->peer, sizeof(c->peer));
+	strncpy(state->listener, c->listener->name, sizeof(state->listener) - 1);
+}
+
+/* Takes it from everybody who might read from it. */
+static void
+hold(struct http_conn *c)
+{
+	parser_hold(c);
+	epoll_ctl(c->server->epoll_fd, EPOLL_CTL_DEL, c->fd, NULL);
+}
+
+static void
+resume(struct http_conn *c)
+{
+	conn_watch(c);
+	conn_idle(c);
+	parser_release(c);
+}
+
+/* Asked before anything is held: letting it go again would wake the loop, which would ask again. */
+static bool
+has_room(int channel)
+{
+	struct pollfd pfd = {.fd = channel, .events = POLLOUT};
+
+	return poll(&pfd, 1, 0) > 0;
+}
+
+enum give_result
+give_offer(struct http_conn *c)
+{
+	struct http_server *s = c->server;
+	struct baton_handover_state state;
+
+	if (c->cut || c->refused || c->peer_done || c->uncertain || !account_between_requests(c))
+		return GIVE_NOT_IDLE;
+	if (s->offered_n >= WINDOW)
+		return GIVE_NO_ANSWER;
+	if (!has_room(s->give_fd))
+		return s->offered_n > 0 ? GIVE_NO_ANSWER : GIVE_NO_ROOM;
+	hold(c);
+	describe(c, &state);
+	if (handover_send(s->give_fd, BATON_HANDOVER_OFFER, ++s->offer_id, &state, c->fd) != 0) {
+		resume(c);
+		return GIVE_NO_ROOM;
+	}
+	c->offer_id = s->offer_id;
+	c->give = GIVE_OFFERED;
+	conn_move(c, &s->offered);
+	s->offered_n++;
+	return GIVE_DONE;
+}
+
+/* The parser keeps its record and its fd; for us the connection is gone. */
+static void
+let_go(struct http_conn *c)
+{
+	struct http_server *s = c->server;
+
+	conn_forget(c);
+	c->in = &s->given;
+	TAILQ_INSERT_TAIL(&s->given, c, list_entry);
+	s->given_n++;
+	counter_add(s, COUNTER_MOVED);
+}
+
+/* Its taker died. What it has read is lost, and so is what the client waits for. */
+static void
+recall(struct http_conn *c)
+{
+	bool untouched = account_untouched(c);
+
+	c->server->given_n--;
+	conn_recall(c);
+	resume(c);
+	if (!untouched)
+		conn_cut(c);
+}
+
+static void
+act(struct http_conn *c, struct give_step step)
+{
+	struct http_server *s = c->server;
+
+	/* YOURS must arrive. If the channel is full for now, the offer stays as it is: its
+	 * answer was HAVE, and is repeated to us by the flush. */
+	if (step.action == GIVE_SAY_YOURS &&
+	    handover_send(s->give_fd, BATON_HANDOVER_YOURS, c->offer_id, NULL, -1) != 0) {
+		c->owed = true;
+		return;
+	}
+	c->give = step.next;
+	c->owed = false;
+	switch (step.action) {
+	case GIVE_NOTHING:
+		return;
+	case GIVE_RECALL:
+		recall(c);
+		return;
+	case GIVE_SAY_YOURS:
+		let_go(c);
+		break;
+	case GIVE_SAY_BACK_AND_RESUME:
+		(void)handover_send(s->give_fd, BATON_HANDOVER_BACK, c->offer_id, NULL, -1);
+		resume(c);
+		break;
+	case GIVE_RESUME:
+		resume(c);
+		break;
+	}
+	s->offered_n--;
+}
+
+static void
+on_answer(struct http_server *s, uint64_t id, enum give_event event)
+{
+	struct http_conn *c;
+
+	TAILQ_FOREACH(c, &s->offered, list_entry)
+		if (c->offer_id == id) {
+			/* It is not offered again, but ended politely. */
+			if (event == GIVE_ON_REFUSE)
+				c->refused = true;
+			act(c, handover_give(c->give, event));
+			return;
+		}
+	/* One who came later has found an old offer in the channel. */
+	if (event == GIVE_ON_HAVE)
+		(void)handover_send(s->give_fd, BATON_HANDOVER_BACK, id, NULL, -1);
+}
+
+static void
+tell_all(struct http_conns *list, enum give_event event)
+{
+	struct http_conn *c, *next;
+
+	for (c = TAILQ_FIRST(list); c != NULL; c = next) {
+		next = TAILQ_NEXT(c, list_entry);
+		act(c, handover_give(c->give, event));
+	}
+}
+
+/* Another one may have more room. */
+static void
+forget_refusals(struct http_server *s)
+{
+	struct http_conn *c;
+
+	TAILQ_FOREACH(c, &s->conns, all_entry)
+		c->refused = false;
+}
+
+/* The owed word YOURS, as soon as the channel has room; returns when to try again. */
+int64_t
+give_flush(struct http_server *s)
+{
+	struct http_conn *c, *next;
+	bool owed = false;
+
+	if (s->successor != SUCCESSOR_READY)
+		return INT64_MAX;
+	for (c = TAILQ_FIRST(&s->offered); c != NULL; c = next) {
+		next = TAILQ_NEXT(c, list_entry);
+		if (c->owed) {
+			act(c, handover_give(c->give, GIVE_ON_HAVE));
+			owed = true;
+		}
+	}
+	return owed ? s->now_ms + 1 : INT64_MAX;
+}
+
+void
+give_stop(struct http_server *s)
+{
+	if (s->successor == SUCCESSOR_READY)
+		tell_all(&s->offered, GIVE_ON_DEADLINE);
+}
+
+/* ---- What the successor, or the supervisor in its place, says ----------------------------------- */
+
+static void
+on_message(struct http_server *s, const struct handover_message *m)
+{
+	switch (m->type) {
+	case BATON_HANDOVER_HELLO:
+		s->successor = SUCCESSOR_READY;
+		drain_successor(s);
+		break;
+	case BATON_HANDOVER_HAVE:
+		on_answer(s, m->id, GIVE_ON_HAVE);
+		break;
+	case BATON_HANDOVER_REFUSE:
+		on_answer(s, m->id, GIVE_ON_REFUSE);
+		break;
+	case BATON_HANDOVER_TAKER_GONE:
+		/* Only now does come back what was given: an end of the channel may also mean
+		 * that the successor has given it to a successor of its own. */
+		tell_all(&s->offered, GIVE_ON_TAKER_GONE);
+		tell_all(&s->given, GIVE_ON_TAKER_GONE);
+		forget_refusals(s);
+		/* Another one says HELLO before we are told to stop, or comes while we drain. */
+		s->successor = s->drain == DRAIN_NO ? SUCCESSOR_NONE : SUCCESSOR_AWAITED;
+		break;
+	case BATON_HANDOVER_CALLED_OFF:
+		tell_all(&s->offered, GIVE_ON_DEADLINE); /* should somebody hold it */
+		forget_refusals(s);
+		s->successor = SUCCESSOR_NONE;
+		drain_called_off(s);
+		break;
+	default: /* of a later version, or not for us */
+		break;
+	}
+}
+
+void
+give_read(struct http_server *s)
+{
+	struct handover_message m;
+	int got;
+
+	while ((got = handover_receive(s->give_fd, &m)) == 1 || got == -EBADMSG) {
+		if (got == -EBADMSG) {
+			log_line(LOG_WARNING, "handover: malformed message from the successor");
+			continue;
+		}
+		if (m.fd >= 0)
+			close(m.fd);
+		on_message(s, &m);
+	}
+	if (got == -EAGAIN || got == -EINTR)
+		return;
+	/* Nobody holds the other end: there is, and will be, no successor. */
+	tell_all(&s->offered, GIVE_ON_TAKER_GONE);
+	s->successor = SUCCESSOR_NONE;
+	handover_close(s, &s->give_fd);
+	if (s->drain >= DRAIN_CLOSING)
+		conn_drain(s);
+}
+
+void
+give_end(struct http_server *s)
+{
+	if (s->give_fd >= 0 && s->successor == SUCCESSOR_READY)
+		(void)handover_send(s->give_fd, BATON_HANDOVER_END, 0, NULL, -1);
+}

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Answers on their way out: what a handler made becomes a response of libmicrohttpd's.
+ */
+#include <string.h>
+#include <syslog.h>
+
+#include "server/wire/parser.h"
+
+/* An empty value would be refused; white space around a value is no part of it. */
+static const char *
+value_of(const struct http_field *f)
+{
+	return f->value[0] != '\0' ? f->value : " ";
+}
+
+static enum MHD_Result
+add_response_fields(struct MHD_Response *out, const struct http_response *res)
+{
+	enum MHD_Result ok = MHD_YES;
+
+	for (size_t i = 0; i < res->fields_n && ok == MHD_YES; i++)
+		ok = MHD_add_response_header(out, res->fields[i].name, value_of(&res->fields[i]));
+	if (ok == MHD_YES && res->type != NULL &&
+	    http_response_header_get(res, "Content-Type") == res->type)
+		ok = MHD_add_response_header(out, "Content-Type", res->type);
+	if (ok == MHD_YES && res->close)
+		ok = MHD_add_response_header(out, "Connection", "close");
+	return ok;
+}
+
+/* What of an answer's head is not the parser's own. */
+static size_t
+head_bytes(const struct http_response *res)
+{
+	size_t n = res->type != NULL ? strlen(res->type) : 0;
+
+	for (size_t i = 0; i < res->fields_n; i++)
+		n += strlen(res->fields[i].name) + strlen(value_of(&res->fields[i])) + 4;
+	return n;
+}
+
+static void
+complain(const struct http_request *req, const struct http_response *res)
+{
+	const struct http_server *s = req->conn->server;
+
+	counter_add(req->conn->server, COUNTER_ANSWER_HEAD);
+	log_request(LOG_ERR, req,
+	    "the answer to %s %s is lost, 500 instead: its %zu fields have %zu bytes, and "
+	    "answer_head_max_bytes is %lld",
+	    req->method, req->path, res->fields_n, head_bytes(res),
+	    (long long)s->set.answer_head_max_bytes);
+}
+
+/* What came with the request may have taken more room than is set apart. Nothing was sent, for
+ * the parser makes a head before it sends anything; what failed in sending fails here, too. */
+bool
+parser_answer_lost(struct http_conn *c, const struct http_request *req)
+{
+	bool refused = req->ctx == NULL; /* no handler saw it */
+
+	if (!guard_answer(c, refused ? req->res.status : 500, "the answer had no room"))
+		return false;
+	complain(req, &req->res);
+	return true;
+}
+
+enum MHD_Result
+parser_no_memory(struct http_conn *c, const struct http_request *req)
+{
+	counter_add(c->server, COUNTER_NO_MEMORY);
+	if (req != NULL)
+		log_request(LOG_ERR, req, "out of memory: 503; closing");
+	else
+		log_line(
+		    LOG_ERR, "peer=%s out of memory for a request: 503; closing", c->peer_text);
+	guard_answer(c, 503, "out of memory");
+	return MHD_NO;
+}
+
+/* Does the connection end with this answer? */
+static bool
+closes(struct http_conn *c, const struct http_request *req, const struct http_response *res)
+{
+	const struct parser_traits *t = &c->server->parser;
+	int64_t most = c->server->set.requests_per_connection_max;
+
+	if (res->close || drain_closes(c) || !t->sure)
+		return true;
+	/* Where its trailer ends, and the next request begins, is uncertain. */
+	if (req->chunked && t->lenient && t->residue_begins_at == 0)
+		return true;
+	if (most == 0 || c->requests < most)
+		return false;
+	counter_add(c->server, COUNTER_REQUESTS_MAX);
+	return true;
+}
+
+static enum MHD_Result
+queue(struct http_conn *c, const struct http_response *res)
+{
+	struct MHD_Response *out = MHD_create_response_from_buffer(
+	    res->content_len, (void *)res->content, MHD_RESPMEM_PERSISTENT);
+	enum MHD_Result ok = out == NULL ? MHD_NO : add_response_fields(out, res);
+
+	if (ok == MHD_YES)
+		ok = MHD_queue_response(c->mhd, (unsigned)res->status, out);
+	if (out != NULL)
+		MHD_destroy_response(out);
+	return ok;
+}
+
+enum MHD_Result
+parser_answer(struct http_conn *c, struct http_request *req, struct http_response *res)
+{
+	struct http_server *s = c->server;
+
+	if (head_bytes(res) > (size_t)s->set.answer_head_max_bytes) {
+		complain(req, res);
+		dispatch_error(req, 500, NULL);
+		res = &req->res;
+	}
+	c->linger = res->close = closes(c, req, res);
+	atomic_store_explicit(&req->phase, REQUEST_SENDING, memory_order_relaxed);
+	if (queue(c, res) != MHD_YES)
+		return parser_no_memory(c, req);
+	s->answered = req;
+	return MHD_YES;
+}
+
+enum MHD_Result
+parser_refuse(struct http_conn *c, struct http_request *req, int status, const char *why)
+{
+	response_init(&req->res, req);
+	http_response_close(&req->res);
+	if (http_response_error(&req->res, status, why) != 0)
+		http_response_empty(&req->res, status);
+	return parser_answer(c, req, &req->res);
+}

@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What baton knows while it runs, as one JSON document, so that another baton can go on from
+ * there (`baton upgrade`). The same functions write it and read it: each struct has a table of
+ * its plain fields, and one function for what it owns beside them. So a new field is one line.
+ *
+ * What a document has and the reader does not know is ignored; what is missing keeps the value
+ * that the reader had put there before. Errors stick: after the first one nothing more is done,
+ * and state_error tells it, with the place in the document.
+ */
+#ifndef SUPERVISOR_STATE_H
+#define SUPERVISOR_STATE_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <talloc.h>
+
+#include "supervisor/config/config.h"
+
+/*
+ * A document of another major number is not read, but for 1: that was baton 0.1's, and had numbers
+ * where now there are words.
+ */
+#define STATE_FORMAT        "baton-state"
+#define STATE_MAJOR         2
+#define STATE_MAJOR_NUMBERS 1
+#define STATE_MINOR         0
+
+/* As many signals as the kernel has: 1 to this. */
+#define STATE_SIGNALS 64
+
+struct channel;
+struct socket_file;
+struct supervisor;
+struct state_doc;
+struct timer;
+
+/* One object of the document, and the way to it. */
+struct state {
+	struct state_doc *doc;
+	json_t *at;
+	const struct state *up; /* NULL: the document itself */
+	const char *name;       /* within it */
+	int index;              /* in the array of that name; -1: it is no element of one */
+};
+
+/* --- state.c: the document, its objects and values -------------------------------------- */
+
+/* An empty one to write to. NULL: no memory. */
+struct state_doc *state_doc_new(TALLOC_CTX *mem);
+/* One to read from. If TEXT is none, that is its error. NULL: no memory. */
+struct state_doc *state_doc_parse(TALLOC_CTX *mem, const char *text, size_t len);
+/* The text, in MEM; NULL if the document has an error. */
+char *state_doc_text(TALLOC_CTX *mem, struct state_doc *doc);
+/* Whether nothing was left out for want of memory, silently; else that is its error. */
+bool state_complete(struct state_doc *doc);
+/* What is wrong, in one line; NULL: nothing. */
+const char *state_error(const struct state_doc *doc);
+
+struct state state_root(struct state_doc *doc);
+bool state_saving(const struct state *s);
+bool state_ok(const struct state *s);
+/* Makes it the document's error, if it has none yet. */
+void state_fail(const struct state *s, const char *name, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* The object NAME in S: a new one, or the one that must be there. */
+struct state state_object(struct state *s, const char *name);
+/* When reading: whether there is something of that name. */
+bool state_has(const struct state *s, const char *name);
+/* An array NAME of N elements; returns how many there are: N, or what is read. */
+unsigned state_array(struct state *s, const char *name, size_t n);
+/* Its element I, an object; when writing, in order. */
+struct state state_element(struct state *s, const char *name, unsigned i);
+/* Its element I, a text: returns it, when reading as a copy in MEM. */
+char *
+state_text_element(struct state *s, const char *name, unsigned i, TALLOC_CTX *mem, char *text);
+
+enum state_kind { STATE_SIGNED, STATE_UNSIGNED, STATE_BOOL, STATE_TEXT };
+
+struct state_field {
+	const char *name;
+	enum state_kind kind;
+	size_t offset, size;
+};
+
+#define STATE_FIELD(kind_, type, field)                                            \
+	{                                                                          \
+#field, (kind_), offsetof(type, field), sizeof(((type *)0)->field) \
+	}
+#define STATE_NUMBER(type, field) \
+	STATE_FIELD(              \
+	    (__typeof__(((type *)0)->field))-1 < 1 ? STATE_SIGNED : STATE_UNSIGNED, type, field)
+/* Any bytes, NUL-terminated, or NULL; when read it belongs to the object. */
+#define STATE_STRING(type, field) STATE_FIELD(STATE_TEXT, type, field)
+#define STATE_FLAG(type, field)   STATE_FIELD(STATE_BOOL, type, field)
+
+void state_fields(struct state *s, void *object, const struct state_field *fields, size_t nfields);
+#define STATE_FIELDS(s, object, fields) \
+	state_fields((s), (object), (fields), sizeof(fields) / sizeof((fields)[0]))
+
+void state_number(struct state *s, const char *name, int64_t *value);
+/* Exactly N of them. */
+void state_numbers(struct state *s, const char *name, int64_t *values, size_t n);
+/* When it is due, on the monotonic clock; -1 for none. When reading, T means nothing. */
+int64_t state_timer(struct state *s, const char *name, const struct timer *t);
+void state_text(struct state *s, const char *name, TALLOC_CTX *mem, char **text);
+/* USED bytes of BUF; returns how many there are now, at most MAX. */
+size_t state_bytes(struct state *s, const char *name, void *buf, size_t used, size_t max);
+/* The same for bytes of any length, in MEM when read; NULL for none. */
+void state_blob(struct state *s, const char *name, TALLOC_CTX *mem, char **bytes, size_t *len);
+/* Any JSON, which must not change while the document is used; when read, the caller's reference,
+ * or NULL. */
+void state_json(struct state *s, const char *name, json_t **value);
+/* A descriptor above 2, or -1. One that is read is the caller's from then on, close-on-exec, and
+ * is still the file that it was; else it is -1, and the document has an error. */
+void state_fd(struct state *s, const char *name, int *fd);
+/* All that were written, or read, so far. */
+const int *state_descriptors(const struct state_doc *doc, size_t *n);
+
+/* --- state_words.c ------------------------------------------------------------------------ */
+
+/* One value of an enumeration. Its name in documents is for ever, whatever the enumerator is called
+ * or counts by then; NUMBER is what a document of the first format has instead of it. */
+struct state_word {
+	const char *name;
+	unsigned value;
+	int number; /* -1: the first format did not have it */
+};
+
+/* One of N words: returns VALUE, or when reading what stands there (VALUE, if nothing does). */
+unsigned state_word(
+    struct state *s, const char *name, unsigned value, const struct state_word *words, size_t n);
+/* Any of N words, an array, whose values are bits, as their numbers are. */
+unsigned state_words(
+    struct state *s, const char *name, unsigned bits, const struct state_word *words, size_t n);
+#define STATE_WORD(s, name, value, words) \
+	state_word((s), (name), (unsigned)(value), (words), sizeof(words) / sizeof((words)[0]))
+#define STATE_WORDS(s, name, bits, words) \
+	state_words((s), (name), (unsigned)(bits), (words), sizeof(words) / sizeof((words)[0]))
+
+/* --- state_shared.c --------------------------------------------------------------------- */
+
+/* A holder's reference, or NULL. */
+void state_channel(struct state *s, const char *name, struct channel **c);
+void state_socket_file(struct state *s, const char *name, struct socket_file **f);
+/* All that were referred to: written last, read first; and let go when all is read. */
+void state_shared(struct state *s);
+void state_shared_done(struct state_doc *doc);
+
+/* --- state_config.c --------------------------------------------------------------------- */
+
+struct address;
+struct service_config;
+void state_address(struct state *s, const char *name, struct address *a);
+void state_service_config(struct state *s, struct service_config *c);
+enum ready_kind state_ready_kind(struct state *s, const char *name, enum ready_kind kind);
+
+/* --- state_good.c ------------------------------------------------------------------------ */
+
+struct executable;
+struct service;
+void state_executable(struct state *s, const char *name, struct executable *e);
+void state_good(struct state *s, struct service *service);
+
+/* --- state_generation.c, state_instance.c ------------------------------------------------- */
+
+struct generation;
+struct instance;
+void
+state_generation(struct state *s, const char *name, struct instance *inst, struct generation **g);
+void state_instance(struct state *s, struct instance *inst);
+
+/* --- state_tree.c: the supervisor and everything below ------------------------------------ */
+
+/* Writes it all; look at state_error. */
+void state_save(struct state_doc *doc, struct supervisor *sup);
+/* NULL: look at state_error. What has been made of it until then is left as it is, and none of
+ * its descriptors was closed, for they are those of a baton that goes on: end the process by
+ * _exit, or execute that one. */
+struct supervisor *state_load(TALLOC_CTX *mem, struct state_doc *doc);
+
+/* --- state_memfd.c ------------------------------------------------------------------------ */
+
+/* TEXT in a sealed memfd, close-on-exec: the descriptor, or -errno. */
+int state_memfd_write(const char *text);
+/* Its text, in MEM; NULL with *WHY set if it is no such memfd. */
+char *state_memfd_read(TALLOC_CTX *mem, int fd, size_t *len, const char **why);
+
+#endif

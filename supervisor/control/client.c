@@ -1,0 +1,340 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One client of the control socket, who may be slow, rude, or dead: its input is one bounded
+ * line at a time, its unread answers are bounded too, and nothing here ever waits for it.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "supervisor/base/json_memory.h"
+#include "supervisor/control/client.h"
+#include "supervisor/control/control.h"
+#include "supervisor/daemon/supervisor.h"
+
+static void process_input(struct client *c);
+
+static int
+client_close(struct client *c)
+{
+	if (c->where != NULL)
+		*c->where = NULL;
+	control_forget(c->control, c);
+	TALLOC_FREE(c->fde);
+	close(c->fd);
+	return 0;
+}
+
+static void
+late(void *data)
+{
+	struct client *c = talloc_get_type_abort(data, struct client);
+
+	c->timer = NULL;
+	if (timer_now_ms() - c->moved_ms >= CONTROL_STALL_MS)
+		talloc_free(c);
+	else
+		client_watch(c);
+}
+
+/* It may be silent between requests, and while it waits; not in the middle of something. */
+static void
+update_timer(struct client *c)
+{
+	bool owes = !c->busy && (c->in_used > 0 || c->out_used > 0);
+	int64_t left = c->moved_ms + CONTROL_STALL_MS - timer_now_ms();
+
+	if (!owes)
+		TALLOC_FREE(c->timer);
+	else if (c->timer == NULL)
+		c->timer = timer_after(c, c->sup->timers, left > 0 ? left : 0, late, c);
+}
+
+void
+client_watch(struct client *c)
+{
+	uint16_t flags = 0;
+
+	if (!c->ending && !c->eof && c->in_used < sizeof(c->in))
+		flags |= TEVENT_FD_READ;
+	if (c->out_used > 0)
+		flags |= TEVENT_FD_WRITE;
+	tevent_fd_set_flags(c->fde, flags);
+	update_timer(c);
+}
+
+/* It is of no use any more. It may not be freed here, so the loop is made to look at it: a
+ * socket that is shut down can be written to. */
+static void
+give_up(struct client *c)
+{
+	c->ending = true;
+	c->out_used = 0;
+	shutdown(c->fd, SHUT_RDWR);
+	tevent_fd_set_flags(c->fde, TEVENT_FD_WRITE);
+}
+
+static void
+flush(struct client *c)
+{
+	size_t done = 0;
+
+	while (done < c->out_used) {
+		ssize_t n =
+		    send(c->fd, c->out + done, c->out_used - done, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && errno == EAGAIN)
+			break;
+		if (n < 0) {
+			give_up(c); /* nobody reads any more */
+			return;
+		}
+		done += (size_t)n;
+	}
+	if (done == 0)
+		return; /* there may be no buffer yet */
+	c->moved_ms = timer_now_ms();
+	memmove(c->out, c->out + done, c->out_used - done);
+	c->out_used -= done;
+}
+
+int
+client_flush(struct client *c)
+{
+	flush(c);
+	return c->out_used > 0 ? c->fd : -1;
+}
+
+static void
+put_json(struct client *c, json_t *line, bool whatever)
+{
+	char *text = json_memory_dumps(line);
+	size_t len = text == NULL ? 0 : strlen(text);
+	char *grown = NULL;
+
+	json_decref(line);
+	if (c->ending) {
+		free(text);
+		return;
+	}
+	/* One message may be as long as it is; what it is added to may not, unless WHATEVER. */
+	if (len > 0 && (whatever || c->out_used <= CONTROL_UNREAD_MAX_BYTES))
+		grown = talloc_realloc_size(c, c->out, c->out_used + len + 1);
+	if (grown == NULL) {
+		free(text);
+		give_up(c); /* it does not read and cannot be helped */
+		return;
+	}
+	c->out = grown;
+	memcpy(c->out + c->out_used, text, len);
+	c->out[c->out_used + len] = '\n';
+	c->out_used += len + 1;
+	free(text);
+	flush(c);
+	if (!c->ending)
+		client_watch(c);
+}
+
+void
+client_line(struct client *c, const char *type, json_t *line)
+{
+	/* Nobody would know what a line without it is: better none, and the end. */
+	if (json_object_set_new(line, "type", json_string(type)) < 0) {
+		json_decref(line);
+		line = NULL;
+	}
+	put_json(c, line, strcmp(type, "result") == 0);
+}
+
+void
+client_result(struct client *c, json_t *result)
+{
+	if (c->where != NULL)
+		*c->where = NULL;
+	c->where = NULL;
+	c->busy = c->waits_for_stop = c->follows = false;
+	c->moved_ms = timer_now_ms();
+	client_line(c, "result", result);
+	if (!c->serving)
+		process_input(c); /* the next request may be here already */
+}
+
+void
+client_error(struct client *c, const char *format, ...)
+{
+	va_list ap;
+	char *text;
+
+	va_start(ap, format);
+	text = talloc_vasprintf(c, format, ap);
+	va_end(ap);
+	client_result(
+	    c, json_pack("{s:b s:o}", "ok", 0, "error", json_text(text == NULL ? "?" : text)));
+}
+
+void
+client_progress(struct client *c, const char *text)
+{
+	client_line(c, "progress", json_pack("{s:o}", "text", json_text(text)));
+}
+
+void
+client_later(struct client *c, struct client **where)
+{
+	c->where = where;
+	*where = c;
+}
+
+bool
+client_is_lost(const struct client *c)
+{
+	return c->busy && c->where == NULL;
+}
+
+bool
+client_waits(const struct client *c)
+{
+	int unread = 0;
+
+	/* What it asks may have come, and wait for its turn. */
+	return c->busy || (ioctl(c->fd, FIONREAD, &unread) == 0 && unread > 0);
+}
+
+bool
+client_waits_for_stop(const struct client *c)
+{
+	return c->waits_for_stop;
+}
+
+void
+client_wait_for_stop(struct client *c)
+{
+	c->waits_for_stop = true;
+}
+
+void
+client_follows(struct client *c)
+{
+	c->follows = true;
+}
+
+bool
+client_only_follows(const struct client *c)
+{
+	return c->follows;
+}
+
+bool
+client_has_room(const struct client *c)
+{
+	return c->out_used < CONTROL_FOLLOW_MAX_BYTES;
+}
+
+uint64_t
+client_heard(const struct client *c)
+{
+	return c->heard;
+}
+
+/* Serves the complete lines that are here, one after the other. May free C. */
+static void
+process_input(struct client *c)
+{
+	char *end;
+
+	c->serving = true;
+	while (!c->ending && !c->busy && (end = memchr(c->in, '\n', c->in_used)) != NULL) {
+		size_t len = (size_t)(end - c->in);
+		char line[CONTROL_LINE_MAX_BYTES];
+
+		memcpy(line, c->in, len);
+		c->in_used -= len + 1;
+		memmove(c->in, end + 1, c->in_used);
+		c->busy = true;
+		if (c->out_used > CONTROL_UNREAD_MAX_BYTES)
+			give_up(c); /* it asks on and on, and does not read */
+		else if (!command_serve(c->sup, c, line, len))
+			c->ending = true;
+	}
+	if (!c->ending && !c->busy && c->in_used == sizeof(c->in)) {
+		client_error(
+		    c, "a request is one line of at most %d bytes", CONTROL_LINE_MAX_BYTES);
+		c->ending = true;
+	}
+	if (c->eof && !c->busy)
+		c->ending = true;
+	c->serving = false;
+	if (c->ending && c->out_used == 0)
+		talloc_free(c);
+	else
+		client_watch(c);
+}
+
+/* Whether it has closed altogether; who only writes no more may still read. */
+static bool
+is_gone(const struct client *c)
+{
+	struct pollfd p = {.fd = c->fd};
+
+	return poll(&p, 1, 0) == 1 && (p.revents & (POLLHUP | POLLERR)) != 0;
+}
+
+static void
+read_some(struct client *c)
+{
+	ssize_t n = recv(c->fd, c->in + c->in_used, sizeof(c->in) - c->in_used, MSG_DONTWAIT);
+
+	if (n > 0) {
+		c->in_used += (size_t)n;
+		c->moved_ms = timer_now_ms();
+		c->heard = control_turn(c->control);
+	} else if (n == 0) {
+		c->eof = true;
+		if (is_gone(c))
+			give_up(c);
+	} else if (errno != EAGAIN && errno != EINTR) {
+		c->ending = true;
+		c->out_used = 0;
+	}
+}
+
+static void
+client_event(struct tevent_context *ev, struct tevent_fd *fde, uint16_t flags, void *data)
+{
+	struct client *c = talloc_get_type_abort(data, struct client);
+
+	(void)ev;
+	(void)fde;
+	if ((flags & TEVENT_FD_WRITE) != 0)
+		flush(c);
+	if ((flags & TEVENT_FD_READ) != 0 && !c->ending && c->in_used < sizeof(c->in))
+		read_some(c);
+	process_input(c);
+}
+
+struct client *
+client_new(struct control *control, struct supervisor *sup, int fd)
+{
+	struct client *c = talloc_zero(control, struct client);
+
+	if (c == NULL)
+		return NULL;
+	c->control = control;
+	c->sup = sup;
+	c->fd = fd;
+	c->moved_ms = timer_now_ms();
+	c->heard = control_turn(control);
+	c->fde = tevent_add_fd(sup->ev, c, fd, TEVENT_FD_READ, client_event, c);
+	if (c->fde == NULL)
+		TALLOC_FREE(c);
+	else
+		talloc_set_destructor(c, client_close);
+	return c;
+}

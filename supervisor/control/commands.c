@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: MIT */
+/* What clients may ask for: one row a command, which names every member that it takes. */
+#include <string.h>
+
+#include "supervisor/base/json_memory.h"
+#include "supervisor/control/control.h"
+#include "supervisor/daemon/supervisor.h"
+
+struct request {
+	json_t *object;
+	const char *service; /* "service", NULL if not given */
+	long instances;      /* "instances" */
+	long lines;          /* "lines", how many of the last ones */
+	bool follow;         /* "follow" */
+	bool canary, now;    /* "canary", "now" */
+};
+
+/* Members that a command takes, and those that it must have. */
+enum { SERVICE = 1, INSTANCES = 2, MUST_SERVICE = 4 | SERVICE, FOLLOW = 8, ROLL = 16 };
+
+/* Of events or lines, if a request that takes "lines" does not say. */
+#define LINES_DEFAULT 10
+
+struct command {
+	const char *name;
+	unsigned takes;
+	/* Answers by client_result or client_error, at once or later. */
+	void (*serve)(struct supervisor *sup, struct client *c, const struct request *r);
+};
+
+static void
+serve_status(struct supervisor *sup, struct client *c, const struct request *r)
+{
+	(void)r;
+	status_tell(sup, c);
+}
+
+static void
+serve_restart(struct supervisor *sup, struct client *c, const struct request *r)
+{
+	const struct roll_order order = {
+	    .what = "restart", .target = r->service, .canary = r->canary, .now = r->now};
+	TALLOC_CTX *tmp = talloc_new(NULL);
+	char *why;
+
+	if (roll_start(sup, &order, c, tmp, &why) < 0)
+		client_error(c, "%s", why);
+	talloc_free(tmp);
+}
+
+static void
+serve_continue(struct supervisor *sup, struct client *c, const struct request *r)
+{
+	TALLOC_CTX *tmp = talloc_new(NULL);
+	char *why;
+
+	if (roll_continue(sup, r->service, tmp, &why) < 0)
+		client_error(c, "%s", why);
+	else
+		client_result(c, json_pack("{s:b}", "ok", 1));
+	talloc_free(tmp);
+}
+
+static void
+serve_rollback(struct supervisor *sup, struct client *c, const struct request *r)
+{
+	const struct roll_order order = {.what = "rollback", .target = r->service, .back = true};
+	TALLOC_CTX *tmp = talloc_new(NULL);
+	char *why;
+
+	if (roll_start(sup, &order, c, tmp, &why) < 0)
+		client_error(c, "%s", why);
+	talloc_free(tmp);
+}
+
+static void
+serve_stop(struct supervisor *sup, struct client *c, const struct request *r)
+{
+	if (r->service != NULL) {
+		op_stop(sup, r->service, c);
+		return;
+	}
+	client_wait_for_stop(c);
+	client_progress(c, "ending in good order");
+	order_stop(sup);
+}
+
+static void
+serve_start(struct supervisor *sup, struct client *c, const struct request *r)
+{
+	op_start(sup, r->service, c);
+}
+
+static void
+serve_reset(struct supervisor *sup, struct client *c, const struct request *r)
+{
+	op_reset(sup, r->service, c);
+}
+
+static void
+serve_scale(struct supervisor *sup, struct client *c, const struct request *r)
+{
+	scale_service(sup, r->service, r->instances, c);
+}
+
+static void
+serve_reload(struct supervisor *sup, struct client *c, const struct request *r)
+{
+	(void)r;
+	reload(sup, c);
+}
+
+static void
+serve_upgrade(struct supervisor *sup, struct client *c, const struct request *r)
+{
+	(void)r;
+	upgrade(sup, c);
+}
+
+static void
+serve_events(struct supervisor *sup, struct client *c, const struct request *r)
+{
+	follow_events(sup, c, r->service, r->lines, r->follow);
+}
+
+static void
+serve_logs(struct supervisor *sup, struct client *c, const struct request *r)
+{
+	follow_logs(sup, c, r->service, r->lines, r->follow);
+}
+
+static const struct command commands[] = {
+    {"status", 0, serve_status},
+    {"restart", SERVICE | ROLL, serve_restart},
+    {"continue", SERVICE, serve_continue},
+    {"start", MUST_SERVICE, serve_start},
+    {"stop", SERVICE, serve_stop},
+    {"reset", SERVICE, serve_reset},
+    {"reload", 0, serve_reload},
+    {"scale", MUST_SERVICE | INSTANCES, serve_scale},
+    {"upgrade", 0, serve_upgrade},
+    {"events", SERVICE | FOLLOW, serve_events},
+    {"logs", SERVICE | FOLLOW, serve_logs},
+    {"rollback", SERVICE, serve_rollback},
+};
+
+#define NCOMMANDS (sizeof(commands) / sizeof(commands[0]))
+
+static const struct command *
+find(const char *name)
+{
+	for (size_t i = 0; i < NCOMMANDS; i++) {
+		if (strcmp(commands[i].name, name) == 0)
+			return &commands[i];
+	}
+	return NULL;
+}
+
+/* The first member that the command does not take, NULL if there is none. */
+static const char *
+stray_member(const json_t *object, const struct command *command)
+{
+	const char *key;
+	json_t *value;
+
+	json_object_foreach((json_t *)object, key, value)
+	{
+		if (strcmp(key, "command") != 0 &&
+		    !((command->takes & SERVICE) != 0 && strcmp(key, "service") == 0) &&
+		    !((command->takes & INSTANCES) != 0 && strcmp(key, "instances") == 0) &&
+		    !((command->takes & ROLL) != 0 &&
+			(strcmp(key, "canary") == 0 || strcmp(key, "now") == 0)) &&
+		    !((command->takes & FOLLOW) != 0 &&
+			(strcmp(key, "lines") == 0 || strcmp(key, "follow") == 0)))
+			return key;
+	}
+	return NULL;
+}
+
+static void
+serve_object(struct supervisor *sup, struct client *c, json_t *object)
+{
+	const char *name = json_string_value(json_object_get(object, "command"));
+	const json_t *service = json_object_get(object, "service");
+	const struct command *command = name == NULL ? NULL : find(name);
+	const json_t *instances = json_object_get(object, "instances");
+	const json_t *lines = json_object_get(object, "lines");
+	const json_t *follow = json_object_get(object, "follow");
+	const json_t *canary = json_object_get(object, "canary");
+	const json_t *now = json_object_get(object, "now");
+	struct request r = {.object = object,
+	    .service = json_string_value(service),
+	    .instances = (long)json_integer_value(instances),
+	    .lines = lines == NULL ? LINES_DEFAULT : (long)json_integer_value(lines),
+	    .follow = json_is_true(follow),
+	    .canary = json_is_true(canary),
+	    .now = json_is_true(now)};
+	const char *stray;
+	char names[256] = "";
+
+	for (size_t i = 0; i < NCOMMANDS; i++) {
+		strcat(names, i == 0 ? "" : ", ");
+		strcat(names, commands[i].name);
+	}
+	if (name == NULL) {
+		client_error(c, "a request needs a member \"command\" that is a string");
+	} else if (command == NULL) {
+		client_error(c, "unknown command \"%s\"; expected %s", name, names);
+	} else if ((stray = stray_member(object, command)) != NULL) {
+		client_error(c, "%s takes no \"%s\"", name, stray);
+	} else if ((command->takes & MUST_SERVICE) == MUST_SERVICE && service == NULL) {
+		client_error(c, "%s needs a \"service\"", name);
+	} else if ((command->takes & INSTANCES) != 0 && !json_is_integer(instances)) {
+		client_error(c, "%s needs \"instances\", a number", name);
+	} else if (canary != NULL && !json_is_boolean(canary)) {
+		client_error(c, "\"canary\" is neither true nor false");
+	} else if (now != NULL && !json_is_boolean(now)) {
+		client_error(c, "\"now\" is neither true nor false");
+	} else if (service != NULL && r.service == NULL) {
+		client_error(c, "\"service\" is not a string");
+	} else if (lines != NULL && (!json_is_integer(lines) || r.lines < 0)) {
+		client_error(c, "\"lines\" is not a number, or less than 0");
+	} else if (follow != NULL && !json_is_boolean(follow)) {
+		client_error(c, "\"follow\" is neither true nor false");
+	} else {
+		command->serve(sup, c, &r);
+	}
+}
+
+bool
+command_serve(struct supervisor *sup, struct client *c, const char *line, size_t len)
+{
+	json_error_t error;
+	bool no_memory;
+	json_t *object = json_memory_loadb(line, len, &error, &no_memory);
+
+	if (no_memory) {
+		client_error(c, "there is no memory");
+		return false;
+	}
+	if (!json_is_object(object)) {
+		client_error(c, "a request is one JSON object a line%s%s",
+		    object == NULL ? ": " : "", object == NULL ? error.text : "");
+		json_decref(object);
+		return false;
+	}
+	serve_object(sup, c, object);
+	json_decref(object);
+	return true;
+}

@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Clients that follow what happens, or what instances write. A follower owns nothing but its
+ * place in a list; it goes with its client. One that does not read is no trouble to anybody:
+ * of events it is cut off (a gap would be worse), of lines it misses some, and is told so.
+ */
+#include <string.h>
+
+#include "supervisor/base/state.h"
+#include "supervisor/control/control.h"
+#include "supervisor/daemon/supervisor.h"
+
+struct follower {
+	struct follower *prev, *next; /* in supervisor.followers */
+	struct supervisor *sup;
+	struct client *client;
+	bool logs;       /* lines of output, else events */
+	char *name;      /* a service or an instance; NULL: all */
+	uint64_t missed; /* lines, of which it has not been told */
+};
+
+static int
+follower_unlink(struct follower *f)
+{
+	if (f->prev != NULL)
+		f->prev->next = f->next;
+	else
+		f->sup->followers = f->next;
+	if (f->next != NULL)
+		f->next->prev = f->prev;
+	return 0;
+}
+
+static struct follower *
+follower_new(struct supervisor *sup, struct client *client, bool logs)
+{
+	struct follower *f = talloc_zero(client, struct follower);
+
+	if (f == NULL)
+		return NULL;
+	*f = (struct follower){.sup = sup, .next = sup->followers, .logs = logs};
+	if (f->next != NULL)
+		f->next->prev = f;
+	sup->followers = f;
+	talloc_set_destructor(f, follower_unlink);
+	client_later(client, &f->client);
+	client_follows(client);
+	return f;
+}
+
+static void
+follow(struct supervisor *sup, struct client *client, const char *name, bool logs)
+{
+	struct follower *f = follower_new(sup, client, logs);
+
+	if (f != NULL)
+		f->name = name == NULL ? NULL : talloc_strdup(f, name);
+	/* Without the name it would follow everything. */
+	if (f == NULL || (name != NULL && f->name == NULL)) {
+		client_error(client, "there is no memory");
+		talloc_free(f);
+	}
+}
+
+static bool
+is_known(struct supervisor *sup, struct client *client, const char *name)
+{
+	TALLOC_CTX *tmp = talloc_new(NULL);
+	struct instance **list;
+	bool known = name == NULL || supervisor_select(sup, name, tmp, &list) > 0;
+
+	if (!known)
+		client_error(client, "%s", supervisor_no_such(tmp, sup, name));
+	talloc_free(tmp);
+	return known;
+}
+
+void
+follow_events(struct supervisor *sup, struct client *client, const char *name, long count, bool on)
+{
+	json_t *list, *event;
+	size_t i;
+
+	if (!is_known(sup, client, name))
+		return;
+	list = event_list(sup, name, count);
+	json_array_foreach(list, i, event)
+	{
+		client_line(client, "event", json_copy(event));
+	}
+	json_decref(list);
+	if (on)
+		follow(sup, client, name, false);
+	else
+		client_result(client, json_pack("{s:b}", "ok", 1));
+}
+
+void
+follow_logs(struct supervisor *sup, struct client *client, const char *name, long count, bool on)
+{
+	if (!is_known(sup, client, name))
+		return;
+	client_line(client, "lines", json_pack("{s:o}", "lines", recent_list(sup, name, count)));
+	if (on)
+		follow(sup, client, name, true);
+	else
+		client_result(client, json_pack("{s:b}", "ok", 1));
+}
+
+void
+follow_event(struct supervisor *sup, json_t *event)
+{
+	for (struct follower *f = sup->followers; f != NULL; f = f->next) {
+		if (!f->logs && event_is_about(event, f->name))
+			client_line(f->client, "event", json_copy(event));
+	}
+}
+
+static void
+send_line(struct follower *f, const struct instance *inst, bool err, const char *text, size_t len)
+{
+	if (!client_has_room(f->client)) {
+		f->missed++;
+		return;
+	}
+	if (f->missed > 0)
+		client_line(
+		    f->client, "missed", json_pack("{s:I}", "lines", (json_int_t)f->missed));
+	f->missed = 0;
+	client_line(f->client, "lines",
+	    json_pack("{s:[o]}", "lines", recent_line_json(inst->name, err, text, len)));
+}
+
+void
+follow_line(struct instance *inst, bool err, const char *text, size_t len)
+{
+	recent_add(inst, err, text, len);
+	for (struct follower *f = inst->sup->followers; f != NULL; f = f->next) {
+		if (f->logs && (f->name == NULL || strcmp(f->name, inst->name) == 0 ||
+				   strcmp(f->name, inst->service->config->name) == 0))
+			send_line(f, inst, err, text, len);
+	}
+}
+
+void
+follow_end(struct supervisor *sup)
+{
+	while (sup->followers != NULL) {
+		/* Its client may be freed by the result, and it must not go with it yet. */
+		struct follower *f = talloc_steal(sup, sup->followers);
+		struct client *client = f->client;
+
+		client_result(client, json_pack("{s:b}", "ok", 1));
+		talloc_free(f);
+	}
+}
+
+void
+follow_state(struct state *s, struct supervisor *sup, struct client *client)
+{
+	static const struct state_field fields[] = {
+	    STATE_FLAG(struct follower, logs),
+	    STATE_STRING(struct follower, name),
+	    STATE_NUMBER(struct follower, missed),
+	};
+	struct follower *f = sup->followers;
+	struct state sub;
+
+	while (state_saving(s) && f != NULL && f->client != client)
+		f = f->next;
+	if (state_saving(s) ? f == NULL : !state_has(s, "follower"))
+		return;
+	sub = state_object(s, "follower");
+	if (!state_saving(s))
+		f = follower_new(sup, client, false);
+	if (f == NULL)
+		state_fail(s, "follower", "there is no memory");
+	else
+		STATE_FIELDS(&sub, f, fields);
+}

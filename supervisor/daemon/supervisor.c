@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: MIT */
+/* Puts the supervisor together and runs its loop. */
+#include "supervisor/daemon/supervisor.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "supervisor/base/json_memory.h"
+#include "supervisor/control/control.h"
+#include "supervisor/protocol.h"
+
+/* How long the very last lines may take to reach a reader. */
+#define LAST_LINES_MS 1000
+
+/* How long a draining instance may take to say that it serves again before another is started
+ * beside it. One that knows how does so at once; connections wait in the queue meanwhile. */
+#define RECALL_MS 1000
+
+/* One that was not ready in time serves nobody: it need not drain, only put things in order. */
+#define LATE_MS 5000
+
+/* The same for a spare that was told which instance it is. */
+#define BECOME_MS 1000
+
+void
+supervisor_service_configure(struct service *s, const struct service_config *config)
+{
+	unsigned number = s->config_number;
+
+	if (s->config == NULL || config_service_change(s->config, config) == CONFIG_NEEDS_PROCESS) {
+		number = ++s->config_numbers;
+		s->from = NULL; /* with the file as it is now */
+	}
+	s->wanted = config;
+	s->wanted_number = number;
+	s->read_unix_ms = timer_unix_ms();
+	supervisor_service_reconfigure(s, config, number);
+}
+
+void
+supervisor_service_reconfigure(
+    struct service *s, const struct service_config *config, unsigned number)
+{
+	s->config = config;
+	s->config_number = number;
+	s->policy = (struct life_policy){.start_timeout_ms = config->start_timeout_ms,
+	    .drain_timeout_ms = config->drain_timeout_ms,
+	    .late_ms = config->drain_timeout_ms < LATE_MS ? config->drain_timeout_ms : LATE_MS,
+	    .recall_ms = RECALL_MS,
+	    .become_ms = BECOME_MS,
+	    .backoff_first_ms = config->backoff_first_ms,
+	    .backoff_max_ms = config->backoff_max_ms,
+	    .quiet_ms = config->quiet_time_ms,
+	    .crashes_max = (unsigned)config->crashes_max,
+	    .crashes_time_ms = config->crashes_time_ms};
+	health_configured(s);
+	good_trim(s);
+	spare_look(s);
+}
+
+struct service *
+supervisor_service_new(struct supervisor *sup, const struct service_config *config)
+{
+	struct service *s = talloc_zero(sup, struct service);
+
+	if (s == NULL)
+		return NULL;
+	s->sup = sup;
+	supervisor_service_configure(s, config);
+	s->instances = talloc_zero_array(s, struct instance *, (unsigned)config->instances);
+	for (unsigned i = 0; s->instances != NULL && i < config->instances; i++) {
+		s->instances[i] = instance_new(s, i);
+		if (s->instances[i] == NULL)
+			break;
+		s->ninstances++;
+	}
+	if (s->ninstances < config->instances) {
+		talloc_free(s);
+		return NULL;
+	}
+	return s;
+}
+
+static int
+supervisor_close(struct supervisor *sup)
+{
+	json_decref(sup->last_restart);
+	return 0;
+}
+
+struct supervisor *
+supervisor_new(TALLOC_CTX *mem, struct config *config, const char *argv0)
+{
+	struct supervisor *sup = talloc_zero(mem, struct supervisor);
+
+	if (sup == NULL)
+		return NULL;
+	json_memory_watch();
+	talloc_set_destructor(sup, supervisor_close);
+	sup->config = config;
+	sup->argv0 = argv0;
+	sup->how_to_reach = "";
+	sup->started_ms = timer_now_ms();
+	sup->read_unix_ms = timer_unix_ms();
+	sup->ev = tevent_context_init(sup);
+	sup->timers = sup->ev == NULL ? NULL : timers_new(sup, sup->ev);
+	sup->out = sup->ev == NULL ? NULL : output_new(sup, sup->ev, 1, 2);
+	sup->events = events_new(sup);
+	sup->owners = sup->timers == NULL ? NULL : owners_new(sup, sup->timers);
+	sup->services = talloc_zero_array(sup, struct service *, config->nservices);
+	if (sup->timers == NULL || sup->out == NULL || sup->services == NULL ||
+	    sup->events == NULL || sup->owners == NULL) {
+		talloc_free(sup);
+		return NULL;
+	}
+	for (size_t i = 0; i < config->nservices; i++) {
+		sup->services[i] = supervisor_service_new(sup, config->services[i]);
+		if (sup->services[i] == NULL) {
+			talloc_free(sup);
+			return NULL;
+		}
+		sup->nservices++;
+	}
+	return sup;
+}
+
+static int
+run_loop(struct supervisor *sup)
+{
+	while (sup->phase != SUP_DONE) {
+		if (tevent_loop_once(sup->ev) != 0) {
+			output_warn(sup->out, "the event loop failed: %s; ending", strerror(errno));
+			order_kill(sup);
+		}
+	}
+	/* Before anybody is told that it is done: whoever waits for that may bind them next. */
+	listener_close_all(sup);
+	if (sup->control != NULL) {
+		control_close(sup->control);
+		follow_end(sup);
+		status_tell_all(sup);
+		control_stopped(sup->control);
+		control_flush(sup->control, LAST_LINES_MS);
+	}
+	output_drain(sup->out, LAST_LINES_MS);
+	return 0;
+}
+
+int
+supervisor_run(struct supervisor *sup)
+{
+	prctl(PR_SET_CHILD_SUBREAPER, 1);
+	manager_say(sup, "MAINPID=%d\nSTATUS=starting\n", (int)getpid());
+	order_start(sup);
+	return run_loop(sup);
+}
+
+/* Still a subreaper, and the manager knows who it is. What ended meanwhile is zombies now, and
+ * SIGCHLD may have been taken before. */
+int
+supervisor_resume(struct supervisor *sup)
+{
+	signals_reap(sup);
+	return run_loop(sup);
+}
+
+struct generation *
+supervisor_generation(struct supervisor *sup, pid_t pid)
+{
+	struct generation *g = sup->generations;
+
+	while (g != NULL && g->pid != pid)
+		g = g->next;
+	return g;
+}
+
+size_t
+supervisor_select(
+    struct supervisor *sup, const char *name, TALLOC_CTX *mem, struct instance ***list)
+{
+	struct instance **grown;
+	size_t n = 0;
+
+	*list = NULL;
+	for (size_t i = 0; i < sup->nservices; i++) {
+		struct service *s = sup->services[i];
+		bool all = name == NULL || strcmp(s->config->name, name) == 0;
+
+		for (unsigned k = 0; k < s->ninstances; k++) {
+			if (!all && strcmp(s->instances[k]->name, name) != 0)
+				continue;
+			grown = talloc_realloc(mem, *list, struct instance *, (unsigned)n + 1);
+			if (grown == NULL) {
+				TALLOC_FREE(*list);
+				return 0; /* a part of them would be taken for all */
+			}
+			*list = grown;
+			grown[n++] = s->instances[k];
+		}
+		if (all)
+			spare_append(s, mem, list, &n);
+	}
+	return n;
+}
+
+/* Then it was memory that was missing. */
+static bool
+exists(const struct supervisor *sup, const char *name)
+{
+	for (size_t i = 0; i < sup->nservices; i++) {
+		const struct service *s = sup->services[i];
+
+		if (strcmp(s->config->name, name) == 0)
+			return s->ninstances > 0;
+		for (unsigned k = 0; k < s->ninstances; k++) {
+			if (strcmp(s->instances[k]->name, name) == 0)
+				return true;
+		}
+	}
+	return false;
+}
+
+char *
+supervisor_no_such(TALLOC_CTX *mem, const struct supervisor *sup, const char *name)
+{
+	static char no_memory[] = "there is no memory";
+	char *why;
+
+	if (name == NULL || exists(sup, name))
+		return no_memory;
+	why = talloc_asprintf(mem, "there is no service \"%s\"; there is: ", name);
+	for (size_t i = 0; i < sup->nservices; i++)
+		why = why == NULL ? NULL
+				  : talloc_asprintf_append(why, "%s%s", i == 0 ? "" : ", ",
+					sup->services[i]->config->name);
+	return why == NULL ? no_memory : why;
+}
+
+void
+supervisor_news(struct instance *inst, struct generation *g, enum instance_news news)
+{
+	struct supervisor *sup = inst->sup;
+
+	report_news(inst, g, news);
+	event_news(inst, g, news);
+	probation_news(inst, g, news);
+	roll_news(sup, inst, g, news);
+	order_news(sup, inst, news);
+	op_news(sup, inst, g, news);
+	strategy_news(inst);
+	spare_look(inst->service);
+}

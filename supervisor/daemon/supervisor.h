@@ -1,0 +1,359 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The internal header of the running supervisor: what there is, who owns what, and the
+ * functions of each file, in sections named after it; those about one process, one instance
+ * and one service are in headers of their own. Everything hangs in one talloc tree:
+ *
+ *   supervisor → service → instance → generation (one process)
+ *             → control → client
+ *             → roll (while a rolling restart is under way)
+ *
+ * Freeing a node ends what it owns: descriptors, timers, event handlers. Processes are the
+ * exception: they are ended in good order by the state machine (life.h), never by a free.
+ */
+#ifndef SUPERVISOR_SUPERVISOR_H
+#define SUPERVISOR_SUPERVISOR_H
+
+#include <jansson.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <talloc.h>
+#include <tevent.h>
+
+#include "supervisor/base/lines.h"
+#include "supervisor/base/output.h"
+#include "supervisor/base/timer.h"
+#include "supervisor/config/config.h"
+#include "supervisor/instance/generation.h"
+#include "supervisor/instance/instance.h"
+#include "supervisor/instance/life.h"
+#include "supervisor/instance/service.h"
+#include "supervisor/process/channel.h"
+#include "supervisor/process/executable.h"
+#include "supervisor/process/identity.h"
+#include "supervisor/process/notify.h"
+#include "supervisor/process/probe.h"
+#include "supervisor/sockets/socket_file.h"
+
+/* What is kept of what happened. */
+#define EVENTS_KEPT 200
+
+struct supervisor;
+struct events;
+struct follower;
+struct asked;
+struct state;
+struct upgrade;
+struct op;
+struct roll;
+struct rollback;
+struct control;
+struct client;
+struct manager;
+struct inherited;
+struct store;
+
+enum supervisor_phase {
+	SUP_STARTING, /* instance by instance, in order */
+	SUP_RUNNING,
+	SUP_STOPPING, /* service by service, in reverse order */
+	SUP_DONE,
+};
+
+struct supervisor {
+	struct tevent_context *ev;
+	struct timers *timers;
+	struct owners *owners; /* who has accepted the connections of checks */
+	struct output *out;
+	struct config *config;
+	const char *argv0;           /* as baton was called, for lines that say what to type */
+	const char *how_to_reach;    /* " -c FILE" or " --control PATH" for such lines, or "" */
+	struct manager *manager;     /* baton's own; NULL: it has none */
+	struct inherited *inherited; /* sockets that it was given, and did not use yet */
+	struct store *store;         /* those of its own that the manager keeps */
+	struct service **services;
+	size_t nservices;
+	struct generation *generations; /* every process that has not been reaped */
+	struct control *control;
+	struct events *events;
+	struct follower *followers; /* clients to whom events or lines go */
+	uint64_t lines;             /* that instances have written */
+	size_t recent_long_bytes;   /* recent.c: what all its long lines take */
+	struct logfile *logfiles;   /* all that are open */
+	uint64_t logfiles_dropped;  /* lines, of those that are closed */
+	struct op *ops;             /* waiting for instances; NULL: none is */
+	struct roll *roll;          /* NULL: no restart is under way */
+	json_t *last_restart;       /* the verdict on the one before; NULL: there was none */
+	enum supervisor_phase phase;
+	size_t next_service; /* which one is started (or, plus one, stopped) now */
+	unsigned next_instance;
+	bool stop_next_runs; /* order.c: it is looking at the instances already */
+	bool killing;        /* told twice to end */
+	int64_t started_ms;
+	char **argv;             /* as baton was called, to be called so again */
+	const char *program;     /* where it is found: a path, or a name in PATH */
+	sigset_t signals_given;  /* those that were blocked when baton was called */
+	struct reload *reload;   /* NULL: none is under way, or it is carried out */
+	struct client *reloader; /* who waits for one that is being carried out */
+	struct upgrade *upgrade; /* NULL: none is under way */
+	struct client *upgrader; /* who waits for it; NULL: nobody */
+	bool resumed;            /* by an upgrade: it was running before */
+
+	struct rollback *rollbacks; /* to be done when nothing else is under way */
+
+	struct config **configs_before; /* read before and still in use: a talloc array */
+	int64_t read_unix_ms;           /* when the file was read that counts */
+	char *refused_why;              /* why a later one does not; NULL: there was none */
+	int64_t refused_unix_ms;
+
+	struct asked *asked; /* for the status; NULL: nobody waits for it */
+};
+
+/* --- op.c: orders about single services, and waiting for what comes of them ------------ */
+
+/* Each tells CLIENT how it went, at once or later; the client may go away at any time. NAME is
+ * a service or an instance. */
+void op_start(struct supervisor *sup, const char *name, struct client *client);
+void op_stop(struct supervisor *sup, const char *name, struct client *client);
+/* Starts what has failed, and what waits for its next start; the crashes are forgotten. */
+void op_reset(struct supervisor *sup, const char *name, struct client *client);
+/* For others: instances that were made already, with sockets and all; CLIENT may be NULL. They
+ * are started in any case: without memory all at once, and the client is told so. */
+void
+op_start_list(struct supervisor *sup, struct instance **list, size_t count, struct client *client);
+/* Stops them for good: who waits for their start is told. When nothing of them lives any more,
+ * THEN(DATA) is called from the loop. False: no memory, nothing happens, and CLIENT has not been
+ * told. */
+typedef void op_then_fn(void *data);
+bool op_stop_list(struct supervisor *sup, struct instance **list, size_t count,
+    struct client *client, op_then_fn *then, void *data);
+void op_news(struct supervisor *sup, struct instance *inst, const struct generation *g,
+    enum instance_news news);
+/* They are about to be freed. */
+void op_forget(struct supervisor *sup, struct instance **list, size_t count);
+/* The supervisor stops: whoever waits is told. */
+void op_cancel_all(struct supervisor *sup, const char *why);
+
+/* --- event.c: what has happened ------------------------------------------------------- */
+
+struct events *events_new(TALLOC_CTX *mem);
+void event_state(struct state *s, struct events *e);
+/* WHAT ("ready", "reload") happened to INST and G, which may be NULL. FORMAT makes a text for
+ * people that does not name the instance; MORE (taken over; NULL: nothing) adds members. */
+void event_emit(struct supervisor *sup, const struct instance *inst, const struct generation *g,
+    const char *what, json_t *more, const char *format, ...) __attribute__((format(printf, 6, 7)));
+void event_news(const struct instance *inst, const struct generation *g, enum instance_news news);
+/* Whether it is about that service or instance (NULL: any), or about baton as a whole. */
+bool event_is_about(const json_t *event, const char *name);
+/* The last COUNT of them, as an array. */
+json_t *event_list(const struct supervisor *sup, const char *name, long count);
+
+/* --- follow.c: clients who follow --------------------------------------------------------- */
+
+/* Tells CLIENT the last COUNT, and, if ON, what comes after them. */
+void
+follow_events(struct supervisor *sup, struct client *client, const char *name, long count, bool on);
+/* Whether and what the client follows. */
+void follow_state(struct state *s, struct supervisor *sup, struct client *client);
+void
+follow_logs(struct supervisor *sup, struct client *client, const char *name, long count, bool on);
+/* Something has happened; an instance has written a line, which is kept, too. */
+void follow_event(struct supervisor *sup, json_t *event);
+void follow_line(struct instance *inst, bool err, const char *text, size_t len);
+/* Nothing more comes: who follows is told. */
+void follow_end(struct supervisor *sup);
+
+/* --- connections.c -------------------------------------------------------------------------- */
+
+struct connections;
+typedef void connections_fn(struct connections *c, void *data);
+
+/* Counts those that are open on every listening socket, and calls FN from the loop when it is done,
+ * at the latest after LIMIT_MS. NULL: it cannot be known, and FN is not called. */
+struct connections *connections_count(
+    TALLOC_CTX *mem, struct supervisor *sup, int limit_ms, connections_fn *fn, void *data);
+/* On the sockets of INST, which may be shared. -1: it has no socket, or it is not known of all;
+ * C may be NULL. */
+int64_t connections_of(const struct connections *c, const struct instance *inst);
+
+/* --- order.c: starting one after the other, stopping in reverse ------------------------ */
+
+void order_start(struct supervisor *sup);
+void order_stop(struct supervisor *sup);
+/* Ends everything now. */
+void order_kill(struct supervisor *sup);
+void order_news(struct supervisor *sup, struct instance *inst, enum instance_news news);
+
+/* --- report.c: what people read while baton runs ---------------------------------------- */
+
+void report_news(struct instance *inst, const struct generation *g, enum instance_news news);
+/* All is started: what to try next. */
+void report_hints(struct supervisor *sup);
+/* "4.2 s", "3 min", "2 h": durations for people. */
+char *report_duration(TALLOC_CTX *mem, int64_t ms);
+
+/* "12 connections moved, 3 requests finished, 0 connections ended, 0 cut". */
+char *report_drained(TALLOC_CTX *mem, const struct notify_drained *d);
+
+/* --- status.c: for programs -------------------------------------------------------------- */
+
+/* Tells CLIENT everything, as `baton status --json` prints it, as soon as it is known. */
+void status_tell(struct supervisor *sup, struct client *client);
+/* Nothing more is waited for: whoever asked is told what is known. */
+void status_tell_all(struct supervisor *sup);
+/* Its last lines on stderr, for a verdict; none if G is NULL. */
+json_t *status_tail(const struct generation *g);
+/* {"moved":12,…} */
+json_t *status_drained(const struct notify_drained *d);
+
+/* --- roll.c: the rolling restart ------------------------------------------------------- */
+
+/* What is to be done; the strings are copied, but WHAT. */
+struct roll_order {
+	const char *what;   /* "restart", "reload", …: what messages call it */
+	const char *target; /* a service, or one instance; NULL: all, or a list */
+	const char *why;    /* if nobody has asked for it: the reason, for people; or NULL */
+	bool canary;        /* pause after the first instance of each service in any case */
+	bool now;           /* no process drains: it is killed when its successor is ready */
+	bool back;          /* not to the file: to what rollback.c says has proved good */
+	bool revert;        /* to the configuration that counts, from one that was refused */
+
+	struct rollback *after; /* … by itself, after a failure: the roll's own then; or NULL */
+};
+
+/* Begins one, or joins the one that is under way if that does the same. CLIENT (may be NULL)
+ * hears of progress and verdict; it may go away at any time. Returns 0, or a negative errno
+ * with *WHY set (child of MEM): -EBUSY if another one is under way, -ENOENT, -ENOMEM. */
+int roll_start(struct supervisor *sup, const struct roll_order *order, struct client *client,
+    TALLOC_CTX *mem, char **why);
+/* The same about these instances, when nothing stands against it and none is under way. Returns
+ * 0 or -ENOMEM, and CLIENT has not been told. */
+int roll_start_list(struct supervisor *sup, const struct roll_order *order, struct instance **list,
+    size_t count, struct client *client);
+/* A no-op when no roll is under way, or it is not about this instance. (roll_news.c) */
+void roll_news(struct supervisor *sup, struct instance *inst, const struct generation *g,
+    enum instance_news news);
+/* G of INST has failed in a way that roll_news does not see, or at another time: a roll about
+ * its service, if one is under way, fails for that REASON. (roll_news.c) */
+void roll_spoil(struct supervisor *sup, const struct instance *inst, const struct generation *g,
+    const char *reason);
+/* Ends the roll with a verdict: the supervisor stops. */
+void roll_cancel(struct supervisor *sup, const char *why);
+/* "hello.0" and what is waited for, or NULL: for status. */
+const char *roll_where(const struct supervisor *sup);
+/* Ends the pause after a canary, of SERVICE if that is not NULL. Returns 0, or -EINVAL with
+ * *WHY set (child of MEM) if there is none. (roll_canary.c) */
+int roll_continue(struct supervisor *sup, const char *service, TALLOC_CTX *mem, char **why);
+/* Whether one that is under way, and about S, had begun at SINCE_MS: what was started then may
+ * be what it brings. */
+bool roll_had_begun(const struct service *s, int64_t since_ms);
+/* The pause, or null: for status. (roll_canary.c) */
+json_t *roll_pause_json(const struct supervisor *sup);
+
+/* --- renew.c ------------------------------------------------------------------------------ */
+
+/* Makes files of Unix sockets anew that were removed, unless something else is under way: then the
+ * next call does it. */
+void renew_sockets(struct supervisor *sup);
+
+/* --- reload.c --------------------------------------------------------------------------- */
+
+/* Reads the configuration anew and applies the difference, or changes nothing and says why, to
+ * CLIENT (NULL: nobody waits) and on baton's stderr. The file is looked at by another process first,
+ * while the loop goes on. */
+void reload(struct supervisor *sup, struct client *client);
+/* One that has not begun to apply anything is given up. */
+void reload_cancel(struct supervisor *sup, const char *why);
+
+/* --- manager.c: what baton tells its own service manager --------------------------------- */
+
+/* Finds NOTIFY_SOCKET and WATCHDOG_USEC in the environment, and from now on says WATCHDOG=1 if
+ * it is asked for. Without them, this and all that follows are no-ops. False: no memory. */
+bool manager_start(struct supervisor *sup);
+/* Says if it could not be reached: that is no reason not to run, or to go on. */
+void manager_complain(const struct supervisor *sup);
+/* Lines as in sd_notify(3). Never waits; what the manager does not take now it gets later. */
+void
+manager_say(struct supervisor *sup, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* The same, with a duplicate of a descriptor. */
+void manager_pass(struct supervisor *sup, int fd, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+void manager_reloading(struct supervisor *sup);
+void manager_state(struct state *s, struct supervisor *sup);
+
+/* --- inherited.c: sockets that baton was given ------------------------------------------- */
+
+/* Takes what LISTEN_FDS says, whoever has sent it, and removes that from the environment. */
+int inherited_take(struct supervisor *sup);
+/* One that fits INST's `listen` line C, whose address is then in L with the rest; -1: none. */
+int inherited_find(
+    const struct instance *inst, const struct listen_config *c, int backlog, struct listener *l);
+/* All services have their sockets: says which ones were not wanted. */
+void inherited_settle(struct supervisor *sup);
+void inherited_state(struct state *s, struct supervisor *sup);
+
+/* --- store.c: sockets in the manager's store ---------------------------------------------- */
+
+/* Of a Unix socket's name there: socket_file_number. */
+unsigned long long store_file_number(const char *name);
+/* Whether the manager has it, so that the next baton will. */
+bool store_keeps(const struct supervisor *sup, const struct listener *l);
+/* Whether NAME, which came with FD, was given by an earlier baton. */
+bool store_is_ours(const char *name, int fd);
+/* NAME is in the store already. */
+void store_has(struct supervisor *sup, const char *name);
+/* Makes the store the same as what the services have now. */
+void store_update(struct supervisor *sup);
+void store_state(struct state *s, struct supervisor *sup);
+
+/* --- upgrade.c -------------------------------------------------------------------------- */
+
+/* Replaces baton's own program by the one that is found now, if that understands the state; or
+ * changes nothing and says why, to CLIENT (NULL: nobody waits) and on baton's stderr. */
+void upgrade(struct supervisor *sup, struct client *client);
+/* Nothing has changed: says WHY to CLIENT and to everybody else. */
+void upgrade_refused(struct supervisor *sup, struct client *client, const char *why);
+/* Baton stops: whoever waits is told. */
+void upgrade_cancel(struct supervisor *sup, const char *why);
+/* Whether PID was the program that is asked, and has ended: it is dealt with then. */
+bool upgrade_child(struct supervisor *sup, pid_t pid);
+/* Where baton's own program will be looked for, in MEM. */
+const char *upgrade_program(TALLOC_CTX *mem, const char *argv0);
+
+/* --- signals.c ------------------------------------------------------------------------- */
+
+/* Blocks the signals that baton takes and reads them in the loop. Returns 0 or -errno. */
+int signals_start(struct supervisor *sup);
+/* Those that were blocked when baton was called, to the document of state.h or from it. */
+void signals_state(struct state *s, struct supervisor *sup);
+/* Takes the ends of children and orphans that nobody has looked at yet. */
+void signals_reap(struct supervisor *sup);
+
+/* --- supervisor.c ----------------------------------------------------------------------- */
+
+struct supervisor *supervisor_new(TALLOC_CTX *mem, struct config *config, const char *argv0);
+/* A service with its instances, not in the list of services yet. NULL: no memory. */
+struct service *supervisor_service_new(struct supervisor *sup, const struct service_config *config);
+/* From now on CONFIG counts, which outlives it. */
+void supervisor_service_configure(struct service *s, const struct service_config *config);
+/* The same for one that counted before, under its number then. */
+void supervisor_service_reconfigure(
+    struct service *s, const struct service_config *config, unsigned number);
+/* Runs until all is ended. Returns the exit status for main. */
+int supervisor_run(struct supervisor *sup);
+/* The same after an upgrade. */
+int supervisor_resume(struct supervisor *sup);
+/* Finds the instance's process among generations by pid, NULL if it is none of ours. */
+struct generation *supervisor_generation(struct supervisor *sup, pid_t pid);
+/* The instances of the service NAME with its spares behind them, or the one instance of that
+ * name, or all for NULL, as an array in MEM. Returns how many there are. */
+size_t supervisor_select(
+    struct supervisor *sup, const char *name, TALLOC_CTX *mem, struct instance ***list);
+/* "there is no service …", with those that there are. */
+char *supervisor_no_such(TALLOC_CTX *mem, const struct supervisor *sup, const char *name);
+/* Spreads the word: report, events, probation, roll, order, op. */
+void supervisor_news(struct instance *inst, struct generation *g, enum instance_news news);
+
+#endif

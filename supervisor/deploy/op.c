@@ -1,0 +1,383 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Orders about single services: start, stop, reset. An operation knows the instances that it
+ * is about and the state it wants them in; it starts them one after the other, stops them
+ * together, and tells whoever asked when the last one has got there, or has failed.
+ */
+#include "supervisor/base/json_memory.h"
+#include "supervisor/control/control.h"
+#include "supervisor/daemon/supervisor.h"
+
+struct op {
+	struct op *next;
+	struct supervisor *sup;
+	struct client *client; /* who asked; NULL when it went away */
+	enum op_goal { GOAL_READY, GOAL_DOWN } goal;
+	struct instance **list;
+	size_t count, at; /* at: the one that is starting now */
+	op_then_fn *then; /* called when all are down; NULL: nothing is */
+	void *then_data;
+	char *failures; /* those that did not become ready, NULL: none */
+	json_t *failed; /* the first of them: its name and last lines; NULL: none */
+	struct tevent_immediate *end;
+	bool done;      /* it ends at the loop's next turn */
+	bool advancing; /* it is being moved on already: news come from within */
+};
+
+static int
+op_close(struct op *op)
+{
+	json_decref(op->failed);
+	return 0;
+}
+
+/* NULL: no memory, and the client has been told. */
+static struct op *
+op_new(struct supervisor *sup, struct client *client, enum op_goal goal)
+{
+	struct op *op = talloc_zero(sup, struct op);
+
+	/* Made here, so that it can always end. */
+	if (op != NULL)
+		op->end = tevent_create_immediate(op);
+	if (op == NULL || op->end == NULL) {
+		talloc_free(op);
+		if (client != NULL)
+			client_error(client, "there is no memory");
+		return NULL;
+	}
+	talloc_set_destructor(op, op_close);
+	op->sup = sup;
+	op->goal = goal;
+	op->next = sup->ops;
+	sup->ops = op;
+	if (client != NULL)
+		client_later(client, &op->client);
+	return op;
+}
+
+static void
+finish(struct op *op, json_t *result)
+{
+	struct op **where = &op->sup->ops;
+
+	while (*where != op)
+		where = &(*where)->next;
+	*where = op->next;
+	if (op->client != NULL)
+		client_result(op->client, result);
+	else
+		json_decref(result);
+	talloc_free(op);
+}
+
+static void
+progress(struct op *op, char *text)
+{
+	if (op->client != NULL)
+		client_progress(op->client, text);
+	talloc_free(text);
+}
+
+static void
+done(struct tevent_context *ev, struct tevent_immediate *end, void *data)
+{
+	struct op *op = talloc_get_type_abort(data, struct op);
+
+	(void)ev;
+	(void)end;
+
+	if (op->then != NULL)
+		op->then(op->then_data);
+	if (op->failures == NULL)
+		finish(op, json_pack("{s:b s:i}", "ok", 1, "instances", (int)op->count));
+	else
+		finish(op, json_pack("{s:b s:o s:i s:O* s:O*}", "ok", 0, "error",
+			       json_text(op->failures), "instances", (int)op->count, "instance",
+			       json_object_get(op->failed, "instance"), "stderr",
+			       json_object_get(op->failed, "stderr")));
+}
+
+static bool
+serves(const struct instance *inst)
+{
+	return inst->life.ready_ms >= 0 && inst->life.state != LIFE_STOPPING;
+}
+
+/* Moves it on as far as it goes. */
+static void
+advance(struct op *op)
+{
+	bool all_down = true;
+
+	if (op->advancing || op->done)
+		return;
+	op->advancing = true;
+	while (op->goal == GOAL_READY && op->at < op->count) {
+		const size_t at = op->at;
+		struct instance *inst = op->list[at];
+
+		if (!serves(inst))
+			instance_event(inst, LIFE_EV_START);
+		if (op->at != at)
+			continue; /* there was no memory for it: that news has come already */
+		if (!serves(inst))
+			break;
+		op->at++;
+	}
+	for (size_t i = 0; op->goal == GOAL_DOWN && i < op->count; i++)
+		all_down = all_down && op->list[i]->life.state == LIFE_DOWN;
+	op->advancing = false;
+	if (!(op->goal == GOAL_DOWN ? all_down : op->at == op->count))
+		return;
+	op->done = true;
+	tevent_schedule_immediate(op->end, op->sup->ev, done, op);
+}
+
+/* G is the process that was to serve, if there was one. */
+static void
+failed(struct op *op, const struct instance *inst, const struct generation *g, const char *why)
+{
+	op->failures =
+	    talloc_asprintf_append(op->failures == NULL ? talloc_strdup(op, "") : op->failures,
+		"%s%s: %s", op->failures == NULL ? "" : "; ", inst->name, why);
+	if (op->failed == NULL)
+		op->failed =
+		    json_pack("{s:s s:o}", "instance", inst->name, "stderr", status_tail(g));
+}
+
+static void
+news_of_start(
+    struct op *op, struct instance *inst, const struct generation *g, enum instance_news news)
+{
+	if (op->at >= op->count || inst != op->list[op->at])
+		return;
+	if (news == NEWS_READY && g != NULL) {
+		progress(op, talloc_asprintf(op, "%s: generation %u ready in %lld ms", inst->name,
+				 g->number, (long long)generation_age_ms(g)));
+	} else if (news == NEWS_FAILED || news == NEWS_DOWN ||
+		   (news == NEWS_GAVE_UP && g == NULL)) {
+		const char *why = news == NEWS_DOWN      ? "was told to stop"
+				  : news == NEWS_GAVE_UP ? "another that it depends on has failed"
+				  : g == NULL            ? "there is no memory to start it"
+				  : g->failure != NULL   ? g->failure
+							 : g->ended;
+
+		failed(op, inst, g, why);
+		op->at++; /* baton goes on trying; whoever asked need not wait for that */
+	} else {
+		return;
+	}
+	advance(op);
+}
+
+static void
+news_of_stop(
+    struct op *op, struct instance *inst, const struct generation *g, enum instance_news news)
+{
+	bool mine = false;
+
+	for (size_t i = 0; i < op->count; i++)
+		mine = mine || op->list[i] == inst;
+	if (!mine)
+		return;
+	if (news == NEWS_ENDED && g != NULL)
+		progress(op, talloc_asprintf(op, "%s: generation %u %s%s%s", inst->name, g->number,
+				 g->failure != NULL ? g->failure : g->ended, g->drained ? "; " : "",
+				 g->drained ? report_drained(op, &g->counts) : ""));
+	if (news == NEWS_DOWN)
+		advance(op);
+}
+
+void
+op_news(struct supervisor *sup, struct instance *inst, const struct generation *g,
+    enum instance_news news)
+{
+	struct op *next;
+
+	for (struct op *op = sup->ops; op != NULL; op = next) {
+		next = op->next;
+		if (op->goal == GOAL_READY)
+			news_of_start(op, inst, g, news);
+		else
+			news_of_stop(op, inst, g, news);
+	}
+}
+
+static void
+forget(struct op *op, const struct instance *inst)
+{
+	size_t n = 0, at = op->at;
+
+	for (size_t i = 0; i < op->count; i++) {
+		if (op->list[i] != inst)
+			op->list[n++] = op->list[i];
+		else if (i < op->at)
+			at--;
+		else if (op->goal == GOAL_READY)
+			failed(op, inst, NULL, "was told to stop");
+	}
+	op->count = n;
+	op->at = at;
+}
+
+/* Of all that wait for them, or only of those that start them. */
+static void
+forget_all(struct supervisor *sup, struct instance **list, size_t count, bool only_starts)
+{
+	struct op *next;
+
+	/* First all of them: who moves on must not start the next one that goes. */
+	for (struct op *op = sup->ops; op != NULL; op = op->next) {
+		for (size_t i = 0; i < count && !op->done; i++) {
+			if (op->goal == GOAL_READY || !only_starts)
+				forget(op, list[i]);
+		}
+	}
+	for (struct op *op = sup->ops; op != NULL; op = next) {
+		next = op->next;
+		advance(op);
+	}
+}
+
+void
+op_forget(struct supervisor *sup, struct instance **list, size_t count)
+{
+	forget_all(sup, list, count, false);
+}
+
+/* NULL, and the client has been told why, if there is nothing of that name, or baton stops. */
+static struct op *
+op_about(struct supervisor *sup, const char *name, struct client *client, enum op_goal goal)
+{
+	TALLOC_CTX *tmp = talloc_new(NULL);
+	struct instance **list;
+	size_t n = supervisor_select(sup, name, tmp, &list);
+	struct op *op = NULL;
+
+	if (sup->phase == SUP_STOPPING || sup->phase == SUP_DONE) {
+		client_error(client, "baton is stopping");
+	} else if (n == 0) {
+		client_error(client, "%s", supervisor_no_such(tmp, sup, name));
+	} else {
+		op = op_new(sup, client, goal);
+		if (op != NULL) {
+			op->list = talloc_steal(op, list);
+			op->count = n;
+		}
+	}
+	talloc_free(tmp);
+	return op;
+}
+
+void
+op_start(struct supervisor *sup, const char *name, struct client *client)
+{
+	struct op *op;
+	size_t n = 0;
+
+	renew_sockets(sup);
+	op = op_about(sup, name, client, GOAL_READY);
+
+	if (op == NULL)
+		return;
+	/* Spares follow by themselves, when there is something that they can stand in for. */
+	for (size_t i = 0; i < op->count; i++) {
+		if (scale_removes(op->list[i]))
+			failed(op, op->list[i], NULL, "is being removed");
+		else if (!op->list[i]->spare)
+			op->list[n++] = op->list[i];
+	}
+	op->count = n;
+	advance(op);
+}
+
+/* From the last to the first, and then they are waited for together. */
+static void
+stop_all(struct op *op)
+{
+	op->advancing = true;
+	for (size_t i = op->count; i-- > 0;)
+		instance_event(op->list[i], LIFE_EV_STOP);
+	op->advancing = false;
+	advance(op);
+}
+
+void
+op_stop(struct supervisor *sup, const char *name, struct client *client)
+{
+	struct op *op = op_about(sup, name, client, GOAL_DOWN);
+
+	if (op != NULL)
+		stop_all(op);
+}
+
+void
+op_reset(struct supervisor *sup, const char *name, struct client *client)
+{
+	struct op *op = op_about(sup, name, client, GOAL_READY);
+	size_t n = 0;
+
+	if (op == NULL)
+		return;
+	for (size_t i = 0; i < op->count; i++) {
+		enum life_state state = op->list[i]->life.state;
+
+		if (!scale_removes(op->list[i]) &&
+		    (state == LIFE_FAILED || state == LIFE_BACKOFF || state == LIFE_HELD))
+			op->list[n++] = op->list[i];
+	}
+	op->count = n;
+	advance(op);
+}
+
+void
+op_start_list(struct supervisor *sup, struct instance **list, size_t count, struct client *client)
+{
+	struct instance **copy = talloc_memdup(sup, list, count * sizeof(struct instance *));
+	struct op *op = copy == NULL ? NULL : op_new(sup, NULL, GOAL_READY);
+
+	if (op == NULL) {
+		/* They are there, and must run: all at once then, and nobody waits. */
+		talloc_free(copy);
+		if (client != NULL)
+			client_error(client, "there is no memory to wait for what is started");
+		for (size_t i = 0; i < count; i++)
+			instance_event(list[i], LIFE_EV_START);
+		return;
+	}
+	if (client != NULL)
+		client_later(client, &op->client);
+	op->list = talloc_steal(op, copy);
+	op->count = count;
+	advance(op);
+}
+
+bool
+op_stop_list(struct supervisor *sup, struct instance **list, size_t count, struct client *client,
+    op_then_fn *then, void *data)
+{
+	struct instance **copy = talloc_memdup(sup, list, count * sizeof(struct instance *));
+	struct op *op = copy == NULL ? NULL : op_new(sup, NULL, GOAL_DOWN);
+
+	if (op == NULL) {
+		talloc_free(copy);
+		return false;
+	}
+	if (client != NULL)
+		client_later(client, &op->client);
+	op->list = talloc_steal(op, copy);
+	op->count = count;
+	op->then = then;
+	op->then_data = data;
+	forget_all(sup, op->list, count, true);
+	stop_all(op);
+	return true;
+}
+
+void
+op_cancel_all(struct supervisor *sup, const char *why)
+{
+	while (sup->ops != NULL)
+		finish(sup->ops, json_pack("{s:b s:o}", "ok", 0, "error", json_text(why)));
+}

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The order of things: instances are started one after the other, as the configuration lists
+ * them, each when the one before is ready (or has failed: it goes on trying by itself, and
+ * must not keep the others down). They are stopped service by service from the last to the
+ * first, the instances of one service together.
+ */
+#include "supervisor/daemon/supervisor.h"
+
+static struct instance *
+awaited(struct supervisor *sup)
+{
+	if (sup->phase != SUP_STARTING || sup->next_service >= sup->nservices)
+		return NULL;
+	return sup->services[sup->next_service]->instances[sup->next_instance];
+}
+
+static void
+start_next(struct supervisor *sup)
+{
+	struct instance *inst = awaited(sup);
+
+	if (inst != NULL) {
+		instance_event(inst, LIFE_EV_START);
+		return;
+	}
+	sup->phase = SUP_RUNNING;
+	spare_look_all(sup);
+	manager_say(sup, "READY=1\nSTATUS=running\n");
+	event_emit(sup, NULL, NULL, "running", NULL, "every instance has been started");
+	report_hints(sup);
+}
+
+void
+order_start(struct supervisor *sup)
+{
+	sup->phase = SUP_STARTING;
+	start_next(sup);
+}
+
+static bool
+service_is_down(const struct service *s)
+{
+	for (unsigned i = 0; i < s->ninstances; i++) {
+		if (s->instances[i]->life.state != LIFE_DOWN)
+			return false;
+	}
+	return spare_all_down(s);
+}
+
+/* Stops the last service that still runs; when none does, all is done. next_service counts
+ * those that are left, the one being stopped included. */
+static void
+stop_next(struct supervisor *sup)
+{
+	sup->stop_next_runs = true;
+	while (sup->next_service > 0) {
+		struct service *s = sup->services[sup->next_service - 1];
+
+		spare_event_all(s, sup->killing ? LIFE_EV_KILL : LIFE_EV_STOP);
+		for (unsigned i = s->ninstances; i-- > 0;)
+			instance_event(s->instances[i], sup->killing ? LIFE_EV_KILL : LIFE_EV_STOP);
+		if (!service_is_down(s))
+			break;
+		sup->next_service--;
+	}
+	sup->stop_next_runs = false;
+	if (sup->next_service == 0)
+		sup->phase = SUP_DONE;
+}
+
+void
+order_stop(struct supervisor *sup)
+{
+	if (sup->phase == SUP_STOPPING || sup->phase == SUP_DONE)
+		return;
+	sup->phase = SUP_STOPPING;
+	sup->next_service = sup->nservices;
+	manager_say(sup, "STOPPING=1\nSTATUS=stopping\n");
+	event_emit(sup, NULL, NULL, "stopping", NULL, "baton ends in good order");
+	upgrade_cancel(sup, "baton was told to stop");
+	reload_cancel(sup, "baton was told to stop");
+	roll_cancel(sup, "baton was told to stop");
+	op_cancel_all(sup, "baton was told to stop");
+	stop_next(sup);
+}
+
+void
+order_kill(struct supervisor *sup)
+{
+	sup->killing = true;
+	order_stop(sup);
+	for (size_t i = 0; i < sup->nservices; i++) {
+		for (unsigned n = 0; n < sup->services[i]->ninstances; n++)
+			instance_event(sup->services[i]->instances[n], LIFE_EV_KILL);
+		spare_event_all(sup->services[i], LIFE_EV_KILL);
+	}
+}
+
+void
+order_news(struct supervisor *sup, struct instance *inst, enum instance_news news)
+{
+	if (inst == awaited(sup) &&
+	    (news == NEWS_READY || news == NEWS_FAILED || news == NEWS_DOWN)) {
+		if (++sup->next_instance == sup->services[sup->next_service]->ninstances) {
+			sup->next_instance = 0;
+			sup->next_service++;
+		}
+		start_next(sup);
+	}
+	/* An instance with no process goes down while stop_next looks on: it needs no news. */
+	if (news == NEWS_DOWN && sup->phase == SUP_STOPPING && !sup->stop_next_runs &&
+	    service_is_down(sup->services[sup->next_service - 1]))
+		stop_next(sup);
+}

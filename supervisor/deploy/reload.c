@@ -1,0 +1,396 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Reading the configuration anew. Everything that can fail (the file, programs, users, ports,
+ * log files) is tried first, beside what runs; only then is anything changed. Then services
+ * that are new start, those that are gone drain, and those that run otherwise now are
+ * replaced instance by instance.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "supervisor/control/control.h"
+#include "supervisor/deploy/reload.h"
+
+static char no_memory[] = "nothing has changed: there is no memory";
+
+/* From here on nothing fails. */
+static void
+apply_running(struct part *part, TALLOC_CTX *mem)
+{
+	struct service *s = part->service;
+	char *ignored;
+
+	if (part->undo != NULL)
+		undo_keep(s, &part->undo);
+	TALLOC_FREE(s->refused_why);
+	s->fresh = false;
+	supervisor_service_configure(s, part->config);
+	logfile_open_service(s, mem, &ignored); /* opened already: only found again */
+	for (unsigned i = 0; i < part->nstay; i++) {
+		struct instance *inst = s->instances[i];
+
+		if (s->undo != NULL)
+			undo_keep_listeners(inst);
+		talloc_free(inst->listeners);
+		inst->listeners = talloc_steal(inst, part->listeners[i]);
+		inst->nlisteners = part->config->nlistens;
+		listener_own(inst);
+	}
+	for (unsigned i = 0; i < part->nadded; i++)
+		s->instances[s->ninstances++] = talloc_steal(s, part->added[i]);
+}
+
+/* Those that came from another instance refuse, or not, as that one's do. */
+static void
+settle_listeners(const struct plan *p)
+{
+	for (size_t i = 0; i < p->nparts; i++) {
+		struct service *s = p->parts[i].service;
+
+		for (unsigned n = 0; n < s->ninstances && n < p->parts[i].n; n++)
+			listener_settle(s->instances[n]);
+	}
+}
+
+static bool
+in_use(const struct supervisor *sup, const struct config *c)
+{
+	for (size_t i = 0; i < c->nservices; i++) {
+		for (size_t k = 0; k < sup->nservices; k++) {
+			const struct service *s = sup->services[k];
+
+			if (s->config == c->services[i] || s->wanted == c->services[i] ||
+			    good_uses(s, c->services[i]) || undo_uses(s, c->services[i]))
+				return true;
+		}
+	}
+	return false;
+}
+
+/* The configuration that counted is needed as long as something that came from it lives. */
+static void
+retire(struct supervisor *sup, struct config *c)
+{
+	struct config **all = sup->configs_before;
+	size_t n = talloc_array_length(all), kept = 0;
+
+	all[n - 1] = talloc_steal(all, c); /* make_room has seen to it that it is free */
+	for (size_t i = 0; i < n; i++) {
+		struct config *old = all[i];
+
+		all[i] = NULL;
+		if (old != NULL && in_use(sup, old))
+			all[kept++] = old;
+		else
+			talloc_free(old);
+	}
+}
+
+/* Services in the order of the file; those that are gone come last, until they are down. */
+static void
+apply(struct plan *p)
+{
+	struct supervisor *sup = p->sup;
+	struct service **all = talloc_move(sup, &p->all);
+	size_t n = 0;
+
+	for (size_t i = 0; i < p->nparts; i++) {
+		if (p->parts[i].fresh)
+			talloc_steal(sup, p->parts[i].service);
+		else
+			apply_running(&p->parts[i], p);
+		all[n++] = p->parts[i].service;
+	}
+	for (size_t i = 0; i < sup->nservices; i++) {
+		bool stays = false;
+
+		for (size_t k = 0; k < p->nparts; k++)
+			stays = stays || p->parts[k].service == sup->services[i];
+		if (!stays)
+			all[n++] = sup->services[i];
+	}
+	talloc_free(sup->services);
+	sup->services = all;
+	sup->nservices = n;
+	TALLOC_FREE(sup->refused_why);
+	sup->read_unix_ms = timer_unix_ms();
+	retire(sup, sup->config);
+	sup->config = talloc_steal(sup, p->config);
+	settle_listeners(p);
+	store_update(sup);
+}
+
+static void
+add_to_queue(struct instance **queue, size_t *n, struct instance **more, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++)
+		queue[(*n)++] = more[i];
+}
+
+/* What is new counts for whatever is started from now on, until one of these fails. */
+static void
+replace(struct plan *p, size_t n, struct client *client)
+{
+	static const char why[] = "there is no memory to replace what runs, which therefore keeps "
+				  "its configuration";
+
+	if (roll_start_list(
+		p->sup, &(struct roll_order){.what = "reload"}, p->replace, n, client) == 0)
+		return;
+	undo_all(p->sup, why);
+	output_warn(p->sup->out, "reload: %s", why);
+	if (client != NULL)
+		client_error(client, "%s", why);
+}
+
+/* Starts, stops and replaces what the plan says. */
+static void
+carry_out(struct plan *p, struct client *client)
+{
+	struct supervisor *sup = p->sup;
+	size_t nstart = 0, nreplace = 0, fresh = 0, gone = 0, changed = 0;
+	char text[128];
+
+	for (size_t i = sup->nservices; i-- > p->nparts; gone++)
+		scale_remove(sup->services[i]);
+	for (size_t i = 0; i < p->nparts; i++) {
+		struct part *part = &p->parts[i];
+		struct service *s = part->service;
+
+		fresh += part->fresh;
+		changed += !part->fresh && part->change != CONFIG_SAME;
+		if (part->fresh)
+			add_to_queue(p->start, &nstart, s->instances, s->ninstances);
+		else if (s->undo != NULL) /* how many there are to be follows from the outcome */
+			add_to_queue(p->replace, &nreplace, s->instances, part->nstay);
+		else
+			add_to_queue(p->start, &nstart, part->added, part->nadded);
+		if (s->undo == NULL && !part->fresh && s->ninstances > part->n)
+			scale_shrink(s, part->n);
+	}
+	snprintf(text, sizeof(text),
+	    "the configuration was read anew: services: %zu new, %zu gone, %zu changed", fresh,
+	    gone, changed);
+	output_say(sup->out, "%s", text);
+	event_emit(sup, NULL, NULL, "reload", json_pack("{s:b}", "ok", 1), "%s", text);
+	if (client != NULL)
+		client_progress(client, text);
+	if (nstart > 0)
+		op_start_list(sup, p->start, nstart, nreplace == 0 ? client : NULL);
+	if (nreplace > 0)
+		replace(p, nreplace, client);
+	else if (nstart == 0 && client != NULL)
+		client_result(client, json_pack("{s:b}", "ok", 1));
+}
+
+/* "nothing has changed: ", and WHY, which is NULL for lack of memory. */
+static const char *
+unchanged(TALLOC_CTX *mem, const char *why)
+{
+	const char *text =
+	    why == NULL ? NULL : talloc_asprintf(mem, "nothing has changed: %s", why);
+
+	return text == NULL ? no_memory : text;
+}
+
+static const char *
+not_now(const struct supervisor *sup, TALLOC_CTX *mem)
+{
+	char *why = NULL;
+	struct stat st;
+
+	if (sup->config->file == NULL || strcmp(sup->config->file, "standard input") == 0)
+		return "nothing has changed: baton was started without a configuration file";
+	/* It is read twice, and the second time by the loop. */
+	if (stat(sup->config->file, &st) == 0 && !S_ISREG(st.st_mode))
+		return unchanged(
+		    mem, talloc_asprintf(
+			     mem, "%s: expected a regular file, found none", sup->config->file));
+	if (sup->phase != SUP_RUNNING)
+		return "nothing has changed: baton is starting or stopping";
+	if (sup->roll != NULL)
+		return unchanged(
+		    mem, talloc_asprintf(mem, "a restart is under way (%s)", roll_where(sup)));
+	if (rollback_busy(sup, mem, &why) || scale_busy(sup, mem, &why))
+		return unchanged(mem, why);
+	if (sup->ops != NULL)
+		return "nothing has changed: instances are being started or stopped; ask again "
+		       "later";
+	return NULL;
+}
+
+/* NULL: it is to be applied. */
+static const char *
+try_it(struct plan *p, const char *owners, size_t n)
+{
+	struct supervisor *sup = p->sup;
+	const char *had = sup->config->control;
+	char *why = NULL;
+	int error;
+
+	p->config = config_read(p, sup->config->file);
+	if (p->config == NULL)
+		return no_memory;
+	if ((had == NULL) != (p->config->control == NULL) ||
+	    (had != NULL && p->config->control != NULL && strcmp(had, p->config->control) != 0))
+		config_error(p->config,
+		    "%s: [supervisor] control: the control socket cannot be changed while baton "
+		    "runs",
+		    sup->config->file);
+	if (p->config->nerrors > 0)
+		return reload_errors(p, p->config);
+	if (p->config->nservices != n)
+		return "nothing has changed: the file is being changed; ask again";
+	for (size_t i = 0; i < n; i++) {
+		memcpy(&p->config->services[i]->owner, owners + i * sizeof(struct socket_owner),
+		    sizeof(struct socket_owner));
+		p->config->services[i]->owner_known = true;
+	}
+	error = reload_prepare(p, p, &why);
+	return error < 0 ? unchanged(p, why != NULL ? why : strerror(-error)) : NULL;
+}
+
+void
+reload_refused(struct supervisor *sup, const char *why)
+{
+	talloc_free(sup->refused_why);
+	sup->refused_why = talloc_strdup(sup, why);
+	sup->refused_unix_ms = timer_unix_ms();
+}
+
+/* One that is under way: a child of the supervisor. */
+struct reload {
+	struct supervisor *sup;
+	struct client *client; /* who waits for it; NULL: nobody (any more) */
+	bool tell;             /* the manager */
+};
+
+/* For the client, and for everybody. */
+static void
+say_refused(struct supervisor *sup, struct client *client, const char *why)
+{
+	output_warn(sup->out, "reload failed: %s", why);
+	event_emit(sup, NULL, NULL, "reload", json_pack("{s:b}", "ok", 0), "failed: %s", why);
+	if (client != NULL)
+		client_error(client, "%s", why);
+}
+
+static void
+tell_manager(struct supervisor *sup, bool good)
+{
+	manager_say(sup, "READY=1\nSTATUS=running%s\n",
+	    good ? "" : "; the last reload failed and has changed nothing");
+}
+
+/* Frees R: from now on another one may be asked for. Returns who waits. */
+static struct client *
+end(struct reload *r)
+{
+	struct client *client = r->client;
+
+	r->sup->reload = NULL;
+	if (client != NULL)
+		client_later(client, &r->sup->reloader);
+	talloc_free(r);
+	return client;
+}
+
+static void
+checked(const char *why, const void *owners, size_t n, void *data)
+{
+	struct reload *r = talloc_get_type_abort(data, struct reload);
+	struct supervisor *sup = r->sup;
+	struct plan *p = talloc_zero(sup, struct plan);
+	TALLOC_CTX *tmp = talloc_new(NULL);
+	bool tell = r->tell, good, judged = why != NULL;
+	struct client *client;
+
+	if (p == NULL)
+		why = no_memory;
+	else
+		p->sup = sup;
+	if (why != NULL && p != NULL)
+		why = talloc_strdup(p, why); /* it goes with the check */
+	else if (why == NULL && (why = not_now(sup, p)) == NULL) {
+		why = try_it(p, owners, n);
+		judged = true;
+	}
+	good = why == NULL && p != NULL;
+	client = end(r);
+	if (good) {
+		for (size_t i = 0; i < talloc_array_length(p->config->notes); i++)
+			output_warn(sup->out, "%s", p->config->notes[i]);
+		apply(p);
+		carry_out(p, client);
+	} else {
+		why = why == NULL ? NULL : talloc_strdup(tmp, why);
+		/* With the sockets that were opened: who has the answer must not find them. */
+		TALLOC_FREE(p);
+		/* What only came at the wrong time may be good. */
+		if (judged)
+			reload_refused(sup, why != NULL ? why : no_memory);
+		say_refused(sup, client, why != NULL ? why : no_memory);
+	}
+	if (tell)
+		tell_manager(sup, good);
+	talloc_free(p);
+	talloc_free(tmp);
+	logfile_close_unused(sup);
+}
+
+static const char *
+begin(struct reload *r, TALLOC_CTX *mem)
+{
+	const char *why = not_now(r->sup, mem);
+	int error;
+
+	if (why != NULL)
+		return why;
+	error = reload_check(r, r->sup, checked, r);
+	return error < 0 ? unchanged(mem, strerror(-error)) : NULL;
+}
+
+void
+reload(struct supervisor *sup, struct client *client)
+{
+	TALLOC_CTX *tmp = talloc_new(NULL);
+	struct reload *r = sup->reload != NULL ? NULL : talloc_zero(sup, struct reload);
+	const char *why = sup->reload != NULL
+			      ? "nothing has changed: a reload is under way; ask again later"
+			      : no_memory;
+
+	control_renew(sup->control);
+	if (r != NULL) {
+		/* READY=1 must not come too early or late. */
+		*r = (struct reload){.sup = sup, .tell = sup->phase == SUP_RUNNING};
+		if (r->tell)
+			manager_reloading(sup);
+		why = begin(r, tmp);
+		if (why != NULL && r->tell)
+			tell_manager(sup, false);
+	}
+	if (why != NULL) {
+		talloc_free(r);
+		say_refused(sup, client, why);
+	} else {
+		sup->reload = r;
+		if (client != NULL)
+			client_later(client, &r->client);
+	}
+	talloc_free(tmp);
+}
+
+void
+reload_cancel(struct supervisor *sup, const char *why)
+{
+	TALLOC_CTX *tmp = talloc_new(NULL);
+	struct client *client;
+
+	if (sup->reload != NULL) {
+		client = end(sup->reload);
+		say_refused(sup, client, unchanged(tmp, why));
+	}
+	talloc_free(tmp);
+}

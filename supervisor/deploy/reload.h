@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT */
+/* What a reload is going to do: made ready before anything changes. */
+#ifndef SUPERVISOR_RELOAD_H
+#define SUPERVISOR_RELOAD_H
+
+#include "supervisor/daemon/supervisor.h"
+
+struct undo;
+
+/* One service of the fresh configuration. What it owns is freed with it, unless applied. */
+struct part {
+	const struct service_config *config;
+	struct service *service; /* the one that runs, or a new one */
+	bool fresh;
+	enum config_change change;
+	unsigned n;                  /* instances that it is to have */
+	struct listener **listeners; /* for each instance that stays */
+	unsigned nstay;
+	struct instance **added;
+	unsigned nadded;
+	struct undo *undo; /* if processes are replaced: room for what counted before */
+};
+
+struct plan {
+	struct supervisor *sup;
+	struct config *config;
+	struct part *parts;
+	size_t nparts;
+	/* Room, so that there is enough when nothing may fail any more: */
+	struct service **all;
+	struct instance **start, **replace;
+};
+
+/* Opens and allocates all that the plan's configuration needs, beside what runs. Returns 0, or a
+ * negative errno, with *WHY (in MEM) set if there is more to say. (reload_prepare.c) */
+int reload_prepare(struct plan *p, TALLOC_CTX *mem, char **why);
+
+/* --- reload_check.c: what must not hold up the loop ------------------------------------------- */
+
+/* WHY not, in words; or NULL, and in OWNERS, unaligned, N struct socket_owner: of each service. */
+typedef void reload_checked_fn(const char *why, const void *owners, size_t n, void *data);
+
+/* Has the file read and all that it names looked at, by a process that may take its time. FN is
+ * called once, from the loop, and may free MEM, as whoever gives it up does. Returns 0 or -errno. */
+int reload_check(TALLOC_CTX *mem, struct supervisor *sup, reload_checked_fn *fn, void *data);
+/* All errors of C as one text. */
+char *reload_errors(TALLOC_CTX *mem, const struct config *c);
+
+/* --- reload.c --------------------------------------------------------------------------------- */
+
+/* For the status: what is in the file is not, or not all of it, what counts. */
+void reload_refused(struct supervisor *sup, const char *why);
+
+/* --- reload_undo.c: the way back ------------------------------------------------------------ */
+
+/* NULL: no memory. */
+struct undo *undo_new(TALLOC_CTX *mem, const struct part *part);
+/* S is about to get another configuration: the one that counts is kept, in *UNDO, which S owns
+ * then; and the sockets of INST, whose list is NULL afterwards. */
+void undo_keep(struct service *s, struct undo **undo);
+void undo_keep_listeners(struct instance *inst);
+/* The reload has failed before anything was replaced: all that was kept counts again. */
+void undo_all(struct supervisor *sup, const char *why);
+
+#endif

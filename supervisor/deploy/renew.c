@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Unix sockets whose files somebody has removed: nobody finds them any more. A socket cannot get
+ * another file, so there is another socket then, and processes that run are replaced to get it.
+ */
+#include "supervisor/daemon/supervisor.h"
+
+static bool
+lacks_a_file(const struct instance *inst)
+{
+	for (size_t i = 0; i < inst->nlisteners; i++) {
+		const struct listener *l = &inst->listeners[i];
+
+		if (l->file != NULL && !socket_file_is_there(l->file))
+			return true;
+	}
+	return false;
+}
+
+/* Nothing has changed if that fails, as when another program has the path now. */
+static bool
+make_anew(struct instance *inst)
+{
+	const struct service_config *c = inst->service->config;
+	const struct instance *first = inst->service->instances[0];
+	TALLOC_CTX *tmp = talloc_new(NULL);
+	char *why = NULL;
+	struct listener *fresh = listener_open(tmp, inst, c,
+	    c->shared && inst != first ? first->listeners : inst->listeners, tmp, &why);
+
+	if (fresh == NULL) {
+		output_warn(inst->sup->out, "%s: the file of a socket was removed, and %s",
+		    inst->name, why == NULL ? "there is no memory to make it anew" : why);
+	} else {
+		output_say(inst->sup->out, "%s: the file of a socket was removed; it is made anew",
+		    inst->name);
+		talloc_free(inst->listeners);
+		inst->listeners = talloc_steal(inst, fresh);
+		inst->nlisteners = c->nlistens;
+		listener_own(inst);
+		listener_settle(inst);
+	}
+	talloc_free(tmp);
+	return fresh != NULL;
+}
+
+static bool
+is_busy(struct supervisor *sup)
+{
+	TALLOC_CTX *tmp = talloc_new(NULL);
+	char *why = NULL;
+	bool busy = sup->phase != SUP_RUNNING || sup->roll != NULL || sup->ops != NULL ||
+		    sup->reload != NULL || scale_busy(sup, tmp, &why) ||
+		    rollback_busy(sup, tmp, &why);
+
+	talloc_free(tmp);
+	return busy;
+}
+
+void
+renew_sockets(struct supervisor *sup)
+{
+	static const struct roll_order order = {
+	    .what = "restart", .why = "the file of a socket was removed"};
+	struct instance **list;
+	size_t n = supervisor_select(sup, NULL, sup, &list), live = 0;
+	bool some = false;
+
+	for (size_t i = 0; i < n && !is_busy(sup); i++) {
+		if (list[i]->spare || !lacks_a_file(list[i]) || !make_anew(list[i]))
+			continue;
+		some = true;
+		if (list[i]->life.alive != 0)
+			list[live++] = list[i];
+	}
+	if (some)
+		store_update(sup);
+	if (live > 0 && roll_start_list(sup, &order, list, live, NULL) < 0)
+		output_warn(sup->out, "no memory to replace what has a socket without a file: "
+				      "`baton restart` does that");
+	talloc_free(list);
+}

@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The rolling restart: the instances are replaced in their order, service by service, as many
+ * of one service at a time as its `surge` says. It is a transaction with one verdict: after the
+ * first failure nothing further is begun, and those that are under way finish.
+ */
+#include "supervisor/deploy/roll.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "supervisor/control/control.h"
+
+static char no_memory[] = "there is no memory";
+
+bool
+roll_under_way(const struct turn *t)
+{
+	return t->stage == TURN_NEXT || t->stage == TURN_OLD;
+}
+
+size_t
+roll_count(const struct roll *r, enum turn_stage stage)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < r->count; i++)
+		n += r->turns[i].stage == stage;
+	return n;
+}
+
+static char *
+what_is_waited_for(struct roll *r, const struct instance *inst)
+{
+	if (inst->life.state != LIFE_READY || inst->old == NULL)
+		return talloc_asprintf(
+		    r, "%s: waiting, it is %s", inst->name, life_state_name(inst->life.state));
+	return talloc_asprintf(r, "%s: waiting, generation %u (pid %d) still drains%s", inst->name,
+	    inst->old->number, (int)inst->old->pid,
+	    r->order.now ? "" : "; `baton restart --now` cuts that");
+}
+
+/* Begins it, unless a process of its instance starts or drains: then that is waited for. */
+static void
+begin(struct roll *r, struct turn *t)
+{
+	struct instance *inst = t->inst;
+	bool steady = inst->life.state == LIFE_READY && inst->life.alive == LIFE_CURRENT;
+
+	if (!steady && inst->life.state != LIFE_BACKOFF && inst->life.state != LIFE_HELD &&
+	    inst->life.state != LIFE_FAILED) {
+		t->stage = TURN_WAITS;
+		roll_progress(r, t, what_is_waited_for(r, inst));
+		if (r->order.now)
+			instance_cut_drain(inst);
+		return;
+	}
+	t->stage = TURN_NEXT;
+	t->number = inst->last_number + 1;
+	instance_event(inst, LIFE_EV_RESTART);
+}
+
+/* The first of those that are not through; NULL: all are. */
+static struct turn *
+first_open(struct roll *r)
+{
+	for (size_t i = 0; i < r->count; i++) {
+		if (r->turns[i].stage < TURN_DONE)
+			return &r->turns[i];
+	}
+	return NULL;
+}
+
+/* Begins what may begin now: only of the first service that is not through. */
+static void
+begin_some(struct roll *r)
+{
+	const struct turn *end = r->turns + r->count;
+	struct turn *t = first_open(r);
+	const struct service *s = t == NULL ? NULL : t->inst->service;
+	long room = s == NULL ? 0 : roll_room(r, s);
+
+	for (; t != NULL && t < end && t->inst->service == s && room > 0; t++) {
+		if (t->stage == TURN_QUEUED || t->stage == TURN_WAITS) {
+			if (t->inst->life.state == LIFE_DOWN ||
+			    (r->order.back && rollback_is_done(t->inst))) {
+				t->stage = TURN_SKIPPED;
+				r->again = true;
+				continue;
+			}
+			if (!r->failed)
+				begin(r, t);
+		}
+		room -= t->stage < TURN_DONE;
+	}
+}
+
+static bool
+is_over(const struct roll *r)
+{
+	bool begun = false, open = false;
+
+	for (size_t i = 0; i < r->count; i++) {
+		begun = begun || roll_under_way(&r->turns[i]);
+		open = open || r->turns[i].stage < TURN_DONE;
+	}
+	return r->failed ? !begun : !open;
+}
+
+static void
+finish(void *data)
+{
+	roll_finish(talloc_get_type_abort(data, struct roll));
+}
+
+/* The verdict is told from the loop, never from the middle of an instance's own code: a
+ * client's next request may follow it. */
+void
+roll_advance(struct roll *r)
+{
+	if (r->advancing || r->over) {
+		r->again = true;
+		return;
+	}
+	r->advancing = true;
+	do {
+		r->again = false;
+		if (!r->failed)
+			begin_some(r);
+	} while (r->again);
+	r->advancing = false;
+	if (!is_over(r))
+		return;
+	r->over = true;
+	if (timer_after(r, r->sup->timers, 0, finish, r) == NULL)
+		roll_finish(r);
+}
+
+static int
+roll_close(struct roll *r)
+{
+	json_decref(r->instances);
+	json_decref(r->failure);
+	return 0;
+}
+
+static struct roll *
+roll_new(
+    struct supervisor *sup, const struct roll_order *order, struct instance **list, size_t count)
+{
+	struct roll *r = talloc_zero(sup, struct roll);
+
+	if (r == NULL)
+		return NULL;
+	r->sup = sup;
+	r->started_ms = timer_now_ms();
+	r->order = *order;
+	r->order.target = talloc_strdup(r, order->target);
+	r->order.why = talloc_strdup(r, order->why);
+	r->instances = json_array();
+	talloc_set_destructor(r, roll_close);
+	r->turns = talloc_zero_array(r, struct turn, (unsigned)count);
+	if (r->turns == NULL || r->instances == NULL ||
+	    (r->order.target == NULL) != (order->target == NULL) ||
+	    (r->order.why == NULL) != (order->why == NULL)) {
+		talloc_free(r);
+		return NULL;
+	}
+	for (size_t i = 0; i < count; i++)
+		r->turns[i].inst = list[i];
+	r->count = count;
+	return r;
+}
+
+static bool
+same_target(const char *a, const char *b)
+{
+	return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
+}
+
+/* Whether what is asked for is what is being done already. */
+static bool
+joins(const struct roll *r, const struct roll_order *order)
+{
+	if (order->canary && !r->order.canary)
+		return false;
+	return strcmp(r->order.what, order->what) == 0 && order->why == NULL &&
+	       same_target(r->order.target, order->target) && !r->failed;
+}
+
+/* 0, or why none can begin now. */
+static int
+may_start(struct supervisor *sup, const struct roll_order *order, TALLOC_CTX *mem, char **why)
+{
+	const struct roll *r = sup->roll;
+
+	if (sup->phase == SUP_STOPPING || sup->phase == SUP_DONE) {
+		*why = talloc_strdup(mem, "baton is stopping");
+		return -EBUSY;
+	}
+	*why = NULL;
+	if (scale_busy(sup, mem, why) || rollback_busy(sup, mem, why))
+		return -EBUSY;
+	if (r == NULL || joins(r, order))
+		return 0;
+	*why = talloc_asprintf(mem, "a %s%s%s %s already (%s); only one is done at a time",
+	    r->order.what, r->order.target == NULL ? "" : " of ",
+	    r->order.target == NULL ? "" : r->order.target,
+	    r->failed ? "has failed, but is under way" : "is under way", roll_where(sup));
+	return -EBUSY;
+}
+
+/* Somebody has lost patience. */
+static void
+cut_drains(struct roll *r)
+{
+	r->order.now = true;
+	for (size_t i = 0; i < r->count; i++) {
+		if (r->turns[i].stage == TURN_WAITS || r->turns[i].stage == TURN_OLD)
+			instance_cut_drain(r->turns[i].inst);
+	}
+}
+
+/* FRESH is NULL if one is under way. */
+static void
+begin_or_join(struct supervisor *sup, const struct roll_order *order, struct roll *fresh,
+    struct client *client)
+{
+	bool joined = fresh == NULL;
+	struct roll *r = joined ? sup->roll : fresh;
+
+	sup->roll = r;
+	if (joined && client != NULL)
+		client_progress(client, talloc_asprintf(r, "joining the %s that is under way: %s",
+					    r->order.what, roll_where(sup)));
+	if (client != NULL)
+		roll_tell(r, client);
+	if (joined && order->now)
+		cut_drains(r);
+	if (order->after != NULL)
+		rollback_begins(order->after, r);
+	if (!joined && r->order.why != NULL)
+		roll_progress(r, NULL, talloc_asprintf(r, "%s: %s", order->what, r->order.why));
+	if (!joined)
+		roll_tell_begin(r);
+	roll_advance(r);
+}
+
+int
+roll_start(struct supervisor *sup, const struct roll_order *order, struct client *client,
+    TALLOC_CTX *mem, char **why)
+{
+	struct instance **list;
+	size_t count = supervisor_select(sup, order->target, mem, &list);
+	struct roll *fresh = NULL;
+	int error = 0;
+
+	if (count == 0) {
+		*why = supervisor_no_such(mem, sup, order->target);
+		return -ENOENT;
+	}
+	if (sup->roll != NULL && sup->roll->over)
+		roll_finish(sup->roll); /* the next turn of the loop would have done it */
+	error = may_start(sup, order, mem, why);
+	if (error == 0 && sup->roll == NULL) {
+		fresh = roll_new(sup, order, list, count);
+		error = fresh == NULL ? -ENOMEM
+			: order->back ? rollback_enter(sup, order->target, mem, why)
+				      : rollback_leave(list, count, mem, why);
+	}
+	if (error == 0)
+		begin_or_join(sup, order, fresh, client);
+	else
+		talloc_free(fresh);
+	if (error < 0 && *why == NULL)
+		*why = no_memory;
+	return error;
+}
+
+int
+roll_start_list(struct supervisor *sup, const struct roll_order *order, struct instance **list,
+    size_t count, struct client *client)
+{
+	struct roll *fresh = roll_new(sup, order, list, count);
+
+	if (fresh == NULL)
+		return -ENOMEM;
+	begin_or_join(sup, order, fresh, client);
+	return 0;
+}
+
+void
+roll_cancel(struct supervisor *sup, const char *why)
+{
+	struct roll *r = sup->roll;
+
+	rollback_cancel(sup, why);
+	if (r == NULL)
+		return;
+	r->cancelled = why;
+	roll_finish(r);
+}
+
+const char *
+roll_where(const struct supervisor *sup)
+{
+	if (sup->roll == NULL)
+		return NULL;
+	if (sup->roll->paused != NULL)
+		return roll_pause_text(sup->roll);
+	return sup->roll->where != NULL ? sup->roll->where : "it has just begun";
+}
+
+bool
+roll_had_begun(const struct service *s, int64_t since_ms)
+{
+	const struct roll *r = s->sup->roll;
+
+	for (size_t i = 0; r != NULL && since_ms >= r->started_ms && i < r->count; i++) {
+		if (r->turns[i].inst->service == s)
+			return true;
+	}
+	return false;
+}

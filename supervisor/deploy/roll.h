@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the files of the rolling restart share: roll.c moves it on, roll_news.c knows what
+ * happened, roll_canary.c makes it pause, roll_verdict.c tells those who wait how it goes and
+ * how it went.
+ */
+#ifndef SUPERVISOR_ROLL_H
+#define SUPERVISOR_ROLL_H
+
+#include "supervisor/daemon/supervisor.h"
+
+enum turn_stage {
+	TURN_QUEUED,
+	TURN_WAITS,   /* it may begin, but a process of the instance still starts or drains */
+	TURN_NEXT,    /* the successor was started */
+	TURN_OLD,     /* the successor serves; the old one drains */
+	TURN_DONE,    /* replaced */
+	TURN_SKIPPED, /* stopped, so it is not to run; or in a roll back, it never went forth */
+	TURN_FAILED,
+};
+
+/* One instance's part in the roll. */
+struct turn {
+	struct instance *inst;
+	enum turn_stage stage;
+	unsigned number; /* of the successor */
+	char *said;      /* the last line of progress about it */
+};
+
+/* Somebody who wants to know. */
+struct waiter {
+	struct waiter *next;
+	struct client *client; /* NULL when it went away */
+};
+
+struct roll {
+	struct supervisor *sup;
+	struct roll_order order; /* its strings are the roll's own */
+	struct waiter *waiters;
+	struct turn *turns;
+	size_t count;
+	int64_t started_ms;
+	char *where;                  /* for status */
+	bool advancing;               /* it is being moved on already: news come from within */
+	bool again;                   /* … and have changed something */
+	bool over;                    /* the verdict is told at the loop's next turn */
+	bool failed;                  /* nothing further is begun */
+	json_t *failure;              /* the first one, for the verdict */
+	char *error;                  /* all of them, in words */
+	const char *cancelled;        /* why it was given up; NULL: it was not */
+	const struct service *passed; /* the canary of this one was good enough */
+	struct turn *paused;          /* the canary that is looked at; NULL: none is */
+	struct timer *pause_timer;    /* … NULL: until `baton continue` */
+	int64_t paused_ms;            /* since when */
+	char *pause_text;
+	/* What became of the connections, as far as the old generations told. */
+	bool drained;
+	struct notify_drained sum;
+	json_t *instances; /* one object for each instance that was replaced */
+};
+
+/* The successor was started, and the instance is not at rest again. */
+bool roll_under_way(const struct turn *t);
+size_t roll_count(const struct roll *r, enum turn_stage stage);
+/* Moves it on as far as it goes. */
+void roll_advance(struct roll *r);
+
+/* --- roll_canary.c ---------------------------------------------------------------------- */
+
+/* How many instances of S, which has its turn, may be under way now. May begin a pause. */
+long roll_room(struct roll *r, const struct service *s);
+/* It has failed, so there is nothing to wait for. */
+void roll_forget_pause(struct roll *r);
+/* For status: since when it is paused, and how long. Only while it is. */
+const char *roll_pause_text(struct roll *r);
+
+/* --- roll_verdict.c --------------------------------------------------------------------- */
+
+void roll_tell_begin(const struct roll *r);
+/* CLIENT will hear of progress and verdict; it may go away at any time. */
+void roll_tell(struct roll *r, struct client *client);
+/* TEXT, a child of the roll, is taken over. T may be NULL. */
+void roll_progress(struct roll *r, struct turn *t, char *text);
+/* The turn has failed, and with it the roll, once those that are under way have finished. */
+void roll_fail(struct roll *r, struct turn *t, const struct generation *g, const char *reason);
+/* The old generation G is gone: what it told of its connections goes into the verdict. */
+void roll_take_account(struct roll *r, const struct turn *t, const struct generation *g);
+/* Tells the verdict, keeps it for status, and frees the roll. */
+void roll_finish(struct roll *r);
+
+/* --- reload_undo.c ------------------------------------------------------------------------ */
+
+/* R is over: if it has failed, services that it has not replaced altogether get the configuration
+ * back that they had before the reload, and its error says so. */
+void reload_judge(struct roll *r);
+/* What was judged to count has the sockets that it wants: those of before that are in nobody's
+ * hands now are closed, so that who waits for the verdict finds them gone. */
+void reload_close(struct supervisor *sup);
+
+/* --- rollback_due.c --------------------------------------------------------------------- */
+
+/* If R has failed and its service goes back by itself, those who wait for its verdict RESULT
+ * get it when that is done: the rollback has them now. */
+bool rollback_adopts(struct roll *r, json_t *result);
+/* R is the roll that it comes to, and has it and them now. */
+void rollback_begins(struct rollback *b, struct roll *r);
+/* RESULT, taken over, together with the verdict that had to wait. */
+json_t *rollback_verdict(struct rollback *b, json_t *result);
+
+#endif

@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The canary: the first instance of a service that a restart has replaced. It alone meets the
+ * real load for a while, and the others follow only if it is well then, or when somebody who
+ * has looked at it says so.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "supervisor/deploy/roll.h"
+
+static bool
+is_wanted(const struct roll *r, const struct service *s)
+{
+	return !r->order.back && !r->order.revert && (r->order.canary || s->config->canary != 0);
+}
+
+static void
+end_pause(struct roll *r, const char *why)
+{
+	struct turn *t = r->paused;
+
+	output_say(r->sup->out, "%s  %s; the %s goes on", t->inst->name, why, r->order.what);
+	event_emit(r->sup, t->inst, NULL, "restart-continued", NULL, "%s", why);
+	r->passed = t->inst->service;
+	r->paused = NULL;
+	TALLOC_FREE(r->pause_timer);
+	roll_progress(
+	    r, t, talloc_asprintf(r, "%s: %s; the %s goes on", t->inst->name, why, r->order.what));
+}
+
+static void
+time_is_over(void *data)
+{
+	struct roll *r = talloc_get_type_abort(data, struct roll);
+	struct turn *t = r->paused;
+
+	r->pause_timer = NULL;
+	/* One that hangs has not ended yet; its successor may have been started. */
+	if (t->inst->life.state != LIFE_READY || t->inst->current == NULL ||
+	    t->inst->current->number != t->number || t->inst->current->sick != 0)
+		roll_fail(r, t, NULL,
+		    talloc_asprintf(
+			r, "generation %u is not well, while it was the canary", t->number));
+	else
+		end_pause(r, "nothing has gone wrong with it");
+	roll_advance(r);
+}
+
+static void
+begin_pause(struct roll *r, struct turn *t)
+{
+	long ms = t->inst->service->config->canary_time_ms;
+	char *text;
+
+	r->paused = t;
+	r->paused_ms = timer_now_ms();
+	if (ms > 0)
+		r->pause_timer = timer_after(r, r->sup->timers, ms, time_is_over, r);
+	if (ms > 0)
+		text = talloc_asprintf(r,
+		    "%s: the canary; the %s pauses for %s, or until `baton continue`",
+		    t->inst->name, r->order.what, report_duration(r, ms));
+	else
+		text = talloc_asprintf(r, "%s: the canary; the %s pauses until `baton continue`",
+		    t->inst->name, r->order.what);
+	if (text != NULL) {
+		output_say(r->sup->out, "%s", text);
+		event_emit(r->sup, t->inst, NULL, "restart-paused",
+		    json_pack("{s:I}", "pause_ms", (json_int_t)ms), "%s", text);
+	}
+	roll_progress(r, t, text);
+}
+
+long
+roll_room(struct roll *r, const struct service *s)
+{
+	struct turn *canary = NULL;
+	bool others = false;
+
+	if (!is_wanted(r, s) || r->passed == s)
+		return s->config->surge;
+	for (size_t i = 0; i < r->count; i++) {
+		struct turn *t = &r->turns[i];
+
+		if (t->inst->service != s)
+			continue;
+		if (t->stage == TURN_DONE && canary == NULL)
+			canary = t;
+		others = others || (t->stage < TURN_DONE && t->inst->life.state != LIFE_DOWN);
+	}
+	if (canary == NULL)
+		return 1;
+	if (others && r->paused == NULL)
+		begin_pause(r, canary);
+	else if (!others && r->paused != NULL)
+		end_pause(r, "there is no other left");
+	return others ? 0 : s->config->surge;
+}
+
+void
+roll_forget_pause(struct roll *r)
+{
+	r->paused = NULL;
+	TALLOC_FREE(r->pause_timer);
+}
+
+int
+roll_continue(struct supervisor *sup, const char *service, TALLOC_CTX *mem, char **why)
+{
+	struct roll *r = sup->roll;
+	const char *at;
+	struct instance **list;
+
+	if (service != NULL && supervisor_select(sup, service, mem, &list) == 0) {
+		*why = supervisor_no_such(mem, sup, service);
+		return -EINVAL;
+	}
+	if (r == NULL) {
+		*why = talloc_strdup(mem, "nothing is paused, and no restart is under way");
+		return -EINVAL;
+	}
+	if (r->paused == NULL) {
+		*why = talloc_asprintf(mem, "nothing is paused; a %s is under way (%s)",
+		    r->order.what, roll_where(sup));
+		return -EINVAL;
+	}
+	at = r->paused->inst->service->config->name;
+	if (service != NULL && strcmp(service, at) != 0) {
+		*why = talloc_asprintf(
+		    mem, "the %s is paused at %s, not at %s", r->order.what, at, service);
+		return -EINVAL;
+	}
+	end_pause(r, "`baton continue`");
+	roll_advance(r);
+	return 0;
+}
+
+static int64_t
+left_ms(const struct roll *r)
+{
+	int64_t left =
+	    r->paused_ms + r->paused->inst->service->config->canary_time_ms - timer_now_ms();
+
+	return left < 0 ? 0 : left;
+}
+
+json_t *
+roll_pause_json(const struct supervisor *sup)
+{
+	const struct roll *r = sup->roll;
+
+	if (r == NULL || r->paused == NULL)
+		return json_null();
+	return json_pack("{s:s s:s s:I s:o}", "service", r->paused->inst->service->config->name,
+	    "instance", r->paused->inst->name, "paused_ms",
+	    (json_int_t)(timer_now_ms() - r->paused_ms), "left_ms",
+	    r->pause_timer == NULL ? json_null() : json_integer(left_ms(r)));
+}
+
+/* Anew each time, for the time goes on. */
+const char *
+roll_pause_text(struct roll *r)
+{
+	TALLOC_CTX *tmp = talloc_new(r);
+	const char *since = report_duration(tmp, timer_now_ms() - r->paused_ms);
+
+	talloc_free(r->pause_text);
+	r->pause_text = talloc_asprintf(r, "paused for %s after %s, the canary; it goes on %s%s%s",
+	    since, r->paused->inst->name, r->pause_timer == NULL ? "" : "in ",
+	    r->pause_timer == NULL ? "" : report_duration(tmp, left_ms(r)),
+	    r->pause_timer == NULL ? "with `baton continue`" : ", or with `baton continue`");
+	talloc_free(tmp);
+	return r->pause_text == NULL ? "paused" : r->pause_text;
+}

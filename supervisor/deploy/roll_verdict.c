@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What is told about a rolling restart: its progress while it is under way, and one verdict at
+ * its end, to all who wait for it, and if it failed, on baton's stderr.
+ */
+#include <string.h>
+
+#include "supervisor/base/json_memory.h"
+#include "supervisor/control/control.h"
+#include "supervisor/deploy/roll.h"
+
+void
+roll_tell_begin(const struct roll *r)
+{
+	event_emit(r->sup, NULL, NULL, "restart-begin",
+	    json_pack("{s:s s:i}", "what", r->order.what, "instances", (int)r->count),
+	    "%s of %zu instance%s", r->order.what, r->count, r->count == 1 ? "" : "s");
+}
+
+static void
+tell_end(const struct roll *r)
+{
+	const char *error = r->failed ? r->error : r->cancelled;
+	bool ok = !r->failed && r->cancelled == NULL;
+	size_t done = roll_count(r, TURN_DONE);
+
+	event_emit(r->sup, NULL, NULL, "restart-end",
+	    json_pack("{s:s s:b s:i s:i}", "what", r->order.what, "ok", ok, "restarted", (int)done,
+		"of", (int)r->count),
+	    "%s: %zu of %zu done%s%s", r->order.what, done, r->count,
+	    error == NULL ? "" : "; it failed: ", error == NULL ? "" : error);
+}
+
+void
+roll_tell(struct roll *r, struct client *client)
+{
+	struct waiter **w = &r->waiters;
+
+	/* Places of those who went away are used again: there may be many, one after the other. */
+	while (*w != NULL && (*w)->client != NULL)
+		w = &(*w)->next;
+	if (*w == NULL)
+		*w = talloc_zero(r, struct waiter);
+	if (*w == NULL)
+		client_error(client, "there is no memory to wait for the %s", r->order.what);
+	else
+		client_later(client, &(*w)->client);
+}
+
+void
+roll_progress(struct roll *r, struct turn *t, char *text)
+{
+	if (text == NULL)
+		return;
+	if (t != NULL && t->said != NULL && strcmp(t->said, text) == 0) {
+		talloc_free(text);
+		return;
+	}
+	for (struct waiter *w = r->waiters; w != NULL; w = w->next) {
+		if (w->client != NULL)
+			client_progress(w->client, text);
+	}
+	if (t != NULL) {
+		talloc_free(t->said);
+		t->said = talloc_strdup(r, text);
+	}
+	talloc_free(r->where);
+	r->where = talloc_steal(r, text);
+}
+
+/* What serves now is part of the verdict: the reader's next question. */
+static char *
+what_is_left(TALLOC_CTX *mem, const struct instance *inst)
+{
+	if (inst->life.state == LIFE_RECALLING && inst->old != NULL)
+		return talloc_asprintf(mem, "generation %u (pid %d) is called back",
+		    inst->old->number, (int)inst->old->pid);
+	if (inst->current != NULL && inst->life.state == LIFE_READY)
+		return talloc_asprintf(mem, "generation %u (pid %d) serves on",
+		    inst->current->number, (int)inst->current->pid);
+	if (inst->life.state == LIFE_STOPPING || inst->life.state == LIFE_DOWN)
+		return talloc_strdup(mem, "it is not started again");
+	return talloc_strdup(mem, "nothing serves; baton goes on trying");
+}
+
+/* Whoever waits is told at once; that others are still waited for needs an explanation. */
+static void
+say_what_is_waited_for(struct roll *r, const struct turn *failed)
+{
+	char *names = talloc_strdup(r, "");
+
+	for (size_t i = 0; i < r->count; i++) {
+		if (roll_under_way(&r->turns[i]))
+			names = talloc_asprintf_append(names, "%s%s",
+			    names != NULL && names[0] != '\0' ? ", " : "", r->turns[i].inst->name);
+	}
+	if (names != NULL && names[0] != '\0')
+		roll_progress(r, NULL,
+		    talloc_asprintf(r, "%s failed; no other instance is begun, waiting for %s",
+			failed->inst->name, names));
+	talloc_free(names);
+}
+
+void
+roll_fail(struct roll *r, struct turn *t, const struct generation *g, const char *reason)
+{
+	char *left = what_is_left(r, t->inst);
+
+	t->stage = TURN_FAILED;
+	roll_forget_pause(r);
+	if (!r->failed)
+		r->failure = json_pack("{s:s s:o s:o s:o}", "instance", t->inst->name, "reason",
+		    json_text(reason), "left", json_text(left), "stderr", status_tail(g));
+	r->failed = true;
+	r->error = talloc_asprintf_append(r->error == NULL ? talloc_strdup(r, "") : r->error,
+	    "%s%s: %s; %s", r->error == NULL ? "" : "; ", t->inst->name, reason, left);
+	if (g != NULL && g->not_rolled_back != NULL)
+		r->error =
+		    talloc_asprintf_append(r->error, "; not rolled back: %s", g->not_rolled_back);
+	talloc_free(left);
+	say_what_is_waited_for(r, t);
+}
+
+void
+roll_take_account(struct roll *r, const struct turn *t, const struct generation *g)
+{
+	json_t *o = json_pack("{s:s s:i s:i s:o}", "name", t->inst->name, "from", (int)g->number,
+	    "to", (int)t->number, "exit", json_text(g->failure != NULL ? g->failure : g->ended));
+
+	if (g->drained) {
+		r->drained = true;
+		r->sum.moved += g->counts.moved;
+		r->sum.finished += g->counts.finished;
+		r->sum.ended += g->counts.ended;
+		r->sum.cut += g->counts.cut;
+		json_object_set_new(o, "connections", status_drained(&g->counts));
+	}
+	json_array_append_new(r->instances, o);
+}
+
+static json_t *
+verdict(struct roll *r)
+{
+	size_t done = roll_count(r, TURN_DONE);
+	json_t *result =
+	    json_pack("{s:b s:s s:i s:i s:I s:O}", "ok", !r->failed && r->cancelled == NULL, "what",
+		r->order.what, "restarted", (int)done, "of", (int)r->count, "duration_ms",
+		(json_int_t)(timer_now_ms() - r->started_ms), "instances", r->instances);
+
+	if (r->order.why != NULL)
+		json_object_set_new(result, "why", json_text(r->order.why));
+	if (r->drained)
+		json_object_set_new(result, "connections", status_drained(&r->sum));
+	if (r->failure != NULL)
+		json_object_update(result, r->failure);
+	if (r->failed || r->cancelled != NULL)
+		json_object_set_new(
+		    result, "error", json_text(r->failed ? r->error : r->cancelled));
+	return result;
+}
+
+void
+roll_finish(struct roll *r)
+{
+	struct supervisor *sup = r->sup;
+	json_t *result;
+
+	reload_judge(r);
+	if (r->failed) {
+		r->error = talloc_asprintf_append(r->error, "; %zu of %zu instances restarted",
+		    roll_count(r, TURN_DONE), r->count);
+		output_warn(sup->out, "%s failed: %s", r->order.what, r->error);
+	}
+	for (size_t i = 0; r->order.back && r->order.why == NULL && r->failed && i < r->count; i++)
+		rollback_failed(r->turns[i].inst->service);
+	reload_close(sup);
+	result = verdict(r);
+	if (r->order.after != NULL)
+		result = rollback_verdict(r->order.after, result);
+	json_decref(sup->last_restart);
+	sup->last_restart = json_deep_copy(result);
+	json_object_set_new(sup->last_restart, "ended_unix_ms", json_integer(timer_unix_ms()));
+	sup->roll = NULL;
+	tell_end(r);
+	if (rollback_adopts(r, result))
+		r->waiters = NULL;
+	for (struct waiter *w = r->waiters; w != NULL; w = w->next) {
+		if (w->client != NULL)
+			client_result(w->client, json_deep_copy(result));
+	}
+	json_decref(result);
+	for (size_t i = 0; i < r->count; i++)
+		strategy_news(r->turns[i].inst);
+	talloc_free(r);
+	rollback_next(sup);
+	reload_settle(sup);
+}

@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: MIT */
+/* Tells the table in life.c what has happened to an instance, and others what came of it. */
+#include "supervisor/daemon/supervisor.h"
+
+static bool
+is_down_by_crash(enum life_state state)
+{
+	return state == LIFE_BACKOFF || state == LIFE_FAILED;
+}
+
+void
+instance_event(struct instance *inst, enum life_event event)
+{
+	while (event != LIFE_EVENTS) {
+		enum life_state was = inst->life.state;
+		struct life_step s =
+		    life_step(inst->life, event, &inst->service->policy, timer_now_ms());
+
+		if ((event == LIFE_EV_TIMEOUT || event == LIFE_EV_AGAIN) &&
+		    (s.orders & LIFE_SPAWN_CURRENT) != 0)
+			inst->restarts++;
+		inst->life = s.life;
+		event = instance_carry_out(inst, &s);
+		if (event != LIFE_EVENTS)
+			supervisor_news(inst, NULL, NEWS_FAILED);
+		refuse_judge(inst);
+		if (is_down_by_crash(inst->life.state) && !is_down_by_crash(was) &&
+		    was != LIFE_HELD)
+			strategy_crashed(inst);
+		/* Where others are started again with it, all of them start in order. */
+		if (event == LIFE_EVENTS && inst->life.state == LIFE_BACKOFF &&
+		    was != LIFE_BACKOFF && inst->service->strategy == NULL &&
+		    spare_call(inst, spare_for(inst)))
+			event = LIFE_EV_SPARE;
+		if (inst->life.state == LIFE_DOWN && inst->service->config->ncgroups > 0)
+			cgroup_remove(inst->name);
+		if (inst->life.state == LIFE_DOWN && was != LIFE_DOWN)
+			supervisor_news(inst, NULL, NEWS_DOWN);
+		if (inst->life.state == LIFE_HELD && was != LIFE_HELD)
+			supervisor_news(inst, NULL, NEWS_HELD);
+	}
+}
+
+void
+instance_cut_drain(struct instance *inst)
+{
+	if (inst->old != NULL && !inst->old->doomed && inst->life.state == LIFE_READY)
+		generation_kill(inst->old, "was killed: its drain was cut");
+}
+
+void
+instance_generation_ready(struct generation *g)
+{
+	struct instance *inst = g->instance;
+
+	if (g == inst->old) {
+		/* A spare that stands in; if it comes too late, it is told to end again. */
+		instance_event(inst, LIFE_EV_OLD_READY);
+		if (g == inst->current)
+			supervisor_news(inst, g, NEWS_READY);
+		return;
+	}
+	instance_event(inst, g == inst->successor ? LIFE_EV_NEXT_READY : LIFE_EV_READY);
+	supervisor_news(inst, g, NEWS_READY);
+}
+
+void
+instance_generation_back(struct generation *g)
+{
+	struct instance *inst = g->instance;
+
+	instance_event(inst, LIFE_EV_OLD_READY);
+	if (g == inst->current)
+		supervisor_news(inst, g, NEWS_BACK);
+}
+
+static void
+giver_is_gone(struct instance *inst, struct generation *g)
+{
+	if (g->gives == NULL)
+		return;
+	channel_giver_gone(g->gives);
+	if (g != inst->current && inst->current != NULL && inst->current->takes == g->gives)
+		generation_giver_gone(inst->current);
+	if (inst->successor != NULL && inst->successor->takes == g->gives)
+		generation_giver_gone(inst->successor);
+}
+
+/* Each side of a handover hears of the other's death from here, and only from here. */
+static void
+tell_the_other_side(struct instance *inst, struct generation *g, bool stand_in)
+{
+	struct generation *giver = g == inst->successor ? inst->current : inst->old;
+
+	if (g != inst->old && giver != NULL && g->takes != NULL && g->takes == giver->gives &&
+	    generation_lives(giver)) {
+		channel_taker_gone(giver->gives);
+		if (g == inst->successor)
+			channel_called_off(giver->gives);
+	}
+	/* As nothing has ever been offered on it, who stands in can go on with it. */
+	if (!stand_in || g->told_once)
+		giver_is_gone(inst, g);
+}
+
+/* CURRENT, which was NEXT, is still starting: until it is ready a spare is what serves. */
+static void
+let_stand_in(struct instance *inst, struct generation *dead)
+{
+	instance_event(inst, LIFE_EV_SPARE);
+	if (inst->old == NULL && channel_give_fd(dead->gives) >= 0)
+		giver_is_gone(inst, dead);
+}
+
+/* What the dead had offered and nobody read goes to the next one that is started. */
+static void
+keep_what_is_left(struct instance *inst, const struct generation *g)
+{
+	struct channel *c = g == inst->old ? g->gives : g->takes;
+
+	if (inst->current != NULL && inst->current != g)
+		return;
+	if (inst->successor != NULL || c == NULL || channel_give_fd(c) >= 0 ||
+	    !channel_has_unread(c))
+		return;
+	channel_drop(&inst->left);
+	inst->left = channel_hold(c);
+}
+
+/* Whether it is not to be started again. What baton killed for being late has not ended by
+ * itself, and what could not be started has not ended at all. */
+static bool
+is_done(const struct instance *inst, const struct generation *g)
+{
+	long lifetime = inst->service->config->lifetime;
+
+	if (inst->spare || g->pid == 0 || g->doomed || g->failure != NULL)
+		return false;
+	return lifetime == LIFETIME_TEMPORARY || (lifetime == LIFETIME_TRANSIENT && g->succeeded);
+}
+
+static bool
+waits_for_next(const struct instance *inst)
+{
+	return inst->life.state == LIFE_REPLACING || inst->life.state == LIFE_ABORTING;
+}
+
+void
+instance_generation_ended(struct generation *g)
+{
+	struct instance *inst = g->instance;
+	bool asked = g->told && g->failure == NULL;
+	bool stand_in = g == inst->current && waits_for_next(inst) && !is_done(inst, g) &&
+			spare_call(inst, spare_beside(g));
+	enum life_event event;
+
+	tell_the_other_side(inst, g, stand_in);
+	keep_what_is_left(inst, g);
+	if (g->drained) {
+		inst->last_drain = g->counts;
+		inst->last_drain_number = g->number;
+	}
+	talloc_free(inst->last_exit);
+	inst->last_exit =
+	    talloc_strdup(inst, g->failure != NULL ? g->failure : sick_end(g, g->ended));
+	if (inst->spare)
+		spare_ended(g);
+	if (g == inst->successor) {
+		event = LIFE_EV_NEXT_EXIT;
+		inst->successor = NULL;
+	} else if (g == inst->old) {
+		event = LIFE_EV_OLD_EXIT;
+		inst->old = NULL;
+	} else {
+		event = is_done(inst, g) ? LIFE_EV_DONE : LIFE_EV_EXIT;
+		inst->epoch = g->epoch;
+		inst->current = NULL;
+	}
+	instance_event(inst, event);
+	if (stand_in)
+		let_stand_in(inst, g);
+	supervisor_news(inst, g, g->ready_ms < 0 && !asked ? NEWS_FAILED : NEWS_ENDED);
+	if (inst->life.state == LIFE_FAILED && (event == LIFE_EV_EXIT || event == LIFE_EV_OLD_EXIT))
+		supervisor_news(inst, g, NEWS_GAVE_UP);
+	start_leave_group(g);
+	talloc_free(g);
+}
+
+static int
+instance_close(struct instance *inst)
+{
+	channel_drop(&inst->left);
+	return 0;
+}
+
+struct instance *
+instance_new(struct service *service, unsigned index)
+{
+	struct instance *inst = talloc_zero(service, struct instance);
+
+	if (inst == NULL)
+		return NULL;
+	talloc_set_destructor(inst, instance_close);
+	inst->sup = service->sup;
+	inst->service = service;
+	inst->index = index;
+	inst->life = life_new();
+	inst->name = talloc_asprintf(inst, "%s.%u", service->config->name, index);
+	inst->prefix = talloc_asprintf(inst, "%s | ", inst->name);
+	if (inst->name == NULL || inst->prefix == NULL)
+		TALLOC_FREE(inst);
+	return inst;
+}
+
+char *
+instance_urls(TALLOC_CTX *mem, const struct instance *inst)
+{
+	char *urls = talloc_strdup(mem, inst->nlisteners == 0 ? "-" : "");
+
+	for (size_t i = 0; i < inst->nlisteners; i++) {
+		char *url = address_url(mem, &inst->listeners[i].address);
+
+		urls = talloc_asprintf_append(urls, "%s%s", i == 0 ? "" : " ", url);
+		talloc_free(url);
+	}
+	return urls;
+}

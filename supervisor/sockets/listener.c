@@ -1,0 +1,386 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Listening sockets: all of them are bound before anything starts, and stay open until baton
+ * ends, so that a connection made while no instance runs waits in the queue. What is special
+ * about Unix sockets is in socket_file.c.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "supervisor/daemon/supervisor.h"
+
+static int
+bind_and_listen(int fd, const struct address *a, int backlog)
+{
+	const int on = 1;
+
+	/* It stays on: accepted connections inherit it, and one of those in TIME_WAIT without it
+	 * would keep the next baton from binding for a minute. */
+	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0)
+		return -errno;
+	if (a->sa.sa_family == AF_INET6) {
+		const int v6only = !a->any;
+
+		if (setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &v6only, sizeof(v6only)) < 0)
+			return -errno;
+	}
+	if (bind(fd, &a->sa, a->len) < 0 || listen(fd, backlog) < 0)
+		return -errno;
+	return 0;
+}
+
+/* Opens A; what was bound in the end (the port!) is written back to it. */
+static int
+open_address(struct address *a, int backlog)
+{
+	struct address got = *a;
+	int fd = socket(a->sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int error;
+
+	if (fd < 0)
+		return -errno;
+	error = bind_and_listen(fd, a, backlog);
+	if (error == 0 && getsockname(fd, &got.sa, &got.len) < 0)
+		error = -errno;
+	if (error < 0) {
+		close(fd);
+		return error;
+	}
+	*a = got;
+	return fd;
+}
+
+/* ":8080" on a machine without IPv6, or with IPv6 switched off, means IPv4's wildcard. */
+static int
+open_any(struct address *a, int backlog)
+{
+	struct address v4 = {.in = {.sin_family = AF_INET}, .len = sizeof(a->in), .any = true};
+	int fd = open_address(a, backlog);
+
+	if (fd == -EAFNOSUPPORT || fd == -EADDRNOTAVAIL) {
+		address_set_port(&v4, address_port(a));
+		fd = open_address(&v4, backlog);
+		if (fd >= 0)
+			*a = v4;
+	}
+	return fd;
+}
+
+static int
+open_unix(struct listener *l, const struct service_config *c, TALLOC_CTX *mem, char **remedy)
+{
+	struct socket_owner owner;
+	int fd = -1, error = config_listen_owner(c, mem, &owner, (const char **)remedy);
+
+	if (error < 0)
+		return error;
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	error = socket_file_bind(fd, &l->address, &owner, (int)c->backlog, &l->file, mem, remedy);
+	if (error < 0)
+		close(fd);
+	return error < 0 ? error : fd;
+}
+
+void
+listener_close(struct listener *l)
+{
+	socket_file_drop(&l->file);
+	if (l->fd >= 0)
+		close(l->fd);
+	l->fd = -1;
+}
+
+static int
+close_list(struct listener *listeners)
+{
+	for (size_t i = 0; i < talloc_array_length(listeners); i++)
+		listener_close(&listeners[i]);
+	return 0;
+}
+
+static int
+share(struct listener *l, const struct listener *had)
+{
+	l->address = had->address;
+	l->given = had->given;
+	l->fd = fcntl(had->fd, F_DUPFD_CLOEXEC, 3);
+	if (l->fd >= 0 && had->file != NULL)
+		l->file = socket_file_hold(had->file);
+	return l->fd < 0 ? -errno : 0;
+}
+
+static int
+open_new(struct listener *l, const struct instance *inst, const struct service_config *s,
+    TALLOC_CTX *mem, char **remedy)
+{
+	int fd;
+
+	if (address_is_unix(&l->address))
+		return open_unix(l, s, mem, remedy);
+	fd = l->address.any ? open_any(&l->address, (int)s->backlog)
+			    : open_address(&l->address, (int)s->backlog);
+	if (fd != -EADDRINUSE)
+		return fd;
+	listener_step_aside(inst->sup, &l->address, true);
+	fd = l->address.any ? open_any(&l->address, (int)s->backlog)
+			    : open_address(&l->address, (int)s->backlog);
+	listener_step_aside(inst->sup, &l->address, false);
+	return fd;
+}
+
+/* What its sockets are made from. */
+struct wanted {
+	const struct instance *inst;
+	const struct service_config *config;
+	const struct listener *before; /* its own until now, or those that it shares; or NULL */
+	bool anyones;                  /* those of other instances may be taken as well */
+};
+
+/* C is one of the lines; *REMEDY (in MEM) is set if there is more to say about an error. */
+static int
+open_listener(struct listener *l, const struct wanted *w, const struct listen_config *c,
+    TALLOC_CTX *mem, char **remedy)
+{
+	const struct service_config *s = w->config;
+	bool chosen = !address_is_unix(&c->base) && address_port(&c->base) == 0;
+	const struct listener *had;
+
+	l->chosen = chosen;
+	l->address =
+	    chosen ? c->base : address_of_instance(&c->base, s->shared ? 0 : w->inst->index);
+	had = listener_find(w->before, c, &l->address);
+	if (had == NULL && w->anyones && !chosen)
+		had = listener_find_anyones(w->inst->sup, &l->address);
+	if (had != NULL)
+		return share(l, had);
+	l->fd = inherited_find(w->inst, c, (int)s->backlog, l);
+	if (l->fd >= 0)
+		return 0;
+	if (address_is_unix(&l->address) && !s->shared && w->inst->index > 0 &&
+	    !address_has_index(&c->base)) {
+		*remedy = talloc_strdup(mem, "instance 0 has this path; put %i, which becomes the "
+					     "instance's number, into it, or say `ports = shared`");
+		return -EADDRINUSE;
+	}
+	l->fd = open_new(l, w->inst, s, mem, remedy);
+	return l->fd < 0 ? l->fd : 0;
+}
+
+struct listener *
+listener_new(TALLOC_CTX *mem, size_t n)
+{
+	struct listener *list = talloc_zero_array(mem, struct listener, (unsigned)n);
+
+	if (list == NULL)
+		return NULL;
+	for (size_t i = 0; i < n; i++)
+		list[i].fd = -1;
+	talloc_set_destructor(list, close_list);
+	return list;
+}
+
+static struct listener *
+open_list(TALLOC_CTX *mem, const struct wanted *w, TALLOC_CTX *why_mem, char **why)
+{
+	const struct service_config *c = w->config;
+	struct listener *list = listener_new(mem, c->nlistens);
+
+	*why = NULL;
+	if (list == NULL)
+		return NULL;
+	for (size_t i = 0; i < c->nlistens; i++) {
+		char *remedy = NULL;
+		int error = -ENOMEM;
+
+		/* Its own: an instance that is being removed outlives its configuration. */
+		list[i].name = talloc_strdup(list, c->listens[i].name);
+		if (list[i].name != NULL)
+			error = open_listener(&list[i], w, &c->listens[i], why_mem, &remedy);
+
+		if (error == 0)
+			continue;
+		*why = listener_explain(
+		    why_mem, w->inst, &c->listens[i], &list[i].address, error, remedy);
+		talloc_free(list);
+		return NULL;
+	}
+	return list;
+}
+
+struct listener *
+listener_open(TALLOC_CTX *mem, const struct instance *inst, const struct service_config *c,
+    const struct listener *before, TALLOC_CTX *why_mem, char **why)
+{
+	return open_list(
+	    mem, &(struct wanted){.inst = inst, .config = c, .before = before}, why_mem, why);
+}
+
+struct listener *
+listener_take(TALLOC_CTX *mem, const struct instance *inst, const struct service_config *c,
+    const struct listener *before, TALLOC_CTX *why_mem, char **why)
+{
+	return open_list(mem,
+	    &(struct wanted){.inst = inst, .config = c, .before = before, .anyones = true}, why_mem,
+	    why);
+}
+
+int
+listener_open_instance(struct instance *inst, TALLOC_CTX *mem, char **why)
+{
+	const struct service_config *c = inst->service->config;
+	const struct instance *first = inst->service->instances[0];
+
+	inst->listeners = listener_open(
+	    inst, inst, c, c->shared && inst != first ? first->listeners : NULL, mem, why);
+	if (inst->listeners == NULL)
+		return *why == NULL ? -ENOMEM : -EADDRINUSE;
+	inst->nlisteners = c->nlistens;
+	return 0;
+}
+
+/*
+ * shutdown(2) makes a listening TCP socket refuse, and keeps its port, unless the kernel has
+ * chosen that. SO_REUSEADDR has to go meanwhile: with it, another process could bind the port
+ * while nobody listens there. It comes back before listen(2), for accepted connections inherit
+ * it, and one of those in TIME_WAIT without it would be in the next baton's way. A socket that
+ * baton was given stays as it is: its owner waits at it too.
+ */
+static void
+refuse_or_listen_tcp(const struct instance *inst, const struct listener *l, bool refuse)
+{
+	const int reuse = !refuse;
+
+	if (refuse)
+		shutdown(l->fd, SHUT_RD);
+	setsockopt(l->fd, SOL_SOCKET, SO_REUSEADDR, &reuse, sizeof(reuse));
+	if (!refuse && listen(l->fd, (int)inst->service->config->backlog) < 0)
+		output_warn(inst->sup->out, "%s: cannot listen on %s again: %s", inst->name,
+		    l->name, strerror(errno));
+}
+
+static void
+refuse_or_listen_unix(const struct instance *inst, const struct listener *l, bool refuse)
+{
+	int error = refuse ? socket_file_refuse(l->file, l->fd) : socket_file_resume(l->file);
+
+	if (!refuse && error == 0 && listen(l->fd, (int)inst->service->config->backlog) < 0)
+		error = -errno;
+	if (error < 0)
+		output_warn(inst->sup->out, "%s: cannot %s on %s%s: %s", inst->name,
+		    refuse ? "refuse connections" : "listen", l->address.un.sun_path,
+		    refuse ? "" : " again", strerror(-error));
+}
+
+static void
+refuse_or_listen(struct instance *inst, bool refuse)
+{
+	for (size_t i = 0; i < inst->nlisteners; i++) {
+		const struct listener *l = &inst->listeners[i];
+
+		if (l->file != NULL)
+			refuse_or_listen_unix(inst, l, refuse);
+		else if (!refuse || (!l->chosen && !l->given))
+			refuse_or_listen_tcp(inst, l, refuse);
+	}
+	inst->refusing = refuse;
+}
+
+struct instance *
+listener_owner(const struct instance *inst)
+{
+	return inst->service->config->shared ? inst->service->instances[0]
+					     : (struct instance *)inst;
+}
+
+/* … and is not about to end for good. */
+static bool
+another_lives(const struct instance *inst)
+{
+	const struct service *s = inst->service;
+
+	for (unsigned i = 0; s->config->shared && i < s->ninstances; i++) {
+		const struct life *l = &s->instances[i]->life;
+
+		if (s->instances[i] != inst && l->alive != 0 &&
+		    (l->state != LIFE_STOPPING || l->hold))
+			return true;
+	}
+	return false;
+}
+
+void
+listener_refuse(struct instance *inst)
+{
+	if (!listener_owner(inst)->refusing && !another_lives(inst))
+		refuse_or_listen(listener_owner(inst), true);
+}
+
+void
+listener_resume(struct instance *inst)
+{
+	if (listener_owner(inst)->refusing)
+		refuse_or_listen(listener_owner(inst), false);
+}
+
+void
+listener_settle(struct instance *inst)
+{
+	refuse_or_listen(inst, listener_owner(inst)->refusing);
+}
+
+void
+listener_close_all(struct supervisor *sup)
+{
+	for (size_t i = 0; i < sup->nservices; i++) {
+		for (unsigned n = 0; n < sup->services[i]->ninstances; n++) {
+			struct instance *inst = sup->services[i]->instances[n];
+
+			for (size_t k = 0; k < inst->nlisteners; k++) {
+				if (inst->listeners[k].file != NULL &&
+				    store_keeps(sup, &inst->listeners[k]))
+					socket_file_leave(inst->listeners[k].file);
+			}
+			TALLOC_FREE(inst->listeners);
+			inst->nlisteners = 0;
+		}
+	}
+}
+
+void
+listener_own(struct instance *inst)
+{
+	const struct service_config *c = inst->service->config;
+	TALLOC_CTX *tmp = talloc_new(NULL);
+	struct socket_owner owner;
+	const char *why = "";
+	int error = config_listen_owner(c, tmp, &owner, &why);
+
+	for (size_t i = 0; i < inst->nlisteners && error == 0; i++) {
+		const struct listener *l = &inst->listeners[i];
+		int failed = l->file == NULL ? 0 : socket_file_own(l->file, &owner);
+
+		if (failed < 0)
+			output_warn(inst->sup->out, "%s: cannot change owner and mode of %s: %s",
+			    inst->name, l->address.un.sun_path, strerror(-failed));
+	}
+	talloc_free(tmp);
+}
+
+int
+listener_open_all(struct supervisor *sup, TALLOC_CTX *mem, char **why)
+{
+	int error = 0;
+
+	for (size_t i = 0; i < sup->nservices && error == 0; i++) {
+		for (unsigned n = 0; n < sup->services[i]->ninstances && error == 0; n++)
+			error = listener_open_instance(sup->services[i]->instances[n], mem, why);
+	}
+	if (error < 0)
+		listener_close_all(sup);
+	return error;
+}

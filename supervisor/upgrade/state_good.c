@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: MIT */
+/* What has proved good, in the document: the copies themselves go along as descriptors. */
+#include "supervisor/base/state.h"
+#include "supervisor/deploy/good.h"
+
+static const struct state_field executable_fields[] = {
+    STATE_FLAG(struct executable, known),
+    STATE_NUMBER(struct executable, dev),
+    STATE_NUMBER(struct executable, ino),
+    STATE_NUMBER(struct executable, size),
+    STATE_NUMBER(struct executable, mtime.tv_sec),
+    STATE_NUMBER(struct executable, mtime.tv_nsec),
+    STATE_NUMBER(struct executable, ctime.tv_sec),
+    STATE_NUMBER(struct executable, ctime.tv_nsec),
+    STATE_FLAG(struct executable, elf),
+    STATE_FLAG(struct executable, privileged),
+};
+
+static const struct state_field fields[] = {
+    STATE_NUMBER(struct good, config_number),
+    STATE_STRING(struct good, instance),
+    STATE_NUMBER(struct good, generation),
+    STATE_NUMBER(struct good, since_unix_ms),
+};
+
+void
+state_executable(struct state *s, const char *name, struct executable *e)
+{
+	struct state sub = state_object(s, name);
+
+	STATE_FIELDS(&sub, e, executable_fields);
+}
+
+/* One that was read before lives on with those that are replaced: see reload.c. */
+static struct service_config *
+load_config(struct state *s, struct supervisor *sup, const char *name)
+{
+	size_t n = talloc_array_length(sup->configs_before);
+	struct config **grown =
+	    talloc_realloc(sup, sup->configs_before, struct config *, (unsigned)n + 1);
+	struct service_config *c;
+
+	if (grown == NULL) {
+		state_fail(s, "config", "there is no memory");
+		return NULL;
+	}
+	sup->configs_before = grown;
+	grown[n] = config_new(grown, NULL);
+	c = grown[n] == NULL ? NULL : config_service(grown[n], name, 0, true);
+	if (c == NULL)
+		state_fail(s, "config", "there is no memory");
+	else
+		state_service_config(s, c);
+	return c;
+}
+
+/* Configurations are told apart by their place in memory. Each is written where it comes first
+ * in REFS; later ones name that place. */
+static void
+config_of(struct state *s, struct service *service, const struct service_config **refs, unsigned at)
+{
+	int64_t first = at;
+	struct state sub;
+
+	for (unsigned i = at; state_saving(s) && i-- > 0;)
+		first = refs[i] == refs[at] ? i : first;
+	state_number(s, "config_of", &first);
+	if (first >= 0 && first < at) {
+		refs[at] = refs[first];
+		return;
+	}
+	if (first != at)
+		state_fail(s, "config_of", "there is no configuration %lld", (long long)first);
+	sub = state_object(s, "config");
+	if (state_saving(s))
+		state_service_config(&sub, (struct service_config *)refs[at]);
+	else if (state_ok(s))
+		refs[at] = load_config(&sub, service->sup, service->wanted->name);
+}
+
+static void
+one(struct state *s, struct service *service, struct good *good, const struct service_config **refs,
+    unsigned at)
+{
+	STATE_FIELDS(s, good, fields);
+	state_executable(s, "exe", &good->exe);
+	refs[at] = good->config;
+	config_of(s, service, refs, at);
+	good->config = refs[at];
+	state_fd(s, "fd", &good->fd);
+	if (state_ok(s) && (good->fd < 0 || good->instance == NULL))
+		state_fail(s, "fd", "is missing");
+}
+
+/* Which of the copies processes are started from, if from one. */
+static void
+start_from(struct state *s, struct service *service)
+{
+	int64_t from = -1;
+
+	for (unsigned i = 0; state_saving(s) && i < service->ngood; i++) {
+		if (service->good[i] == service->from)
+			from = i;
+	}
+	state_number(s, "from", &from);
+	if (!state_saving(s) && from >= 0 && from < service->ngood)
+		service->from = service->good[from];
+}
+
+void
+state_good(struct state *s, struct service *service)
+{
+	/* What was read last, what counts, what the copies ran with. */
+	const struct service_config *refs[GOOD_MAX + 2] = {service->wanted, service->config};
+	unsigned n = state_array(s, "good", service->ngood);
+
+	config_of(s, service, refs, 1);
+	if (!state_saving(s) && state_ok(s) && refs[1] != service->config)
+		supervisor_service_reconfigure(service, refs[1], 0);
+	for (unsigned i = 0; i < n && i < GOOD_MAX && state_ok(s); i++) {
+		struct state sub = state_element(s, "good", i);
+		struct good *good = state_saving(s) ? service->good[i] : good_new(service);
+
+		if (good == NULL) {
+			state_fail(&sub, "fd", "there is no memory");
+			return;
+		}
+		one(&sub, service, good, refs, i + 2);
+		if (!state_saving(s))
+			service->good[service->ngood++] = good;
+	}
+	start_from(s, service);
+}

@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: MIT */
+/* The whole supervisor in the document, and the document's own head. */
+#include <string.h>
+#include <unistd.h>
+
+#include "supervisor/base/state_internal.h"
+#include "supervisor/control/control.h"
+#include "supervisor/daemon/supervisor.h"
+#include "supervisor/process/spawn.h"
+
+static const struct state_field fields[] = {
+    STATE_STRING(struct supervisor, argv0),
+    STATE_STRING(struct supervisor, how_to_reach),
+    STATE_STRING(struct supervisor, program),
+    STATE_NUMBER(struct supervisor, next_service),
+    STATE_NUMBER(struct supervisor, next_instance),
+    STATE_NUMBER(struct supervisor, started_ms),
+    STATE_NUMBER(struct supervisor, lines),
+    STATE_NUMBER(struct supervisor, read_unix_ms),
+    STATE_STRING(struct supervisor, refused_why),
+    STATE_NUMBER(struct supervisor, refused_unix_ms),
+    STATE_NUMBER(struct supervisor, logfiles_dropped),
+};
+
+static const struct state_field service_fields[] = {
+    STATE_NUMBER(struct service, config_number),
+    STATE_NUMBER(struct service, config_numbers),
+    STATE_STRING(struct service, not_kept),
+    STATE_FLAG(struct service, from_file_before),
+    STATE_STRING(struct service, back_why),
+    STATE_NUMBER(struct service, back_unix_ms),
+    STATE_NUMBER(struct service, wanted_number),
+    STATE_NUMBER(struct service, read_unix_ms),
+    STATE_STRING(struct service, refused_why),
+    STATE_NUMBER(struct service, refused_unix_ms),
+};
+
+/* The others are short, or no state to go on from: upgrade.c refuses. */
+static const struct state_word phases[] = {
+    {"starting", SUP_STARTING, 0},
+    {"running", SUP_RUNNING, 1},
+};
+
+static const struct state_field config_fields[] = {
+    STATE_STRING(struct config, file),
+    STATE_STRING(struct config, control),
+};
+
+/* Who writes which format, and of which process. */
+static void
+head(struct state *s)
+{
+	static char format[] = STATE_FORMAT, version[] = BATON_VERSION;
+	char *found = state_saving(s) ? format : NULL, *writer = version;
+	int64_t major = state_saving(s) ? STATE_MAJOR : 0, minor = STATE_MINOR;
+
+	state_text(s, "format", s->doc, &found);
+	state_text(s, "version", s->doc, &writer);
+	state_number(s, "major", &major);
+	state_number(s, "minor", &minor);
+	if (!state_ok(s))
+		return;
+	if (found == NULL || strcmp(found, STATE_FORMAT) != 0)
+		state_fail(s, "format", "expected " STATE_FORMAT);
+	else if (major != STATE_MAJOR && major != STATE_MAJOR_NUMBERS)
+		state_fail(s, "major",
+		    "the state of baton %s has the format %lld; baton " BATON_VERSION
+		    " knows the formats %d and %d only",
+		    writer, (long long)major, STATE_MAJOR_NUMBERS, STATE_MAJOR);
+	s->doc->numbers = major == STATE_MAJOR_NUMBERS;
+}
+
+static void
+load_instances(struct state *s, struct service *service, unsigned n)
+{
+	service->instances = talloc_zero_array(service, struct instance *, n + 1);
+	for (unsigned i = 0; i < n && service->instances != NULL && state_ok(s); i++) {
+		service->instances[i] = instance_new(service, i);
+		if (service->instances[i] == NULL)
+			state_fail(s, "instances", "there is no memory");
+		else
+			service->ninstances++;
+	}
+	if (service->instances == NULL)
+		state_fail(s, "instances", "there is no memory");
+}
+
+static void
+instances(struct state *s, struct service *service)
+{
+	unsigned n = state_array(s, "instances", service->ninstances);
+
+	if (!state_saving(s))
+		load_instances(s, service, n);
+	for (unsigned i = 0; i < service->ninstances && state_ok(s); i++) {
+		struct state sub = state_element(s, "instances", i);
+
+		state_instance(&sub, service->instances[i]);
+	}
+}
+
+/* One of the list, made with its configuration. */
+static struct service *
+load_service(struct state *s, struct supervisor *sup)
+{
+	char *name = NULL;
+	struct service_config *c;
+	struct service *service = talloc_zero(sup, struct service);
+
+	state_text(s, "name", sup, &name);
+	c = service == NULL || name == NULL ? NULL : config_service(sup->config, name, 0, true);
+	if (c == NULL) {
+		state_fail(s, "name",
+		    name == NULL || !config_good_name(name) ? "is missing, or is no name"
+							    : "there is no memory");
+		return NULL;
+	}
+	talloc_free(name);
+	state_service_config(s, c);
+	if (!state_ok(s))
+		return NULL;
+	service->sup = sup;
+	supervisor_service_configure(service, c);
+	return service;
+}
+
+static void
+open_logs(struct state *s, struct service *service)
+{
+	char *why = NULL;
+
+	/* They are open: only found again. */
+	if (state_ok(s) && logfile_open_service(service, service, &why) < 0)
+		state_fail(s, "name", "%s", why == NULL ? "there is no memory" : why);
+}
+
+static const struct state_field spares_fields[] = {
+    STATE_NUMBER(struct spares, epoch),
+    STATE_FLAG(struct spares, known),
+    STATE_NUMBER(struct spares, failures),
+    STATE_FLAG(struct spares, refused),
+    STATE_NUMBER(struct spares, refused_epoch),
+};
+
+/* Their places are instances; how many there are to be is looked at anew. */
+static void
+spares(struct state *s, struct service *service)
+{
+	struct state sub = state_object(s, "spares");
+	unsigned n = state_array(&sub, "places", service->spares.count);
+
+	STATE_FIELDS(&sub, &service->spares, spares_fields);
+	if (!state_saving(s))
+		spare_add_places(service, n);
+	if (service->spares.count < n)
+		state_fail(&sub, "places", "there is no memory");
+	for (unsigned i = 0; i < n && state_ok(s); i++) {
+		struct state place = state_element(&sub, "places", i);
+
+		state_instance(&place, service->spares.places[i]);
+	}
+	if (!state_saving(s))
+		spare_look(service);
+}
+
+/* A copy that is being made is begun anew. */
+static void
+copying(struct state *s, struct service *service)
+{
+	int64_t begun = service->copying != NULL;
+
+	state_number(s, "copying", &begun);
+	if (state_saving(s) || !state_ok(s) || begun == 0)
+		return;
+	for (unsigned i = 0; i < service->ninstances; i++) {
+		struct generation *g = service->instances[i]->current;
+
+		if (g != NULL && g->proved)
+			good_take(g);
+	}
+}
+
+static void
+services(struct state *s, struct supervisor *sup)
+{
+	unsigned n = state_array(s, "services", sup->nservices);
+
+	if (!state_saving(s)) {
+		talloc_free(sup->services);
+		sup->services = talloc_zero_array(sup, struct service *, n + 1);
+		if (sup->services == NULL)
+			state_fail(s, "services", "there is no memory");
+	}
+	for (unsigned i = 0; i < n && sup->services != NULL && state_ok(s); i++) {
+		struct state sub = state_element(s, "services", i);
+
+		if (state_saving(s)) {
+			struct service_config *c =
+			    (struct service_config *)sup->services[i]->wanted;
+
+			state_text(&sub, "name", NULL, &c->name);
+			state_service_config(&sub, c);
+		} else {
+			sup->services[i] = load_service(&sub, sup);
+			if (sup->services[i] == NULL)
+				return;
+			sup->nservices++;
+		}
+		state_good(&sub, sup->services[i]);
+		STATE_FIELDS(&sub, sup->services[i], service_fields);
+		if (!state_saving(s))
+			open_logs(&sub, sup->services[i]);
+		instances(&sub, sup->services[i]);
+		spares(&sub, sup->services[i]);
+		strategy_state(&sub, sup->services[i]);
+		copying(&sub, sup->services[i]);
+	}
+}
+
+static void
+supervisor(struct state *s, struct supervisor *sup)
+{
+	struct state sub = state_object(s, "config");
+
+	STATE_FIELDS(&sub, sup->config, config_fields);
+	STATE_FIELDS(s, sup, fields);
+	sup->phase = STATE_WORD(s, "phase", sup->phase, phases);
+	state_json(s, "last_restart", &sup->last_restart);
+	signals_state(s, sup);
+	spawn_state(s);
+	output_state(s, "output", sup->out);
+	logfile_state(s, sup);
+	event_state(s, sup->events);
+	inherited_state(s, sup);
+	store_state(s, sup);
+	manager_state(s, sup);
+	services(s, sup);
+	if (state_ok(s) && sup->phase == SUP_STARTING &&
+	    (sup->next_service >= sup->nservices ||
+		sup->next_instance >= sup->services[sup->next_service]->ninstances))
+		state_fail(s, "next_service", "there is no such instance");
+	control_state(s, sup);
+}
+
+void
+state_save(struct state_doc *doc, struct supervisor *sup)
+{
+	struct state root = state_root(doc), sub;
+	int64_t pid = getpid();
+
+	head(&root);
+	state_number(&root, "pid", &pid);
+	sub = state_object(&root, "supervisor");
+	supervisor(&sub, sup);
+	state_shared(&root);
+}
+
+struct supervisor *
+state_load(TALLOC_CTX *mem, struct state_doc *doc)
+{
+	struct state root = state_root(doc), sub;
+	struct config *config = config_new(mem, NULL);
+	struct supervisor *sup = config == NULL ? NULL : supervisor_new(mem, config, "baton");
+
+	head(&root);
+	if (sup == NULL)
+		state_fail(&root, "supervisor", "there is no memory");
+	state_shared(&root);
+	sub = state_object(&root, "supervisor");
+	if (sup == NULL || !state_ok(&root))
+		return NULL;
+	sup->resumed = true;
+	if (!manager_start(sup))
+		state_fail(&sub, "manager", "there is no memory");
+	talloc_steal(sup, config);
+	supervisor(&sub, sup);
+	if (!state_complete(doc))
+		return NULL;
+	state_shared_done(doc);
+	return sup;
+}

@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * `baton upgrade`, in the program that is replaced: it has the new one asked, beside everything
+ * else, and executes what it has asked. Until the exec nothing has changed.
+ */
+#include "supervisor/upgrade/upgrade.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "supervisor/base/state.h"
+#include "supervisor/control/control.h"
+#include "supervisor/daemon/supervisor.h"
+#include "supervisor/process/program.h"
+
+struct upgrade {
+	struct supervisor *sup;
+	char *path;
+	int program_fd; /* what is asked is what is executed */
+	struct answer *asked;
+};
+
+static int
+upgrade_close(struct upgrade *up)
+{
+	if (up->program_fd >= 0)
+		close(up->program_fd);
+	return 0;
+}
+
+void
+upgrade_refused(struct supervisor *sup, struct client *client, const char *why)
+{
+	output_warn(sup->out, "upgrade failed: nothing has changed: %s", why);
+	event_emit(sup, NULL, NULL, "upgrade", json_pack("{s:b}", "ok", 0), "failed: %s", why);
+	if (client != NULL)
+		client_error(client, "nothing has changed: %s", why);
+}
+
+/* Frees UP, which may be NULL. */
+static void
+refuse(struct supervisor *sup, struct upgrade *up, const char *why)
+{
+	sup->upgrade = NULL; /* first: the client may ask for another at once */
+	upgrade_refused(sup, sup->upgrader, why);
+	talloc_free(up);
+}
+
+static const char *
+or_no_memory(const char *why)
+{
+	return why != NULL ? why : "there is no memory";
+}
+
+/* What stands against it now, in MEM; NULL: nothing. */
+static const char *
+not_now(const struct supervisor *sup, TALLOC_CTX *mem)
+{
+	char *why = NULL;
+
+	if (sup->phase == SUP_STOPPING || sup->phase == SUP_DONE)
+		return "baton is stopping";
+	if (sup->reload != NULL)
+		return "a reload is under way; ask again later";
+	if (rollback_busy(sup, mem, &why) || scale_busy(sup, mem, &why))
+		return or_no_memory(why);
+	if (sup->roll != NULL)
+		return or_no_memory(talloc_asprintf(
+		    mem, "a restart is under way (%s); ask again later", roll_where(sup)));
+	if (sup->ops != NULL)
+		return "instances are being started or stopped; ask again later";
+	return NULL;
+}
+
+/* The state as it is now: a sealed memfd, or -1 with *WHY set. DOC tells the descriptors. */
+static int
+write_state(struct supervisor *sup, struct state_doc *doc, TALLOC_CTX *mem, const char **why)
+{
+	char *text;
+	int fd;
+
+	state_save(doc, sup);
+	text = state_doc_text(mem, doc);
+	if (text == NULL) {
+		*why = or_no_memory(
+		    talloc_asprintf(mem, "the state cannot be written: %s", state_error(doc)));
+		return -1;
+	}
+	fd = state_memfd_write(text);
+	talloc_free(text);
+	if (fd < 0)
+		*why = or_no_memory(
+		    talloc_asprintf(mem, "the state cannot be written: %s", strerror(-fd)));
+	return fd < 0 ? -1 : fd;
+}
+
+void
+upgrade_keep_descriptors(const struct upgrade_question *q, bool keep)
+{
+	size_t n = 0;
+	const int *fds = q->doc == NULL ? NULL : state_descriptors(q->doc, &n);
+
+	for (size_t i = 0; i < n; i++)
+		fcntl(fds[i], F_SETFD, keep ? 0 : FD_CLOEXEC);
+	/* A script's interpreter opens it by its number. */
+	fcntl(q->program_fd, F_SETFD, keep ? 0 : FD_CLOEXEC);
+}
+
+int
+upgrade_execute(const struct upgrade_question *q, char **argv)
+{
+	sigset_t all, before;
+	int error;
+
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, &before);
+	upgrade_keep_descriptors(q, true);
+	fcntl(q->state_fd, F_SETFD, 0);
+	execveat(q->program_fd, "", argv, environ, AT_EMPTY_PATH);
+	error = -errno;
+	upgrade_keep_descriptors(q, false);
+	fcntl(q->state_fd, F_SETFD, FD_CLOEXEC);
+	sigprocmask(SIG_SETMASK, &before, NULL);
+	return error;
+}
+
+/* Returns only if the exec has failed: then everything is as it was. */
+static int
+replace(struct upgrade *up, const struct upgrade_question *q)
+{
+	/* The file may have another name by now, or none. Not close-on-exec. */
+	int error, before_fd = open("/proc/self/exe", O_PATH);
+	char *variable = talloc_asprintf(
+	    up, "%d:%d:%d:%d", (int)getpid(), q->state_fd, q->program_fd, before_fd);
+
+	error = variable == NULL || setenv(UPGRADE_ENV, variable, 1) < 0
+		    ? -ENOMEM
+		    : upgrade_execute(q, up->sup->argv);
+	unsetenv(UPGRADE_ENV);
+	if (before_fd >= 0)
+		close(before_fd);
+	return error;
+}
+
+static void
+execute(void *data)
+{
+	struct upgrade *up = talloc_get_type_abort(data, struct upgrade);
+	struct state_doc *doc = state_doc_new(up);
+	struct upgrade_question q = {.program_fd = up->program_fd, .doc = doc};
+	const char *why;
+	int error;
+
+	/* Nobody could tell them afterwards. What they ask next may be a restart. */
+	status_tell_all(up->sup);
+	why = not_now(up->sup, up);
+	if (why == NULL && doc == NULL)
+		why = or_no_memory(NULL);
+	if (why == NULL && (q.state_fd = write_state(up->sup, doc, up, &why)) >= 0) {
+		error = replace(up, &q);
+		close(q.state_fd);
+		why = talloc_asprintf(up, "%s: %s", up->path, strerror(-error));
+	}
+	refuse(up->sup, up, or_no_memory(why));
+}
+
+/* WHY is NULL if it has understood. From the loop: whoever tells it is in the middle of things. */
+static void
+answered(const char *why, void *data)
+{
+	struct upgrade *up = talloc_get_type_abort(data, struct upgrade);
+
+	if (why == NULL && timer_after(up, up->sup->timers, 0, execute, up) == NULL)
+		why = "there is no memory";
+	if (why != NULL)
+		refuse(up->sup, up, why);
+}
+
+/* NULL: the new one is being asked. */
+static const char *
+try_it(struct upgrade *up)
+{
+	struct supervisor *sup = up->sup;
+	struct upgrade_question q;
+	struct state_doc *doc;
+	const char *what, *why = NULL;
+	int error;
+
+	if (program_find(up, sup->program, &up->path, &what) < 0)
+		return or_no_memory(
+		    talloc_asprintf(up, "%s: %s", sup->program, or_no_memory(what)));
+	up->program_fd = open(up->path, O_PATH | O_CLOEXEC);
+	if (up->program_fd < 0)
+		return or_no_memory(talloc_asprintf(up, "%s: %s", up->path, strerror(errno)));
+	doc = state_doc_new(up);
+	q = (struct upgrade_question){.program_fd = up->program_fd, .doc = doc};
+	if (doc == NULL)
+		return or_no_memory(NULL);
+	q.state_fd = write_state(sup, doc, up, &why);
+	if (q.state_fd < 0)
+		return why;
+	error = upgrade_ask(up, sup, up->path, &q, answered, up, &up->asked);
+	close(q.state_fd);
+	talloc_free(doc);
+	return error == 0 ? NULL
+			  : or_no_memory(talloc_asprintf(up, "%s: %s", up->path, strerror(-error)));
+}
+
+static struct upgrade *
+upgrade_new(struct supervisor *sup)
+{
+	struct upgrade *up = talloc_zero(sup, struct upgrade);
+
+	if (up == NULL)
+		return NULL;
+	up->sup = sup;
+	up->program_fd = -1;
+	talloc_set_destructor(up, upgrade_close);
+	return up;
+}
+
+void
+upgrade(struct supervisor *sup, struct client *client)
+{
+	TALLOC_CTX *tmp = talloc_new(NULL);
+	const char *why = not_now(sup, tmp);
+
+	if (why == NULL && sup->upgrade != NULL)
+		why = "an upgrade is under way already";
+	if (why != NULL) {
+		upgrade_refused(sup, client, why);
+		talloc_free(tmp);
+		return;
+	}
+	talloc_free(tmp);
+	if (client != NULL)
+		client_later(client, &sup->upgrader);
+	sup->upgrade = upgrade_new(sup);
+	why = sup->upgrade == NULL ? or_no_memory(NULL) : try_it(sup->upgrade);
+	if (why != NULL)
+		refuse(sup, sup->upgrade, why);
+}
+
+void
+upgrade_cancel(struct supervisor *sup, const char *why)
+{
+	if (sup->upgrade != NULL)
+		refuse(sup, sup->upgrade, why);
+}
+
+bool
+upgrade_child(struct supervisor *sup, pid_t pid)
+{
+	return sup->upgrade != NULL && sup->upgrade->asked != NULL &&
+	       upgrade_ask_child(sup->upgrade->asked, pid);
+}
+
+const char *
+upgrade_program(TALLOC_CTX *mem, const char *argv0)
+{
+	struct stat named, runs;
+	char link[4096], *path;
+	const char *why;
+	ssize_t n;
+
+	if (program_find(mem, argv0, &path, &why) == 0 && stat(path, &named) == 0 &&
+	    stat("/proc/self/exe", &runs) == 0 && named.st_dev == runs.st_dev &&
+	    named.st_ino == runs.st_ino)
+		return argv0;
+	/* It was called by another name than its own: by a script, or a test. */
+	n = readlink("/proc/self/exe", link, sizeof(link));
+	return n < 0 || n == sizeof(link) ? argv0 : talloc_strndup(mem, link, (size_t)n);
+}

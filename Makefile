@@ -3,8 +3,8 @@
 # SAN=address,undefined or SAN=thread builds and tests in a directory of its own.
 
 PREFIX  ?= /usr/local
-VERSION := 0.1.0
-SONAME  := libbaton.so.0
+VERSION := 0.2.0
+SONAME  := libbaton.so.1
 OBJCOPY ?= objcopy
 
 # All cores, unless -j says otherwise or another make has called this one.
@@ -109,6 +109,9 @@ $(B)/obj/%/.folder: | $(B)/.deps-build
 .SECONDEXPANSION:
 $(B)/obj/%.o: %.c | $(B)/.deps-build $(HEADERS) $$(@D)/.folder
 	$(call anew,cc,$<)$(COMPILE) -fPIC -fvisibility=hidden $(CFLAGS) -c -o $@ $<
+
+# What says the version is made anew when that changes.
+$(call obj,$(shell grep -rl --include='*.c' BATON_VERSION supervisor tests)): Makefile
 
 $(B)/include/baton/%.h:
 	@mkdir -p $(@D) && ln -sf $(abspath $(filter %/$*.h,$(PUBLIC))) $@

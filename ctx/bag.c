@@ -197,7 +197,7 @@ look_up(struct ctx_bag *bag, const char *key)
 }
 
 int
-ctx_put(const struct ctx *ctx, const char *key, void *value)
+ctx_bag_put(const struct ctx *ctx, const char *key, void *value)
 {
 	struct ctx_bag *bag = lock_bag(ctx, key, __func__);
 	int rc;
@@ -228,7 +228,7 @@ lend(struct ctx_bag *bag, const struct ctx_bag *from)
 }
 
 int
-ctx_put_all(const struct ctx *ctx, const struct ctx_bag *from)
+ctx_bag_put_all(const struct ctx *ctx, const struct ctx_bag *from)
 {
 	struct ctx_bag *bag = lock_bag(ctx, "", __func__);
 	int rc = 0;
@@ -248,7 +248,7 @@ ctx_put_all(const struct ctx *ctx, const struct ctx_bag *from)
 }
 
 void *
-ctx_get(const struct ctx *ctx, const char *key)
+ctx_bag_get(const struct ctx *ctx, const char *key)
 {
 	struct ctx_bag *bag = lock_bag(ctx, key, __func__);
 	struct ctxi_item *item;
@@ -263,7 +263,7 @@ ctx_get(const struct ctx *ctx, const char *key)
 }
 
 bool
-ctx_exists(const struct ctx *ctx, const char *key)
+ctx_bag_exists(const struct ctx *ctx, const char *key)
 {
 	struct ctx_bag *bag = lock_bag(ctx, key, __func__);
 	bool exists;
@@ -276,7 +276,7 @@ ctx_exists(const struct ctx *ctx, const char *key)
 }
 
 bool
-ctx_delete(const struct ctx *ctx, const char *key)
+ctx_bag_delete(const struct ctx *ctx, const char *key)
 {
 	struct ctx_bag *bag = lock_bag(ctx, key, __func__);
 	struct ctxi_item *item;

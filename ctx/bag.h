@@ -6,9 +6,9 @@
  * a bag is for keys that are not known when the program is compiled.
  *
  *	ctx = ctx_with_bag(mem, ctx, NULL);
- *	ctx_put(ctx, "token", token);
+ *	ctx_bag_put(ctx, "token", token);
  *	...
- *	struct token *t = ctx_get(ctx, "token");
+ *	struct token *t = ctx_bag_get(ctx, "token");
  *
  * All functions may be called from any thread. A bag does not own its values.
  */
@@ -47,19 +47,19 @@ struct ctx_bag *ctx_bag_of(const struct ctx *ctx);
 
 /* Puts value, which may be NULL, under key (copied), in place of what was there. 0, -ENOMEM,
  * or -ENOENT if ctx has no bag. */
-int ctx_put(const struct ctx *ctx, const char *key, void *value);
+int ctx_bag_put(const struct ctx *ctx, const char *key, void *value);
 /*
  * Puts all that is in from, which nobody may change or free as long as ctx's bag is used. If
  * that was empty, no key is copied. It may allocate next to ctx's bag: unlike the others it is
  * for the thread which that memory belongs to. 0, -ENOMEM (some may be put) or -ENOENT.
  */
-int ctx_put_all(const struct ctx *ctx, const struct ctx_bag *from);
-/* What is under key; NULL if nothing is, or if NULL is: ctx_exists() tells. */
-void *ctx_get(const struct ctx *ctx, const char *key);
+int ctx_bag_put_all(const struct ctx *ctx, const struct ctx_bag *from);
+/* What is under key; NULL if nothing is, or if NULL is: ctx_bag_exists() tells. */
+void *ctx_bag_get(const struct ctx *ctx, const char *key);
 /* Whether something is under key, be it NULL. */
-bool ctx_exists(const struct ctx *ctx, const char *key);
+bool ctx_bag_exists(const struct ctx *ctx, const char *key);
 /* Takes key out; whether it was there. */
-bool ctx_delete(const struct ctx *ctx, const char *key);
+bool ctx_bag_delete(const struct ctx *ctx, const char *key);
 
 /* What the macro above stands on. */
 const struct ctx *ctx_with_bag_and_value_(

@@ -234,7 +234,7 @@ struct http_chain *
 http_chain_extend(TALLOC_CTX *mem, const struct http_chain *first, const struct http_chain *then);
 /*
  * The same chain; but before its first middleware runs, value is put under key (copied) into
- * the bag of the request's context, where ctx_get (baton/bag.h) finds it. value must outlive
+ * the bag of the request's context, where ctx_bag_get (baton/bag.h) finds it. value must outlive
  * the server and may be NULL; of values under one key the last one counts. stack.Inject.
  */
 struct http_chain *

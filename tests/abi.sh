@@ -8,7 +8,7 @@
 #
 # What is added at the end of a list of functions or enumerators is no break. If a break is
 # really wanted, the soname moves with it, so that old programs go on with the old library:
-# SONAME in Makefile (libbaton.so.1) and the version's name in server/libbaton.map (BATON_1).
+# SONAME in Makefile (libbaton.so.N) and the version's name in server/libbaton.map (BATON_N).
 # From then on to the next release nothing is compared, since no program has that soname.
 set -eu
 here=$(cd "$(dirname "$0")/.." && pwd)

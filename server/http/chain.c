@@ -70,7 +70,7 @@ http_chain_serve(
 	    .end = chain->links + chain->n,
 	    .last = c->handler,
 	    .data = c->data};
-	int err = chain->values == NULL ? 0 : ctx_put_all(ctx, ctx_bag_of(chain->values));
+	int err = chain->values == NULL ? 0 : ctx_bag_put_all(ctx, ctx_bag_of(chain->values));
 
 	return err != 0 ? err : http_next(ctx, req, res, &first);
 }
@@ -160,7 +160,7 @@ add_values(struct http_chain *c, const struct http_chain *from)
 	if (from->values == NULL)
 		return true;
 	if (c->values != NULL)
-		return ctx_put_all(c->values, ctx_bag_of(from->values)) == 0;
+		return ctx_bag_put_all(c->values, ctx_bag_of(from->values)) == 0;
 	copy = ctx_bag_copy(c, ctx_bag_of(from->values));
 	if (copy != NULL)
 		c->values = ctx_with_bag(c, ctx_background(), copy);
@@ -249,7 +249,7 @@ http_chain_inject(TALLOC_CTX *mem, const struct http_chain *chain, const char *k
 	}
 	if (c->values == NULL)
 		c->values = ctx_with_bag(c, ctx_background(), NULL);
-	if (c->values == NULL || ctx_put(c->values, key, value) != 0)
+	if (c->values == NULL || ctx_bag_put(c->values, key, value) != 0)
 		TALLOC_FREE(c);
 	return c;
 }

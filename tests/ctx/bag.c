@@ -11,14 +11,14 @@ bag_get(void **state)
 {
 	const struct ctx *c = ctx_with_bag(*state, ctx_background(), NULL);
 
-	assert_int_equal(ctx_put(c, "flip", flop), 0);
-	assert_int_equal(ctx_put(c, "bish", NULL), 0);
-	assert_ptr_equal(ctx_get(c, "flip"), flop);
-	assert_true(ctx_exists(c, "flip"));
-	assert_null(ctx_get(c, "bish"));
-	assert_true(ctx_exists(c, "bish")); /* NULL is there */
-	assert_null(ctx_get(c, "wibble"));
-	assert_false(ctx_exists(c, "wibble"));
+	assert_int_equal(ctx_bag_put(c, "flip", flop), 0);
+	assert_int_equal(ctx_bag_put(c, "bish", NULL), 0);
+	assert_ptr_equal(ctx_bag_get(c, "flip"), flop);
+	assert_true(ctx_bag_exists(c, "flip"));
+	assert_null(ctx_bag_get(c, "bish"));
+	assert_true(ctx_bag_exists(c, "bish")); /* NULL is there */
+	assert_null(ctx_bag_get(c, "wibble"));
+	assert_false(ctx_bag_exists(c, "wibble"));
 }
 
 static void
@@ -27,11 +27,11 @@ bag_put(void **state)
 	const struct ctx *c = ctx_with_bag(*state, ctx_background(), NULL);
 	char key[] = "bish";
 
-	assert_int_equal(ctx_put(c, key, bash), 0);
+	assert_int_equal(ctx_bag_put(c, key, bash), 0);
 	key[0] = 'x'; /* the key was copied */
-	assert_ptr_equal(ctx_get(c, "bish"), bash);
-	assert_int_equal(ctx_put(c, "bish", flop), 0); /* in its place */
-	assert_ptr_equal(ctx_get(c, "bish"), flop);
+	assert_ptr_equal(ctx_bag_get(c, "bish"), bash);
+	assert_int_equal(ctx_bag_put(c, "bish", flop), 0); /* in its place */
+	assert_ptr_equal(ctx_bag_get(c, "bish"), flop);
 }
 
 static void
@@ -39,12 +39,12 @@ bag_delete(void **state)
 {
 	const struct ctx *c = ctx_with_bag(*state, ctx_background(), NULL);
 
-	assert_false(ctx_delete(c, "flip"));
-	ctx_put(c, "flip", flop);
-	assert_true(ctx_delete(c, "flip"));
-	assert_null(ctx_get(c, "flip"));
-	assert_false(ctx_exists(c, "flip"));
-	assert_false(ctx_delete(c, "flip"));
+	assert_false(ctx_bag_delete(c, "flip"));
+	ctx_bag_put(c, "flip", flop);
+	assert_true(ctx_bag_delete(c, "flip"));
+	assert_null(ctx_bag_get(c, "flip"));
+	assert_false(ctx_bag_exists(c, "flip"));
+	assert_false(ctx_bag_delete(c, "flip"));
 }
 
 static void
@@ -52,12 +52,12 @@ bag_copy(void **state)
 {
 	const struct ctx *c = ctx_with_bag(*state, ctx_background(), NULL), *c2;
 
-	ctx_put(c, "flip", flop);
+	ctx_bag_put(c, "flip", flop);
 	c2 = ctx_with_bag(*state, ctx_background(), ctx_bag_copy(*state, ctx_bag_of(c)));
-	ctx_put(c2, "bish", bash);
-	assert_false(ctx_exists(c, "bish"));
-	assert_ptr_equal(ctx_get(c2, "bish"), bash);
-	assert_ptr_equal(ctx_get(c2, "flip"), flop);
+	ctx_bag_put(c2, "bish", bash);
+	assert_false(ctx_bag_exists(c, "bish"));
+	assert_ptr_equal(ctx_bag_get(c2, "bish"), bash);
+	assert_ptr_equal(ctx_bag_get(c2, "flip"), flop);
 }
 
 static void
@@ -65,10 +65,10 @@ bag_exists(void **state)
 {
 	const struct ctx *c = ctx_with_bag(*state, ctx_background(), NULL);
 
-	assert_false(ctx_exists(c, "flip"));
-	ctx_put(c, "flip", flop);
-	assert_true(ctx_exists(c, "flip"));
-	assert_false(ctx_exists(c, "bash"));
+	assert_false(ctx_bag_exists(c, "flip"));
+	ctx_bag_put(c, "flip", flop);
+	assert_true(ctx_bag_exists(c, "flip"));
+	assert_false(ctx_bag_exists(c, "bash"));
 }
 
 /* It is found through the chain, the nearest one; without any nothing can be put. */
@@ -78,16 +78,16 @@ bag_of_a_context(void **state)
 	const struct ctx *c = ctx_with_bag(*state, ctx_background(), NULL), *child, *inner;
 
 	assert_null(ctx_bag_of(ctx_background()));
-	assert_int_equal(ctx_put(ctx_background(), "flip", flop), -ENOENT);
-	assert_null(ctx_get(ctx_background(), "flip"));
-	assert_false(ctx_exists(ctx_background(), "flip"));
-	assert_false(ctx_delete(ctx_background(), "flip"));
+	assert_int_equal(ctx_bag_put(ctx_background(), "flip", flop), -ENOENT);
+	assert_null(ctx_bag_get(ctx_background(), "flip"));
+	assert_false(ctx_bag_exists(ctx_background(), "flip"));
+	assert_false(ctx_bag_delete(ctx_background(), "flip"));
 
 	child = ctx_with_cancel(*state, c);
-	ctx_put(child, "flip", flop);
-	assert_ptr_equal(ctx_get(c, "flip"), flop);
+	ctx_bag_put(child, "flip", flop);
+	assert_ptr_equal(ctx_bag_get(c, "flip"), flop);
 	inner = ctx_with_bag(*state, child, NULL);
-	assert_false(ctx_exists(inner, "flip"));
+	assert_false(ctx_bag_exists(inner, "flip"));
 }
 
 CTX_KEY(number_key, int);
@@ -102,10 +102,10 @@ bag_and_value(void **state)
 	assert_ptr_equal(ctx_value(c, &number_key), &number);
 	assert_null(ctx_value(root, &number_key));
 	assert_null(ctx_bag_of(root));
-	assert_int_equal(ctx_put(c, "flip", flop), 0);
+	assert_int_equal(ctx_bag_put(c, "flip", flop), 0);
 	out = ctx_without_cancel(*state, c);
 	talloc_free((void *)(uintptr_t)c);
-	assert_ptr_equal(ctx_get(out, "flip"), flop);
+	assert_ptr_equal(ctx_bag_get(out, "flip"), flop);
 	assert_ptr_equal(ctx_value(out, &number_key), &number);
 }
 
@@ -116,12 +116,12 @@ bag_outlives(void **state)
 	TALLOC_CTX *request = talloc_pool(NULL, 4096);
 	const struct ctx *c = ctx_with_bag(request, ctx_background(), NULL), *out;
 
-	ctx_put(c, "flip", flop);
+	ctx_bag_put(c, "flip", flop);
 	out = ctx_without_cancel(*state, c);
-	ctx_put(c, "bish", bash);
+	ctx_bag_put(c, "bish", bash);
 	talloc_free(request);
-	assert_ptr_equal(ctx_get(out, "flip"), flop);
-	assert_false(ctx_exists(out, "bish"));
+	assert_ptr_equal(ctx_bag_get(out, "flip"), flop);
+	assert_false(ctx_bag_exists(out, "bish"));
 }
 
 /* Into an empty bag without a copy of keys, into another one by one; then it is as any. */
@@ -132,30 +132,30 @@ bag_put_all(void **state)
 	TALLOC_CTX *request = talloc_pool(NULL, 4096);
 	char key[] = "key-0";
 
-	ctx_put(source, "flip", flop);
-	ctx_put(source, "bish", NULL);
-	assert_int_equal(ctx_put_all(ctx_background(), ctx_bag_of(source)), -ENOENT);
+	ctx_bag_put(source, "flip", flop);
+	ctx_bag_put(source, "bish", NULL);
+	assert_int_equal(ctx_bag_put_all(ctx_background(), ctx_bag_of(source)), -ENOENT);
 	for (int full = 0; full < 2; full++) {
 		const struct ctx *c = ctx_with_bag(request, ctx_background(), NULL);
 
 		if (full)
-			ctx_put(c, "own", bash);
-		assert_int_equal(ctx_put_all(c, ctx_bag_of(source)), 0);
-		assert_ptr_equal(ctx_get(c, "flip"), flop);
-		assert_true(ctx_exists(c, "bish"));
-		assert_int_equal(ctx_exists(c, "own"), full);
-		assert_true(ctx_delete(c, "flip"));
-		assert_int_equal(ctx_put(c, "bish", bash), 0);
+			ctx_bag_put(c, "own", bash);
+		assert_int_equal(ctx_bag_put_all(c, ctx_bag_of(source)), 0);
+		assert_ptr_equal(ctx_bag_get(c, "flip"), flop);
+		assert_true(ctx_bag_exists(c, "bish"));
+		assert_int_equal(ctx_bag_exists(c, "own"), full);
+		assert_true(ctx_bag_delete(c, "flip"));
+		assert_int_equal(ctx_bag_put(c, "bish", bash), 0);
 		for (; key[4] < '9'; key[4]++)
-			assert_int_equal(ctx_put(c, key, key), 0); /* it grows */
+			assert_int_equal(ctx_bag_put(c, key, key), 0); /* it grows */
 		key[4] = '0';
-		assert_true(ctx_delete(c, key));
-		assert_false(ctx_exists(c, "flip"));
-		assert_ptr_equal(ctx_get(c, "bish"), bash);
-		assert_ptr_equal(ctx_get(source, "flip"), flop); /* untouched */
-		assert_null(ctx_get(source, "bish"));
+		assert_true(ctx_bag_delete(c, key));
+		assert_false(ctx_bag_exists(c, "flip"));
+		assert_ptr_equal(ctx_bag_get(c, "bish"), bash);
+		assert_ptr_equal(ctx_bag_get(source, "flip"), flop); /* untouched */
+		assert_null(ctx_bag_get(source, "bish"));
 	}
-	assert_int_equal(ctx_put_all(source, ctx_bag_new(request)), 0); /* nothing */
+	assert_int_equal(ctx_bag_put_all(source, ctx_bag_new(request)), 0); /* nothing */
 	talloc_free(request);
 }
 
@@ -174,13 +174,13 @@ bag_of_many(void **state)
 		int k = rand_r(&seed) % KEYS;
 
 		snprintf(key, sizeof(key), "key-%d", k);
-		assert_int_equal(ctx_exists(c, key), there[k]);
-		assert_ptr_equal(ctx_get(c, key), there[k] ? &values[k] : NULL);
+		assert_int_equal(ctx_bag_exists(c, key), there[k]);
+		assert_ptr_equal(ctx_bag_get(c, key), there[k] ? &values[k] : NULL);
 		if (rand_r(&seed) % 2) {
-			assert_int_equal(ctx_put(c, key, &values[k]), 0);
+			assert_int_equal(ctx_bag_put(c, key, &values[k]), 0);
 			there[k] = true;
 		} else {
-			assert_int_equal(ctx_delete(c, key), there[k]);
+			assert_int_equal(ctx_bag_delete(c, key), there[k]);
 			there[k] = false;
 		}
 	}
@@ -199,10 +199,10 @@ work(void *ctx)
 
 		key[4] = (char)('0' + i % 8);
 		if (i % 5 == 0)
-			ctx_delete(ctx, key);
+			ctx_bag_delete(ctx, key);
 		else
-			ctx_put(ctx, key, &values[i % 8]);
-		got = ctx_get(ctx, key);
+			ctx_bag_put(ctx, key, &values[i % 8]);
+		got = ctx_bag_get(ctx, key);
 		if (got != NULL && got != &values[i % 8])
 			atomic_fetch_add(&wrong, 1);
 		if (i % 100 == 0)
@@ -227,13 +227,13 @@ bag_from_many_threads(void **state)
 static void
 put_under_null(void)
 {
-	ctx_put(ctx_with_bag(NULL, ctx_background(), NULL), NULL, flop);
+	ctx_bag_put(ctx_with_bag(NULL, ctx_background(), NULL), NULL, flop);
 }
 
 static void
 get_from_null(void)
 {
-	ctx_get(NULL, "key");
+	ctx_bag_get(NULL, "key");
 }
 
 static void
@@ -246,8 +246,8 @@ static void
 bag_misuse(void **state)
 {
 	(void)state;
-	assert_aborts(put_under_null, "ctx: ctx_put: NULL key");
-	assert_aborts(get_from_null, "ctx: ctx_get: NULL context");
+	assert_aborts(put_under_null, "ctx: ctx_bag_put: NULL key");
+	assert_aborts(get_from_null, "ctx: ctx_bag_get: NULL context");
 	assert_aborts(copy_null, "ctx: ctx_bag_copy: NULL bag");
 }
 

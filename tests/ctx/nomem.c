@@ -153,18 +153,19 @@ put_and_set_for_lack_of_memory(void **state)
 	c = ctx_with_bag(NULL, ctx_background(), NULL);
 	do {
 		fail_at = refused + 1;
-		rc = ctx_put(c, "key", NULL);
+		rc = ctx_bag_put(c, "key", NULL);
 		refused += rc != 0;
-		assert_int_equal(ctx_exists(c, "key"), rc == 0);
+		assert_int_equal(ctx_bag_exists(c, "key"), rc == 0);
 	} while (rc == -ENOMEM);
 	fail_at = 0;
 	assert_int_equal(rc, 0);
 	assert_int_equal(refused, 2); /* the table, the key */
 	full = ctx_with_bag(NULL, c, NULL);
 	fail_at = 1;
-	assert_int_equal(ctx_put_all(full, ctx_bag_of(c)), -ENOMEM); /* talloc's for the table */
-	assert_false(ctx_exists(full, "key"));
-	assert_int_equal(ctx_put_all(full, ctx_bag_of(c)), 0);
+	assert_int_equal(
+	    ctx_bag_put_all(full, ctx_bag_of(c)), -ENOMEM); /* talloc's for the table */
+	assert_false(ctx_bag_exists(full, "key"));
+	assert_int_equal(ctx_bag_put_all(full, ctx_bag_of(c)), 0);
 	talloc_free((void *)(uintptr_t)full);
 	refused = 0;
 	do {

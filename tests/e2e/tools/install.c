@@ -33,7 +33,7 @@ static void
 install_puts_everything_in_its_place(void **state)
 {
 	static const char *const expected[] = {"bin/baton", "lib/libbaton.a", "lib/libbaton.so",
-	    "lib/libbaton.so.0", "lib/pkgconfig/baton.pc", "include/baton/http.h",
+	    "lib/libbaton.so.1", "lib/pkgconfig/baton.pc", "include/baton/http.h",
 	    "include/baton/ctx.h", "share/man/man1/baton.1", "share/man/man5/baton.conf.5",
 	    "share/bash-completion/completions/baton", "lib/systemd/system/baton.service",
 	    "share/doc/baton/baton.socket", "share/doc/baton/systemd.md"};
@@ -46,7 +46,7 @@ install_puts_everything_in_its_place(void **state)
 			harness_fail("not installed: %s; there is\n%s", expected[n], files);
 	/* no other umask, no rights for others to write */
 	assert_string_equal(installed_sh(&i, "find prefix ! -type l -perm /022"), "");
-	assert_string_equal(installed_sh(&i, "readlink prefix/lib/libbaton.so"), "libbaton.so.0\n");
+	assert_string_equal(installed_sh(&i, "readlink prefix/lib/libbaton.so"), "libbaton.so.1\n");
 	installed_sh(&i, "prefix/bin/baton --version");
 }
 
@@ -117,7 +117,7 @@ the_library_exports_its_own_names_only(void **state)
 		if (strncmp(n, "http_", 5) != 0 && strncmp(n, "ctx_", 4) != 0)
 			harness_fail("exported: %.*s", (int)strcspn(n, "\n"), n);
 	assert_non_null(strstr(
-	    installed_sh(&i, "readelf -d prefix/lib/libbaton.so"), "soname: [libbaton.so.0]"));
+	    installed_sh(&i, "readelf -d prefix/lib/libbaton.so"), "soname: [libbaton.so.1]"));
 	/* what its files share among each other is hidden in the static library, too; what
 	 * AddressSanitizer adds is not ours */
 	assert_string_equal(installed_sh(&i, "nm -g --defined-only prefix/lib/libbaton.a |"

@@ -19,17 +19,17 @@
 static const struct ctx *
 say(const struct ctx *ctx, const struct http_request *req, const char *what)
 {
-	const char *said = ctx_get(ctx, "said");
+	const char *said = ctx_bag_get(ctx, "said");
 
 	said = talloc_asprintf(http_request_mem(req), "%s%s", said != NULL ? said : "", what);
-	assert_int_equal(ctx_put(ctx, "said", (void *)(uintptr_t)said), 0);
+	assert_int_equal(ctx_bag_put(ctx, "said", (void *)(uintptr_t)said), 0);
 	return ctx;
 }
 
 static const char *
 text(const struct ctx *ctx, const char *key)
 {
-	const char *value = ctx_get(ctx, key);
+	const char *value = ctx_bag_get(ctx, key);
 
 	return value != NULL ? value : "";
 }
@@ -39,7 +39,7 @@ bish_middleware(const struct ctx *ctx, const struct http_request *req, struct ht
     const struct http_next *next, void *data)
 {
 	(void)data;
-	ctx_put(ctx, "bish", "bash");
+	ctx_bag_put(ctx, "bish", "bash");
 	return http_next(say(ctx, req, "bishMiddleware>"), req, res, next);
 }
 

@@ -80,9 +80,9 @@ static int
 look(const struct ctx *ctx, const struct http_request *req, struct http_response *res, void *data)
 {
 	(void)req, (void)data;
-	if (strcmp(ctx_get(ctx, "color"), "green") != 0 || ctx_exists(ctx, "shape"))
+	if (strcmp(ctx_bag_get(ctx, "color"), "green") != 0 || ctx_bag_exists(ctx, "shape"))
 		return -EIO;
-	if (!ctx_delete(ctx, "size") || ctx_put(ctx, "color", "red") != 0)
+	if (!ctx_bag_delete(ctx, "size") || ctx_bag_put(ctx, "color", "red") != 0)
 		return -EIO;
 	return http_response_static(res, 200, "text/plain", "ok", 2);
 }

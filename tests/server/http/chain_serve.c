@@ -14,7 +14,7 @@
 static int
 show(const struct ctx *ctx, const struct http_request *req, struct http_response *res, void *data)
 {
-	const char *said = ctx_get(ctx, "said"), *own = ctx_get(ctx, "own");
+	const char *said = ctx_bag_get(ctx, "said"), *own = ctx_bag_get(ctx, "own");
 
 	(void)req;
 	return http_response_printf(res, 200, "%s%s%s", said != NULL ? said : "",
@@ -26,12 +26,12 @@ static int
 tag(const struct ctx *ctx, const struct http_request *req, struct http_response *res,
     const struct http_next *next, void *data)
 {
-	const char *said = ctx_get(ctx, "said");
+	const char *said = ctx_bag_get(ctx, "said");
 	int err;
 
 	said = talloc_asprintf(
 	    http_request_mem(req), "%s%s>", said != NULL ? said : "", (const char *)data);
-	err = ctx_put(ctx, "said", (void *)(uintptr_t)said);
+	err = ctx_bag_put(ctx, "said", (void *)(uintptr_t)said);
 	return err != 0 ? err : http_next(ctx, req, res, next);
 }
 
@@ -189,14 +189,14 @@ use_bag(
     const struct ctx *ctx, const struct http_request *req, struct http_response *res, void *data)
 {
 	const struct ctx *child = ctx_with_cancel(http_request_mem(req), ctx);
-	bool before = ctx_exists(ctx, "key");
+	bool before = ctx_bag_exists(ctx, "key");
 
 	(void)data;
-	if (ctx_put(child, "key", NULL) != 0 || ctx_put(ctx, "other", res) != 0)
+	if (ctx_bag_put(child, "key", NULL) != 0 || ctx_bag_put(ctx, "other", res) != 0)
 		return -EIO;
-	if (!ctx_exists(ctx, "key") || ctx_get(child, "other") != res)
+	if (!ctx_bag_exists(ctx, "key") || ctx_bag_get(child, "other") != res)
 		return -EIO;
-	if (!ctx_delete(child, "other") || ctx_exists(ctx, "other"))
+	if (!ctx_bag_delete(child, "other") || ctx_bag_exists(ctx, "other"))
 		return -EIO;
 	return http_response_printf(res, 200, before ? "used" : "fresh");
 }

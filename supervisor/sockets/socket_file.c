@@ -4,7 +4,7 @@
  * path alone says nothing, as anybody who may write to the directory can put another one there.
  * The kernel keeps the inode as long as the socket is open, so nothing else can be taken for it.
  */
-#include "supervisor/sockets/socket_file_internal.h"
+#include "supervisor/sockets/socket_file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -28,6 +28,22 @@
 /* Where the socket's own file is while its path refuses. */
 #define AWAY_SUFFIX ".refusing"
 
+struct socket_inode {
+	dev_t dev;
+	ino_t ino;
+};
+
+struct socket_file {
+	unsigned holders;
+	char *path;
+	char *away;
+	struct socket_inode real;
+	bool left; /* it stays */
+	bool refusing;
+	struct socket_inode stub; /* what stands at the path then: a socket that does not listen */
+	int stub_fd;              /* it; open, so that no other file gets its inode; or -1 */
+};
+
 /* ---- Whose file it is ----------------------------------------------------------------------- */
 
 static bool
@@ -39,8 +55,8 @@ is_at(int dir, const char *name, const struct socket_inode *i)
 	       st.st_ino == i->ino;
 }
 
-bool
-socket_file_is_at(const struct socket_inode *i, const char *path)
+static bool
+is_there(const struct socket_inode *i, const char *path)
 {
 	const char *name;
 	int dir = trusted_directory(path, &name);
@@ -51,8 +67,8 @@ socket_file_is_at(const struct socket_inode *i, const char *path)
 	return is;
 }
 
-int
-socket_file_inode(const char *path, struct socket_inode *out)
+static int
+inode_at(const char *path, struct socket_inode *out)
 {
 	struct stat st;
 
@@ -64,8 +80,8 @@ socket_file_inode(const char *path, struct socket_inode *out)
 
 /* In a directory that is held fast, so that what is looked at and what is removed are the same, but
  * for what those may do who could remove it themselves. */
-void
-socket_file_unlink(const struct socket_inode *i, const char *path)
+static void
+unlink_at(const struct socket_inode *i, const char *path)
 {
 	const char *name;
 	int dir = trusted_directory(path, &name);
@@ -76,8 +92,8 @@ socket_file_unlink(const struct socket_inode *i, const char *path)
 		close(dir);
 }
 
-int
-socket_file_rename(const struct socket_inode *i, const char *from, const char *to)
+static int
+rename_at(const struct socket_inode *i, const char *from, const char *to)
 {
 	const char *slash = strrchr(to, '/'), *name;
 	int dir = trusted_directory(from, &name), error = dir < 0 ? dir : 0;
@@ -119,8 +135,8 @@ file_of(int fd, const char *path)
 /* ---- Binding ------------------------------------------------------------------------------- */
 
 /* In the same directory, so that it can be renamed. -ENAMETOOLONG if a socket cannot have it. */
-int
-socket_file_temporary(const struct address *a, struct address *out)
+static int
+temporary_beside(const struct address *a, struct address *out)
 {
 	static unsigned count;
 	const char *slash = strrchr(a->un.sun_path, '/');
@@ -137,8 +153,8 @@ socket_file_temporary(const struct address *a, struct address *out)
 }
 
 /* It never has another mode, not for a moment, and is nobody's who should not have it. */
-int
-socket_file_bind_owned(
+static int
+bind_owned(
     int fd, const struct address *a, const struct socket_owner *owner, struct socket_inode *out)
 {
 	mode_t before = umask(~owner->mode & 0777);
@@ -159,10 +175,10 @@ socket_file_bind_owned(
 	*out = (struct socket_inode){.dev = st.st_dev, .ino = st.st_ino};
 	if (fchownat(file, "", owner->uid, owner->gid, AT_EMPTY_PATH) < 0)
 		error = -errno;
-	else if (!socket_file_is_at(out, a->un.sun_path))
+	else if (!is_there(out, a->un.sun_path))
 		error = -ESTALE;
 	if (error < 0)
-		socket_file_unlink(out, a->un.sun_path);
+		unlink_at(out, a->un.sun_path);
 	close(file);
 	return error;
 }
@@ -171,11 +187,11 @@ static int
 bind_and_listen(int fd, const struct address *a, const struct socket_owner *owner, int backlog,
     struct socket_inode *out)
 {
-	int error = socket_file_bind_owned(fd, a, owner, out);
+	int error = bind_owned(fd, a, owner, out);
 
 	if (error == 0 && listen(fd, backlog) < 0) {
 		error = -errno;
-		socket_file_unlink(out, a->un.sun_path);
+		unlink_at(out, a->un.sun_path);
 	}
 	return error;
 }
@@ -187,20 +203,20 @@ replace(int fd, const struct address *a, const struct socket_owner *owner, int b
 	const char *path = a->un.sun_path;
 	struct socket_inode stale = {.ino = 0};
 	struct address tmp;
-	int error = socket_file_temporary(a, &tmp);
+	int error = temporary_beside(a, &tmp);
 
 	if (error < 0) {
 		/* A path so long leaves no room beside it. */
-		if (socket_file_inode(path, &stale) == 0)
-			socket_file_unlink(&stale, path);
+		if (inode_at(path, &stale) == 0)
+			unlink_at(&stale, path);
 		return bind_and_listen(fd, a, owner, backlog, out);
 	}
 	error = bind_and_listen(fd, &tmp, owner, backlog, out);
 	if (error < 0)
 		return error;
-	error = socket_file_rename(out, tmp.un.sun_path, path);
+	error = rename_at(out, tmp.un.sun_path, path);
 	if (error < 0)
-		socket_file_unlink(out, tmp.un.sun_path);
+		unlink_at(out, tmp.un.sun_path);
 	return error;
 }
 
@@ -209,9 +225,9 @@ socket_file_close(struct socket_file *f)
 {
 	if (f->left)
 		return 0;
-	socket_file_unlink(&f->real, f->refusing ? f->away : f->path);
+	unlink_at(&f->real, f->refusing ? f->away : f->path);
 	if (f->stub_fd >= 0) {
-		socket_file_unlink(&f->stub, f->path);
+		unlink_at(&f->stub, f->path);
 		close(f->stub_fd);
 	}
 	return 0;
@@ -225,12 +241,12 @@ remove_left_away(TALLOC_CTX *mem, const char *away)
 	struct socket_inode left = {.ino = 0};
 	char *why = NULL;
 
-	if (strlen(away) >= sizeof(a.un.sun_path) || socket_file_inode(away, &left) < 0)
+	if (strlen(away) >= sizeof(a.un.sun_path) || inode_at(away, &left) < 0)
 		return;
 	strcpy(a.un.sun_path, away);
 	a.len = sizeof(a.un);
 	if (occupant_look(&a, mem, &why) == OCCUPANT_STALE)
-		socket_file_unlink(&left, away);
+		unlink_at(&left, away);
 }
 
 static struct socket_file *
@@ -298,7 +314,7 @@ socket_file_adopt(const struct address *a, unsigned long long number)
 
 	if (f == NULL)
 		return NULL;
-	if (socket_file_inode(f->path, &f->real) < 0 || f->real.ino != number)
+	if (inode_at(f->path, &f->real) < 0 || f->real.ino != number)
 		TALLOC_FREE(f);
 	else
 		talloc_set_destructor(f, socket_file_close);
@@ -323,7 +339,7 @@ socket_file_drop(struct socket_file **f)
 bool
 socket_file_is_there(const struct socket_file *f)
 {
-	return socket_file_is_at(&f->real, f->refusing ? f->away : f->path);
+	return is_there(&f->real, f->refusing ? f->away : f->path);
 }
 
 int
@@ -344,6 +360,101 @@ socket_file_own(const struct socket_file *f, const struct socket_owner *owner)
 	if (file >= 0)
 		close(file);
 	return error;
+}
+
+/* ---- Refusing ------------------------------------------------------------------------------- */
+
+/* A path that refuses: the socket's own file stands aside, under another name, and in its place
+ * stands a socket that does not listen. */
+
+/* Closes those who wait. Nobody else accepts now, so the mark that all who have it share may be
+ * changed for a moment. */
+static void
+turn_away(int fd)
+{
+	int flags = fcntl(fd, F_GETFL), client;
+
+	fcntl(fd, F_SETFL, flags | O_NONBLOCK);
+	while ((client = accept4(fd, NULL, NULL, SOCK_CLOEXEC)) >= 0)
+		close(client);
+	fcntl(fd, F_SETFL, flags);
+}
+
+/* A socket with a file that does not listen: whoever connects to it is refused. Returns its
+ * descriptor, or -errno. */
+static int
+make_stub(const struct socket_file *f, struct address *at, struct socket_inode *stub)
+{
+	const struct socket_owner owner = {.mode = 0666, .uid = (uid_t)-1, .gid = (gid_t)-1};
+	struct address a = {.un = {.sun_family = AF_UNIX}};
+	int fd, error;
+
+	strcpy(a.un.sun_path, f->path);
+	error = temporary_beside(&a, at);
+	if (error < 0)
+		return error;
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	error = bind_owned(fd, at, &owner, stub);
+	if (error < 0)
+		close(fd);
+	return error < 0 ? error : fd;
+}
+
+static void
+drop_stub(struct socket_file *f)
+{
+	if (f->stub_fd >= 0)
+		close(f->stub_fd);
+	f->stub_fd = -1;
+}
+
+int
+socket_file_refuse(struct socket_file *f, int fd)
+{
+	struct address at;
+	int error;
+
+	if (f->refusing)
+		return 0;
+	if (!is_there(&f->real, f->path))
+		return -ENOENT; /* clients do not find us anyhow */
+	f->stub_fd = make_stub(f, &at, &f->stub);
+	error = rename_at(&f->real, f->path, f->away);
+	if (error < 0) {
+		if (f->stub_fd >= 0)
+			unlink_at(&f->stub, at.un.sun_path);
+		drop_stub(f);
+		return error;
+	}
+	f->refusing = true;
+	/* Without one, clients find nothing at all, which is a refusal as well. */
+	if (f->stub_fd >= 0 && rename_at(&f->stub, at.un.sun_path, f->path) < 0)
+		drop_stub(f);
+	turn_away(fd);
+	return 0;
+}
+
+int
+socket_file_resume(struct socket_file *f)
+{
+	struct stat st;
+	bool free;
+	int error;
+
+	if (!f->refusing)
+		return 0;
+	free = (f->stub_fd >= 0 && is_there(&f->stub, f->path)) ||
+	       (lstat(f->path, &st) < 0 && errno == ENOENT);
+	if (!free)
+		return -EADDRINUSE; /* somebody else has put something there */
+	error = rename_at(&f->real, f->away, f->path);
+	if (error < 0)
+		return error;
+	f->refusing = false;
+	drop_stub(f);
+	return 0;
 }
 
 /* ---- From one baton to the next ------------------------------------------------------------- */

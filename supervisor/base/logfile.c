@@ -83,8 +83,8 @@ static void
 lost(struct logfile *l, int error)
 {
 	if (l->unsaid == 0)
-		output_warn(l->sup->out, "%s: %s; lines are dropped until there is room", l->path,
-		    strerror(error));
+		output_warn(l->sup->base.out, "%s: %s; lines are dropped until there is room",
+		    l->path, strerror(error));
 	l->dropped++;
 	l->unsaid++;
 }
@@ -141,7 +141,7 @@ logfile_reopen_all(struct supervisor *sup)
 		int fd = open_file(l->path);
 
 		if (fd < 0) {
-			output_warn(sup->out,
+			output_warn(sup->base.out,
 			    "SIGUSR1: %s: %s; the file that is open is written on", l->path,
 			    trusted_text(fd));
 			continue;
@@ -151,7 +151,7 @@ logfile_reopen_all(struct supervisor *sup)
 		l->middle = false;
 		n++;
 	}
-	output_say(sup->out, "SIGUSR1: %u log file%s opened anew", n, n == 1 ? "" : "s");
+	output_say(sup->base.out, "SIGUSR1: %u log file%s opened anew", n, n == 1 ? "" : "s");
 }
 
 static bool

@@ -52,7 +52,7 @@ update_timer(struct client *c)
 	if (!owes)
 		TALLOC_FREE(c->timer);
 	else if (c->timer == NULL)
-		c->timer = timer_after(c, c->sup->timers, left > 0 ? left : 0, late, c);
+		c->timer = timer_after(c, c->sup->base.timers, left > 0 ? left : 0, late, c);
 }
 
 void
@@ -331,7 +331,7 @@ client_new(struct control *control, struct supervisor *sup, int fd)
 	c->fd = fd;
 	c->moved_ms = timer_now_ms();
 	c->heard = control_turn(control);
-	c->fde = tevent_add_fd(sup->ev, c, fd, TEVENT_FD_READ, client_event, c);
+	c->fde = tevent_add_fd(sup->base.ev, c, fd, TEVENT_FD_READ, client_event, c);
 	if (c->fde == NULL)
 		TALLOC_FREE(c);
 	else

@@ -292,9 +292,9 @@ connections_count(
 	if (c->unix_sockets != NULL)
 		list_sockets(c, sup);
 	if (c->fd >= 0 && c->unix_sockets != NULL && ask(c))
-		c->fde = tevent_add_fd(sup->ev, c, c->fd, TEVENT_FD_READ, readable, c);
+		c->fde = tevent_add_fd(sup->base.ev, c, c->fd, TEVENT_FD_READ, readable, c);
 	if (c->fde != NULL)
-		c->limit = timer_after(c, sup->timers, limit_ms, too_long, c);
+		c->limit = timer_after(c, sup->base.timers, limit_ms, too_long, c);
 	if (c->limit == NULL)
 		TALLOC_FREE(c);
 	return c;

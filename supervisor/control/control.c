@@ -120,17 +120,17 @@ incoming(struct tevent_context *ev, struct tevent_fd *fde, uint16_t flags, void 
 		if (errno != EMFILE && errno != ENFILE && errno != ENOMEM && errno != ENOBUFS)
 			return;
 		if (!c->short_of)
-			output_warn(c->sup->out, "control: no client is let in: %s; they wait",
+			output_warn(c->sup->base.out, "control: no client is let in: %s; they wait",
 			    strerror(errno));
 		c->short_of = true;
 		/* It stays readable: polling on would be a busy loop. */
 		tevent_fd_set_flags(fde, 0);
-		timer_after(c, c->sup->timers, ACCEPT_PAUSE_MS, resume, c);
+		timer_after(c, c->sup->base.timers, ACCEPT_PAUSE_MS, resume, c);
 		return;
 	}
 	c->short_of = false;
 	if (!peer_may(fd, &uid)) {
-		output_warn(c->sup->out, "control: uid %u was not let in", (unsigned)uid);
+		output_warn(c->sup->base.out, "control: uid %u was not let in", (unsigned)uid);
 		turn_away(fd, "only the user who runs baton, and root, may control it");
 		return;
 	}
@@ -162,11 +162,11 @@ control_start(struct supervisor *sup, const char *path, TALLOC_CTX *mem, char **
 		return error;
 	}
 	if (c->socket->left_by > 0)
-		output_warn(sup->out,
+		output_warn(sup->base.out,
 		    "the baton before (pid %d) died without an end; its control socket %s is "
 		    "replaced, and instances of it may still run",
 		    c->socket->left_by, path);
-	c->fde = tevent_add_fd(sup->ev, c, c->socket->fd, TEVENT_FD_READ, incoming, c);
+	c->fde = tevent_add_fd(sup->base.ev, c, c->socket->fd, TEVENT_FD_READ, incoming, c);
 	sup->control = c;
 	return 0;
 }
@@ -185,12 +185,13 @@ control_renew(struct control *c)
 	}
 	TALLOC_FREE(c->fde); /* before its descriptor is closed */
 	made = control_socket_renew(c->socket, tmp, &why);
-	fde = c->fde = tevent_add_fd(c->sup->ev, c, c->socket->fd, TEVENT_FD_READ, incoming, c);
+	fde = c->fde =
+	    tevent_add_fd(c->sup->base.ev, c, c->socket->fd, TEVENT_FD_READ, incoming, c);
 	if (made > 0)
-		output_say(
-		    c->sup->out, "the control socket's file %s was gone; it is made anew", c->path);
+		output_say(c->sup->base.out,
+		    "the control socket's file %s was gone; it is made anew", c->path);
 	if (made < 0 || fde == NULL)
-		output_warn(c->sup->out, "no client finds this baton: %s",
+		output_warn(c->sup->base.out, "no client finds this baton: %s",
 		    why != NULL   ? why
 		    : fde == NULL ? "there is no memory"
 				  : strerror(-made));
@@ -294,7 +295,7 @@ control_state(struct state *s, struct supervisor *sup)
 		state_fail(&sub, "path", "is missing");
 		return;
 	}
-	c->fde = tevent_add_fd(sup->ev, c, c->socket->fd, TEVENT_FD_READ, incoming, c);
+	c->fde = tevent_add_fd(sup->base.ev, c, c->socket->fd, TEVENT_FD_READ, incoming, c);
 	if (c->fde == NULL)
 		state_fail(&sub, "socket", "there is no memory");
 	sup->control = c;

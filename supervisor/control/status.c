@@ -244,7 +244,7 @@ all(const struct supervisor *sup, const struct connections *c)
 	    BATON_VERSION, "pid", (int)getpid(), "state", phase_name(sup->phase), "uptime_ms",
 	    (json_int_t)(timer_now_ms() - sup->started_ms), "control",
 	    json_text(control_socket_path(sup->control)), "lines_dropped",
-	    (json_int_t)(output_dropped(sup->out) + logfile_dropped(sup)), "restart",
+	    (json_int_t)(output_dropped(sup->base.out) + logfile_dropped(sup)), "restart",
 	    roll != NULL ? json_text(roll) : json_null(), "pause", roll_pause_json(sup),
 	    "last_restart", sup->last_restart, "services", services);
 	add_usage(json_object_get(status, "baton"), getpid(), timer_now_ms() - sup->started_ms);

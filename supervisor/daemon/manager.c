@@ -58,7 +58,7 @@ static void
 watch(struct manager *m)
 {
 	if (m->fde == NULL)
-		m->fde = tevent_add_fd(m->sup->ev, m, m->fd, TEVENT_FD_WRITE, writable, m);
+		m->fde = tevent_add_fd(m->sup->base.ev, m, m->fd, TEVENT_FD_WRITE, writable, m);
 }
 
 /* It was started anew, perhaps. The loop must learn of the new socket: the kernel watches sockets,
@@ -197,7 +197,7 @@ feed(void *data)
 
 	if (m->first == NULL) /* else it is not read anyway */
 		manager_say(m->sup, "WATCHDOG=1\n");
-	timer_after(m, m->sup->timers, m->watchdog_ms, feed, m);
+	timer_after(m, m->sup->base.timers, m->watchdog_ms, feed, m);
 }
 
 /* Half of the time that WATCHDOG_USEC allows; 0: nobody asks for it. */
@@ -235,7 +235,7 @@ manager_start(struct supervisor *sup)
 		return true;
 	}
 	m->watchdog_ms = watchdog_ms();
-	return m->watchdog_ms == 0 || timer_after(m, sup->timers, 0, feed, m) != NULL;
+	return m->watchdog_ms == 0 || timer_after(m, sup->base.timers, 0, feed, m) != NULL;
 }
 
 void
@@ -244,8 +244,9 @@ manager_complain(const struct supervisor *sup)
 	const struct manager *m = sup->manager;
 
 	if (m != NULL && m->fd < 0)
-		output_warn(sup->out, "NOTIFY_SOCKET %s: %s; the service manager is told nothing",
-		    m->path, strerror(-m->error));
+		output_warn(sup->base.out,
+		    "NOTIFY_SOCKET %s: %s; the service manager is told nothing", m->path,
+		    strerror(-m->error));
 }
 
 /* What the manager has not taken yet. */

@@ -66,12 +66,12 @@ told_to_end(struct signals *s, int sig)
 	if (sup->phase != SUP_STOPPING) {
 		s->told_ms = timer_now_ms();
 		output_say(
-		    sup->out, "SIG%s: ending in good order; once more ends it at once", name);
+		    sup->base.out, "SIG%s: ending in good order; once more ends it at once", name);
 		order_stop(sup);
 	} else if (sig == SIGTERM && timer_now_ms() - s->told_ms < SAME_REQUEST_MS) {
-		output_say(sup->out, "SIGTERM: ending already");
+		output_say(sup->base.out, "SIGTERM: ending already");
 	} else if (!sup->killing) {
-		output_warn(sup->out, "SIG%s while ending: killing what still runs", name);
+		output_warn(sup->base.out, "SIG%s while ending: killing what still runs", name);
 		order_kill(sup);
 	}
 }
@@ -181,6 +181,6 @@ signals_start(struct supervisor *sup)
 	/* After an upgrade this is what unblocks the others. */
 	sigprocmask(SIG_SETMASK, &all, NULL);
 	talloc_set_destructor(s, signals_end);
-	s->fde = tevent_add_fd(sup->ev, s, s->fd, TEVENT_FD_READ, readable, s);
+	s->fde = tevent_add_fd(sup->base.ev, s, s->fd, TEVENT_FD_READ, readable, s);
 	return s->fde == NULL ? -ENOMEM : 0;
 }

@@ -95,6 +95,7 @@ struct supervisor *
 supervisor_new(TALLOC_CTX *mem, struct config *config, const char *argv0)
 {
 	struct supervisor *sup = talloc_zero(mem, struct supervisor);
+	bool started;
 
 	if (sup == NULL)
 		return NULL;
@@ -105,14 +106,11 @@ supervisor_new(TALLOC_CTX *mem, struct config *config, const char *argv0)
 	sup->how_to_reach = "";
 	sup->started_ms = timer_now_ms();
 	sup->read_unix_ms = timer_unix_ms();
-	sup->ev = tevent_context_init(sup);
-	sup->timers = sup->ev == NULL ? NULL : timers_new(sup, sup->ev);
-	sup->out = sup->ev == NULL ? NULL : output_new(sup, sup->ev, 1, 2);
+	started = base_start(&sup->base, sup);
 	sup->events = events_new(sup);
-	sup->owners = sup->timers == NULL ? NULL : owners_new(sup, sup->timers);
+	sup->owners = started ? owners_new(sup, sup->base.timers) : NULL;
 	sup->services = talloc_zero_array(sup, struct service *, config->nservices);
-	if (sup->timers == NULL || sup->out == NULL || sup->services == NULL ||
-	    sup->events == NULL || sup->owners == NULL) {
+	if (sup->services == NULL || sup->events == NULL || sup->owners == NULL) {
 		talloc_free(sup);
 		return NULL;
 	}
@@ -131,8 +129,9 @@ static int
 run_loop(struct supervisor *sup)
 {
 	while (sup->phase != SUP_DONE) {
-		if (tevent_loop_once(sup->ev) != 0) {
-			output_warn(sup->out, "the event loop failed: %s; ending", strerror(errno));
+		if (tevent_loop_once(sup->base.ev) != 0) {
+			output_warn(
+			    sup->base.out, "the event loop failed: %s; ending", strerror(errno));
 			order_kill(sup);
 		}
 	}
@@ -145,7 +144,7 @@ run_loop(struct supervisor *sup)
 		control_stopped(sup->control);
 		control_flush(sup->control, LAST_LINES_MS);
 	}
-	output_drain(sup->out, LAST_LINES_MS);
+	output_drain(sup->base.out, LAST_LINES_MS);
 	return 0;
 }
 

@@ -20,11 +20,9 @@
 #include <stdint.h>
 #include <sys/types.h>
 #include <talloc.h>
-#include <tevent.h>
 
+#include "supervisor/base/base.h"
 #include "supervisor/base/lines.h"
-#include "supervisor/base/output.h"
-#include "supervisor/base/timer.h"
 #include "supervisor/config/config.h"
 #include "supervisor/instance/generation.h"
 #include "supervisor/instance/instance.h"
@@ -63,10 +61,8 @@ enum supervisor_phase {
 };
 
 struct supervisor {
-	struct tevent_context *ev;
-	struct timers *timers;
+	struct base base;      /* loop, clock, output: for those who know no more of it */
 	struct owners *owners; /* who has accepted the connections of checks */
-	struct output *out;
 	struct config *config;
 	const char *argv0;           /* as baton was called, for lines that say what to type */
 	const char *how_to_reach;    /* " -c FILE" or " --control PATH" for such lines, or "" */

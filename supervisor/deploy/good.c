@@ -98,7 +98,7 @@ not_kept(struct service *s, const char *why)
 	bool known = s->not_kept != NULL && why != NULL && strcmp(s->not_kept, why) == 0;
 
 	if (!known && why != NULL)
-		output_say(s->sup->out, "%s: what it runs is good, but not kept: %s",
+		output_say(s->sup->base.out, "%s: what it runs is good, but not kept: %s",
 		    s->config->name, why);
 	if (known)
 		return;
@@ -166,7 +166,7 @@ copy(struct service *s, const struct generation *g)
 		c->good = good_of(c, g);
 	if (c != NULL && c->good != NULL) {
 		c->service = s;
-		executable_copy(c, s->sup->timers, g->pid, s->config->name, copied, c, &error);
+		executable_copy(c, s->sup->base.timers, g->pid, s->config->name, copied, c, &error);
 	}
 	if (error == 0) {
 		talloc_free(s->copying);

@@ -131,7 +131,7 @@ advance(struct op *op)
 	if (!(op->goal == GOAL_DOWN ? all_down : op->at == op->count))
 		return;
 	op->done = true;
-	tevent_schedule_immediate(op->end, op->sup->ev, done, op);
+	tevent_schedule_immediate(op->end, op->sup->base.ev, done, op);
 }
 
 /* G is the process that was to serve, if there was one. */

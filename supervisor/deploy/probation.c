@@ -43,7 +43,7 @@ begin(struct generation *g)
 	if (g->instance->service->config->probation_time_ms == 0)
 		passed(g);
 	else
-		g->probation = timer_after(g, g->instance->sup->timers,
+		g->probation = timer_after(g, g->instance->sup->base.timers,
 		    g->instance->service->config->probation_time_ms, passed, g);
 }
 
@@ -75,12 +75,12 @@ go_back(struct instance *inst, struct generation *g, const char *why)
 		g->not_rolled_back = reason;
 		if (s->ngood > 0)
 			output_warn(
-			    sup->out, "%s cannot be rolled back: %s", s->config->name, reason);
+			    sup->base.out, "%s cannot be rolled back: %s", s->config->name, reason);
 		return;
 	}
 	text = talloc_asprintf(
 	    g, "%s: %s; going back to %s", inst->name, why, rollback_text(g, s->from));
-	output_warn(sup->out, "%s", text);
+	output_warn(sup->base.out, "%s", text);
 	talloc_free(s->back_why);
 	s->back_why = talloc_strdup(s, text);
 	s->back_unix_ms = timer_unix_ms();
@@ -136,7 +136,7 @@ probation_failed(struct generation *g, const char *why)
 void
 probation_rearm(struct generation *g, int64_t due_ms)
 {
-	g->probation = timer_at(g, g->instance->sup->timers, due_ms, passed, g);
+	g->probation = timer_at(g, g->instance->sup->base.timers, due_ms, passed, g);
 }
 
 void

@@ -140,7 +140,7 @@ replace(struct plan *p, size_t n, struct client *client)
 		p->sup, &(struct roll_order){.what = "reload"}, p->replace, n, client) == 0)
 		return;
 	undo_all(p->sup, why);
-	output_warn(p->sup->out, "reload: %s", why);
+	output_warn(p->sup->base.out, "reload: %s", why);
 	if (client != NULL)
 		client_error(client, "%s", why);
 }
@@ -173,7 +173,7 @@ carry_out(struct plan *p, struct client *client)
 	snprintf(text, sizeof(text),
 	    "the configuration was read anew: services: %zu new, %zu gone, %zu changed", fresh,
 	    gone, changed);
-	output_say(sup->out, "%s", text);
+	output_say(sup->base.out, "%s", text);
 	event_emit(sup, NULL, NULL, "reload", json_pack("{s:b}", "ok", 1), "%s", text);
 	if (client != NULL)
 		client_progress(client, text);
@@ -271,7 +271,7 @@ struct reload {
 static void
 say_refused(struct supervisor *sup, struct client *client, const char *why)
 {
-	output_warn(sup->out, "reload failed: %s", why);
+	output_warn(sup->base.out, "reload failed: %s", why);
 	event_emit(sup, NULL, NULL, "reload", json_pack("{s:b}", "ok", 0), "failed: %s", why);
 	if (client != NULL)
 		client_error(client, "%s", why);
@@ -321,7 +321,7 @@ checked(const char *why, const void *owners, size_t n, void *data)
 	client = end(r);
 	if (good) {
 		for (size_t i = 0; i < talloc_array_length(p->config->notes); i++)
-			output_warn(sup->out, "%s", p->config->notes[i]);
+			output_warn(sup->base.out, "%s", p->config->notes[i]);
 		apply(p);
 		carry_out(p, client);
 	} else {

@@ -189,8 +189,8 @@ start(struct reload_check *r)
 		waitpid(r->pid, NULL, 0);
 		return error;
 	}
-	r->fde = tevent_add_fd(r->sup->ev, r, r->fd, TEVENT_FD_READ, readable, r);
-	if (r->fde == NULL || timer_after(r, r->sup->timers, CHECK_MS, too_late, r) == NULL)
+	r->fde = tevent_add_fd(r->sup->base.ev, r, r->fd, TEVENT_FD_READ, readable, r);
+	if (r->fde == NULL || timer_after(r, r->sup->base.timers, CHECK_MS, too_late, r) == NULL)
 		return -ENOMEM;
 	return 0;
 }

@@ -126,7 +126,7 @@ undo_apply(struct service *s)
 	supervisor_service_reconfigure(s, u->config, u->config_number);
 	if (logfile_open_service(s, tmp, &why) < 0)
 		output_warn(
-		    s->sup->out, "%s: %s", s->config->name, why == NULL ? "no memory" : why);
+		    s->sup->base.out, "%s: %s", s->config->name, why == NULL ? "no memory" : why);
 	put_listeners_back(s, u);
 	end_refused_spares(s);
 	spare_look(s);
@@ -142,8 +142,8 @@ undo_refused(struct service *s, const char *why)
 	talloc_free(s->refused_why);
 	s->refused_why = talloc_strdup(s, why);
 	s->refused_unix_ms = timer_unix_ms();
-	output_warn(sup->out, "%s: its new configuration is refused; the one before counts again",
-	    s->config->name);
+	output_warn(sup->base.out,
+	    "%s: its new configuration is refused; the one before counts again", s->config->name);
 	event_emit(sup, NULL, NULL, "reload",
 	    json_pack("{s:b s:s}", "ok", 0, "service", s->config->name), "refused for %s: %s",
 	    s->config->name, why);
@@ -360,7 +360,8 @@ reload_revert(struct supervisor *sup)
 		s->reverts = false;
 	}
 	if (n > 0 && roll_start_list(sup, &order, list, n, NULL) < 0)
-		output_warn(sup->out, "no memory to replace what runs a refused configuration: "
-				      "`baton restart` does that");
+		output_warn(sup->base.out,
+		    "no memory to replace what runs a refused configuration: "
+		    "`baton restart` does that");
 	talloc_free(list);
 }

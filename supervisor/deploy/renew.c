@@ -29,11 +29,11 @@ make_anew(struct instance *inst)
 	    c->shared && inst != first ? first->listeners : inst->listeners, tmp, &why);
 
 	if (fresh == NULL) {
-		output_warn(inst->sup->out, "%s: the file of a socket was removed, and %s",
+		output_warn(inst->sup->base.out, "%s: the file of a socket was removed, and %s",
 		    inst->name, why == NULL ? "there is no memory to make it anew" : why);
 	} else {
-		output_say(inst->sup->out, "%s: the file of a socket was removed; it is made anew",
-		    inst->name);
+		output_say(inst->sup->base.out,
+		    "%s: the file of a socket was removed; it is made anew", inst->name);
 		talloc_free(inst->listeners);
 		inst->listeners = talloc_steal(inst, fresh);
 		inst->nlisteners = c->nlistens;
@@ -76,7 +76,7 @@ renew_sockets(struct supervisor *sup)
 	if (some)
 		store_update(sup);
 	if (live > 0 && roll_start_list(sup, &order, list, live, NULL) < 0)
-		output_warn(sup->out, "no memory to replace what has a socket without a file: "
-				      "`baton restart` does that");
+		output_warn(sup->base.out, "no memory to replace what has a socket without a file: "
+					   "`baton restart` does that");
 	talloc_free(list);
 }

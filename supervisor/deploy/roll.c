@@ -132,7 +132,7 @@ roll_advance(struct roll *r)
 	if (!is_over(r))
 		return;
 	r->over = true;
-	if (timer_after(r, r->sup->timers, 0, finish, r) == NULL)
+	if (timer_after(r, r->sup->base.timers, 0, finish, r) == NULL)
 		roll_finish(r);
 }
 

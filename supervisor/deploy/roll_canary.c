@@ -20,7 +20,7 @@ end_pause(struct roll *r, const char *why)
 {
 	struct turn *t = r->paused;
 
-	output_say(r->sup->out, "%s  %s; the %s goes on", t->inst->name, why, r->order.what);
+	output_say(r->sup->base.out, "%s  %s; the %s goes on", t->inst->name, why, r->order.what);
 	event_emit(r->sup, t->inst, NULL, "restart-continued", NULL, "%s", why);
 	r->passed = t->inst->service;
 	r->paused = NULL;
@@ -56,7 +56,7 @@ begin_pause(struct roll *r, struct turn *t)
 	r->paused = t;
 	r->paused_ms = timer_now_ms();
 	if (ms > 0)
-		r->pause_timer = timer_after(r, r->sup->timers, ms, time_is_over, r);
+		r->pause_timer = timer_after(r, r->sup->base.timers, ms, time_is_over, r);
 	if (ms > 0)
 		text = talloc_asprintf(r,
 		    "%s: the canary; the %s pauses for %s, or until `baton continue`",
@@ -65,7 +65,7 @@ begin_pause(struct roll *r, struct turn *t)
 		text = talloc_asprintf(r, "%s: the canary; the %s pauses until `baton continue`",
 		    t->inst->name, r->order.what);
 	if (text != NULL) {
-		output_say(r->sup->out, "%s", text);
+		output_say(r->sup->base.out, "%s", text);
 		event_emit(r->sup, t->inst, NULL, "restart-paused",
 		    json_pack("{s:I}", "pause_ms", (json_int_t)ms), "%s", text);
 	}

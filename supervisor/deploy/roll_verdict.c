@@ -169,7 +169,7 @@ roll_finish(struct roll *r)
 	if (r->failed) {
 		r->error = talloc_asprintf_append(r->error, "; %zu of %zu instances restarted",
 		    roll_count(r, TURN_DONE), r->count);
-		output_warn(sup->out, "%s failed: %s", r->order.what, r->error);
+		output_warn(sup->base.out, "%s failed: %s", r->order.what, r->error);
 	}
 	for (size_t i = 0; r->order.back && r->order.why == NULL && r->failed && i < r->count; i++)
 		rollback_failed(r->turns[i].inst->service);

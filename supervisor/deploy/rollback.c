@@ -217,7 +217,7 @@ rollback_failed(struct service *s)
 	char *why = NULL;
 
 	if (s->from != NULL && s->from_file_before && start_from_file(s, tmp, &why) < 0)
-		output_warn(s->sup->out, "%s: what was read last cannot count again: %s",
+		output_warn(s->sup->base.out, "%s: what was read last cannot count again: %s",
 		    s->config->name, why == NULL ? "no memory" : why);
 	talloc_free(tmp);
 }

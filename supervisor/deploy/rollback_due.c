@@ -50,7 +50,7 @@ rollback_due(struct service *s, const char *why)
 	while (*end != NULL)
 		end = &(*end)->next;
 	*end = b;
-	timer_after(b, sup->timers, 0, from_the_loop, sup);
+	timer_after(b, sup->base.timers, 0, from_the_loop, sup);
 }
 
 bool
@@ -138,7 +138,7 @@ rollback_verdict(struct rollback *b, json_t *result)
 	json_t *both;
 
 	if (ok)
-		output_say(s->sup->out, "%s: %s", s->config->name, outcome);
+		output_say(s->sup->base.out, "%s: %s", s->config->name, outcome);
 	if (b->verdict == NULL)
 		return result;
 	both = json_deep_copy(b->verdict);

@@ -165,7 +165,7 @@ scale_shrink(struct service *s, unsigned keep)
 		return;
 	s->shrinks = true;
 	s->keep = keep;
-	timer_after(s, s->sup->timers, SHRINK_AGAIN_MS, shrink_again, s);
+	timer_after(s, s->sup->base.timers, SHRINK_AGAIN_MS, shrink_again, s);
 }
 
 void

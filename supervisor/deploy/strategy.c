@@ -29,9 +29,9 @@ static void
 look_after(struct strategy *st, int64_t ms)
 {
 	TALLOC_FREE(st->timer);
-	st->timer = timer_after(st, st->service->sup->timers, ms, look, st);
+	st->timer = timer_after(st, st->service->sup->base.timers, ms, look, st);
 	if (st->timer == NULL)
-		output_warn(st->service->sup->out,
+		output_warn(st->service->sup->base.out,
 		    "%s: no memory for a timer; `baton reset %s` starts what is held",
 		    st->service->config->name, st->service->config->name);
 }
@@ -164,8 +164,9 @@ say_what_follows(const struct strategy *st, const struct instance *inst)
 
 	if (st->first == last)
 		return; /* there are no others */
-	output_warn(s->sup->out, "%s: %s has %s; %s: from %s.%u to %s.%u all are ended, and %s",
-	    s->config->name, inst->name, failed ? "failed" : "crashed",
+	output_warn(s->sup->base.out,
+	    "%s: %s has %s; %s: from %s.%u to %s.%u all are ended, and %s", s->config->name,
+	    inst->name, failed ? "failed" : "crashed",
 	    s->config->strategy == STRATEGY_ONE_FOR_ALL ? "one_for_all" : "rest_for_one",
 	    s->config->name, last, s->config->name, st->first,
 	    failed ? "have failed as well" : "started again in order");
@@ -238,5 +239,5 @@ strategy_state(struct state *s, struct service *service)
 	STATE_FIELDS(&sub, st, fields);
 	due = state_timer(&sub, "timer", st->timer);
 	if (!state_saving(s) && due >= 0)
-		st->timer = timer_at(st, service->sup->timers, due, look, st);
+		st->timer = timer_at(st, service->sup->base.timers, due, look, st);
 }

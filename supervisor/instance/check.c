@@ -88,7 +88,8 @@ check_begin(struct generation *g, const char *path, int64_t timeout_ms, unsigned
 	t.address = g->instance->listeners[0].address;
 	t.session = c->alone ? 0 : g->pid;
 	for (unsigned i = 0; i < (c->alone ? 1 : width); i++)
-		c->pending += probe_start(c, sup->ev, sup->timers, &t, verdict, c) != NULL;
+		c->pending +=
+		    probe_start(c, sup->base.ev, sup->base.timers, &t, verdict, c) != NULL;
 	if (c->pending == 0)
 		TALLOC_FREE(c);
 	return c;

@@ -110,7 +110,7 @@ generation_ask_uid(struct generation *g)
 struct notify *
 generation_listen(struct generation *g, uid_t uid)
 {
-	return notify_new(g, g->instance->sup->ev, uid, generation_notified, g);
+	return notify_new(g, g->instance->sup->base.ev, uid, generation_notified, g);
 }
 
 static char *
@@ -251,7 +251,7 @@ forget_giver(void *data)
 void
 generation_giver_gone(struct generation *g)
 {
-	timer_after(g, g->instance->sup->timers, FORGET_GIVER_MS, forget_giver, g);
+	timer_after(g, g->instance->sup->base.timers, FORGET_GIVER_MS, forget_giver, g);
 }
 
 struct generation *
@@ -291,7 +291,7 @@ void
 generation_watch(struct generation *g)
 {
 	g->pid_event =
-	    tevent_add_fd(g->instance->sup->ev, g, g->pidfd, TEVENT_FD_READ, process_ended, g);
+	    tevent_add_fd(g->instance->sup->base.ev, g, g->pidfd, TEVENT_FD_READ, process_ended, g);
 }
 
 struct generation *
@@ -367,7 +367,7 @@ generation_kill(struct generation *g, const char *why)
 	pidfd_send_signal(g->pidfd, SIGKILL, NULL, 0);
 	kill(-g->pid, SIGKILL);
 	if (g->lingers) /* nobody tells when the last one of a group has gone, if at all */
-		timer_after(g, g->instance->sup->timers, 0, check_killed, g);
+		timer_after(g, g->instance->sup->base.timers, 0, check_killed, g);
 }
 
 int64_t

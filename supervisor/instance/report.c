@@ -52,7 +52,7 @@ say_ready(struct instance *inst, const struct generation *g)
 	int name, url;
 
 	widths(inst->sup, &name, &url);
-	output_say(inst->sup->out, "%-*s  %-*s  pid %d  %s in %s%s", name, inst->name, url,
+	output_say(inst->sup->base.out, "%-*s  %-*s  pid %d  %s in %s%s", name, inst->name, url,
 	    urls == NULL ? "?" : urls, (int)g->pid, inst->spare ? "warm" : "ready",
 	    report_duration(tmp, generation_age_ms(g)), which);
 	talloc_free(tmp);
@@ -112,7 +112,7 @@ static void
 say_ended(struct instance *inst, const struct generation *g, bool failed)
 {
 	TALLOC_CTX *tmp = talloc_new(NULL);
-	struct output *out = inst->sup->out;
+	struct output *out = inst->sup->base.out;
 	int64_t since = g->ready_ms >= 0 ? g->ready_ms : g->started_ms;
 	const char *lived = report_duration(tmp, timer_now_ms() - since);
 	const char *how = g->failure != NULL ? g->failure : g->ended;
@@ -137,14 +137,14 @@ report_news(struct instance *inst, const struct generation *g, enum instance_new
 {
 	if (g == NULL) {
 		if (news == NEWS_FAILED)
-			output_warn(inst->sup->out, "%s: no memory to start it", inst->name);
+			output_warn(inst->sup->base.out, "%s: no memory to start it", inst->name);
 		return;
 	}
 	if (news == NEWS_READY)
 		say_ready(inst, g);
 	else if (news == NEWS_BACK)
-		output_say(inst->sup->out, "%s  generation %u  pid %d  serves again", inst->name,
-		    g->number, (int)g->pid);
+		output_say(inst->sup->base.out, "%s  generation %u  pid %d  serves again",
+		    inst->name, g->number, (int)g->pid);
 	else if (news == NEWS_FAILED || news == NEWS_ENDED)
 		say_ended(inst, g, news == NEWS_FAILED);
 }
@@ -199,15 +199,16 @@ say_what_to_try(struct supervisor *sup)
 	TALLOC_CTX *tmp = talloc_new(NULL);
 	const struct instance *inst = first_with_socket(sup);
 
-	output_say(sup->out, "%s", "");
-	output_say(sup->out, "try, from a second terminal:");
+	output_say(sup->base.out, "%s", "");
+	output_say(sup->base.out, "try, from a second terminal:");
 	if (inst != NULL && inst->listeners[0].file != NULL)
-		output_say(sup->out, "  curl --unix-socket %s http://localhost/",
+		output_say(sup->base.out, "  curl --unix-socket %s http://localhost/",
 		    inst->listeners[0].address.un.sun_path);
 	else if (inst != NULL)
-		output_say(sup->out, "  curl %s/", address_url(tmp, &inst->listeners[0].address));
-	output_say(sup->out, "  %s status%s", sup->argv0, sup->how_to_reach);
-	output_say(sup->out, "  %s restart%s", sup->argv0, sup->how_to_reach);
+		output_say(
+		    sup->base.out, "  curl %s/", address_url(tmp, &inst->listeners[0].address));
+	output_say(sup->base.out, "  %s status%s", sup->argv0, sup->how_to_reach);
+	output_say(sup->base.out, "  %s restart%s", sup->argv0, sup->how_to_reach);
 	talloc_free(tmp);
 }
 
@@ -217,12 +218,12 @@ report_hints(struct supervisor *sup)
 	unsigned all, missing = count_missing(sup, &all);
 
 	if (missing > 0)
-		output_warn(sup->out,
+		output_warn(sup->base.out,
 		    "%u of %u instances are not ready; baton goes on trying, "
 		    "`%s status%s` shows them",
 		    missing, all, sup->argv0, sup->how_to_reach);
 	if (missing < all)
 		say_what_to_try(sup);
-	output_say(sup->out, "Ctrl-C here ends it in good order.");
-	output_say(sup->out, "%s", "");
+	output_say(sup->base.out, "Ctrl-C here ends it in good order.");
+	output_say(sup->base.out, "%s", "");
 }

@@ -81,7 +81,7 @@ take_one(struct supervisor *sup, struct given *g, int fd, const char *name, size
 		store_has(sup, g->name);
 	if (error == 0 && g->name != NULL)
 		return;
-	output_warn(sup->out, "descriptor %d (%s) in LISTEN_FDS is not used: %s", fd,
+	output_warn(sup->base.out, "descriptor %d (%s) in LISTEN_FDS is not used: %s", fd,
 	    g->name == NULL ? "?" : g->name,
 	    error == -EPROTONOSUPPORT ? "it is no stream socket of TCP or Unix" : strerror(-error));
 	close(fd);
@@ -228,7 +228,7 @@ inherited_settle(struct supervisor *sup)
 			close(g->fd); /* and store_update has it thrown away */
 			g->fd = -1;
 		} else if (g->fd >= 0 && !g->used) {
-			output_warn(sup->out,
+			output_warn(sup->base.out,
 			    "was given a socket on %s (%s) for which no service has a `listen` "
 			    "line: nobody answers there",
 			    text, g->name);
@@ -241,7 +241,7 @@ inherited_settle(struct supervisor *sup)
 			listener_own(sup->services[i]->instances[n]);
 	}
 	if (used > 0)
-		output_say(sup->out, "sockets from the service manager: %zu", used);
+		output_say(sup->base.out, "sockets from the service manager: %zu", used);
 }
 
 void

@@ -259,7 +259,7 @@ refuse_or_listen_tcp(const struct instance *inst, const struct listener *l, bool
 		shutdown(l->fd, SHUT_RD);
 	setsockopt(l->fd, SOL_SOCKET, SO_REUSEADDR, &reuse, sizeof(reuse));
 	if (!refuse && listen(l->fd, (int)inst->service->config->backlog) < 0)
-		output_warn(inst->sup->out, "%s: cannot listen on %s again: %s", inst->name,
+		output_warn(inst->sup->base.out, "%s: cannot listen on %s again: %s", inst->name,
 		    l->name, strerror(errno));
 }
 
@@ -271,7 +271,7 @@ refuse_or_listen_unix(const struct instance *inst, const struct listener *l, boo
 	if (!refuse && error == 0 && listen(l->fd, (int)inst->service->config->backlog) < 0)
 		error = -errno;
 	if (error < 0)
-		output_warn(inst->sup->out, "%s: cannot %s on %s%s: %s", inst->name,
+		output_warn(inst->sup->base.out, "%s: cannot %s on %s%s: %s", inst->name,
 		    refuse ? "refuse connections" : "listen", l->address.un.sun_path,
 		    refuse ? "" : " again", strerror(-error));
 }
@@ -365,8 +365,9 @@ listener_own(struct instance *inst)
 		int failed = l->file == NULL ? 0 : socket_file_own(l->file, &owner);
 
 		if (failed < 0)
-			output_warn(inst->sup->out, "%s: cannot change owner and mode of %s: %s",
-			    inst->name, l->address.un.sun_path, strerror(-failed));
+			output_warn(inst->sup->base.out,
+			    "%s: cannot change owner and mode of %s: %s", inst->name,
+			    l->address.un.sun_path, strerror(-failed));
 	}
 	talloc_free(tmp);
 }

@@ -73,7 +73,7 @@ sharing_settle(const struct generation *g)
 			fcntl(l->fd, F_SETFL, flags & ~O_NONBLOCK);
 		else if (o->program != NULL && g->program != NULL &&
 			 strcmp(o->program, g->program) != 0)
-			output_say(inst->sup->out,
+			output_say(inst->sup->base.out,
 			    "%s: its socket %s is non-blocking, for %s has set it so, and has it "
 			    "still; should %s fail in accept(), say `baton stop %s` and `baton "
 			    "start %s`",

@@ -228,7 +228,7 @@ supervisor(struct state *s, struct supervisor *sup)
 	state_json(s, "last_restart", &sup->last_restart);
 	signals_state(s, sup);
 	spawn_state(s);
-	output_state(s, "output", sup->out);
+	output_state(s, "output", sup->base.out);
 	logfile_state(s, sup);
 	event_state(s, sup->events);
 	inherited_state(s, sup);

@@ -36,7 +36,7 @@ upgrade_close(struct upgrade *up)
 void
 upgrade_refused(struct supervisor *sup, struct client *client, const char *why)
 {
-	output_warn(sup->out, "upgrade failed: nothing has changed: %s", why);
+	output_warn(sup->base.out, "upgrade failed: nothing has changed: %s", why);
 	event_emit(sup, NULL, NULL, "upgrade", json_pack("{s:b}", "ok", 0), "failed: %s", why);
 	if (client != NULL)
 		client_error(client, "nothing has changed: %s", why);
@@ -175,7 +175,7 @@ answered(const char *why, void *data)
 {
 	struct upgrade *up = talloc_get_type_abort(data, struct upgrade);
 
-	if (why == NULL && timer_after(up, up->sup->timers, 0, execute, up) == NULL)
+	if (why == NULL && timer_after(up, up->sup->base.timers, 0, execute, up) == NULL)
 		why = "there is no memory";
 	if (why != NULL)
 		refuse(up->sup, up, why);

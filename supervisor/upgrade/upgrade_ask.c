@@ -189,7 +189,7 @@ become_asked(const struct answer *a, const struct upgrade_question *q, int out)
 static int
 start(struct answer *a, const struct upgrade_question *q)
 {
-	struct tevent_context *ev = a->sup->ev;
+	struct tevent_context *ev = a->sup->base.ev;
 	int out[2], error;
 
 	if (pipe2(out, O_CLOEXEC | O_NONBLOCK) < 0)
@@ -211,7 +211,7 @@ start(struct answer *a, const struct upgrade_question *q)
 	}
 	a->pid_event = tevent_add_fd(ev, a, a->pidfd, TEVENT_FD_READ, asked_ended, a);
 	a->out_event = tevent_add_fd(ev, a, a->out_fd, TEVENT_FD_READ, answer_readable, a);
-	if (timer_after(a, a->sup->timers, ANSWER_MS, too_late, a) == NULL)
+	if (timer_after(a, a->sup->base.timers, ANSWER_MS, too_late, a) == NULL)
 		return -ENOMEM;
 	return a->pid_event == NULL || a->out_event == NULL ? -ENOMEM : 0;
 }

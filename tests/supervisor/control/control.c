@@ -76,7 +76,7 @@ line_from(int fd)
 			return "";
 		if (n < 0) {
 			assert_int_equal(errno, EAGAIN);
-			assert_int_equal(tevent_loop_once(sup->ev), 0);
+			assert_int_equal(tevent_loop_once(sup->base.ev), 0);
 		} else if (line[used] == '\n') {
 			line[used] = '\0';
 			return line;
@@ -170,7 +170,7 @@ requests_are_answered_in_order_however_they_arrive(void **state)
 		say(fd, p, 1);
 		/* The loop gets to see each byte alone; after the last there is an answer. */
 		if (p[1] != '\0' && *p != '\n')
-			assert_int_equal(tevent_loop_once(sup->ev), 0);
+			assert_int_equal(tevent_loop_once(sup->base.ev), 0);
 	}
 	assert_non_null(strstr(line_from(fd), "\"services\""));
 	assert_non_null(strstr(line_from(fd), "unknown command"));
@@ -221,7 +221,7 @@ a_crowd_of_idle_clients_keeps_nobody_out(void **state)
 	(void)state;
 	for (int i = 0; i < CROWD; i++) {
 		idle[i] = dial();
-		assert_int_equal(tevent_loop_once(sup->ev), 0);
+		assert_int_equal(tevent_loop_once(sup->base.ev), 0);
 	}
 	fd = dial();
 	assert_non_null(strstr(ask(fd, "{\"command\":\"status\"}\n"), "\"services\""));
@@ -232,7 +232,7 @@ a_crowd_of_idle_clients_keeps_nobody_out(void **state)
 		close(idle[i]);
 	close(fd);
 	while (talloc_total_blocks(sup) > before)
-		assert_int_equal(tevent_loop_once(sup->ev), 0);
+		assert_int_equal(tevent_loop_once(sup->base.ev), 0);
 	assert_int_equal(talloc_total_blocks(sup), before);
 }
 
@@ -247,7 +247,7 @@ a_client_that_never_reads_is_cut_off(void **state)
 	/* Until it is cut off: what it does not read is bounded, so this ends. */
 	while (send(fd, request, sizeof(request) - 1, MSG_DONTWAIT | MSG_NOSIGNAL) > 0 ||
 	       errno == EAGAIN) {
-		assert_int_equal(tevent_loop_once(sup->ev), 0);
+		assert_int_equal(tevent_loop_once(sup->base.ev), 0);
 		assert_true(++sent < 100000);
 	}
 	assert_non_null(strstr(ask(other, request), "\"services\""));

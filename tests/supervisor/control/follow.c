@@ -80,7 +80,7 @@ message_from(int fd)
 		if (end == NULL) {
 			assert_true(n > 0 || errno == EAGAIN);
 			assert_true(n < (ssize_t)sizeof(text));
-			assert_int_equal(tevent_loop_once(sup->ev), 0);
+			assert_int_equal(tevent_loop_once(sup->base.ev), 0);
 			continue;
 		}
 		n = end + 1 - text;
@@ -158,7 +158,7 @@ followers_get_what_they_asked_for(void **state)
 	close(web);
 	close(all);
 	while (sup->followers != NULL)
-		assert_int_equal(tevent_loop_once(sup->ev), 0);
+		assert_int_equal(tevent_loop_once(sup->base.ev), 0);
 	/* Nothing more comes: who follows is told. */
 	ask(once, "{\"command\":\"events\",\"follow\":true,\"lines\":1}\n");
 	expect(once, "event", "event", "web");
@@ -341,7 +341,7 @@ a_long_answer_arrives_whole(void **state)
 		assert_true(n > 0 || (n < 0 && errno == EAGAIN));
 		used += n > 0 ? (size_t)n : 0;
 		if (n < 0)
-			assert_int_equal(tevent_loop_once(sup->ev), 0);
+			assert_int_equal(tevent_loop_once(sup->base.ev), 0);
 	}
 	assert_true(used > CONTROL_UNREAD_MAX_BYTES);
 	assert_non_null(memmem(text, used, "\"ok\":true", 9));

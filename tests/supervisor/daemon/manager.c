@@ -108,7 +108,7 @@ nothing_is_lost_and_nobody_waits(void **state)
 		int n;
 
 		while ((n = hear(&passed)) < 0)
-			assert_int_equal(tevent_loop_once(sup->ev), 0);
+			assert_int_equal(tevent_loop_once(sup->base.ev), 0);
 		assert_int_equal(n, i);
 		assert_int_equal(passed >= 0, i == MESSAGES - 1);
 	}
@@ -138,7 +138,7 @@ one_that_is_started_anew_is_told_the_rest(void **state)
 		int next = hear(&passed);
 
 		if (next < 0)
-			assert_int_equal(tevent_loop_once(sup->ev), 0);
+			assert_int_equal(tevent_loop_once(sup->base.ev), 0);
 		else if (n >= 0)
 			assert_int_equal(next, n + 1);
 		n = next < 0 ? n : next;
@@ -161,7 +161,7 @@ one_that_goes_away_ends_nobody(void **state)
 	close(manager);
 	manager = -1;
 	/* The queue is given up, in the loop. */
-	assert_int_equal(tevent_loop_once(sup->ev), 0);
+	assert_int_equal(tevent_loop_once(sup->base.ev), 0);
 	manager_say(sup, "STATUS=%d\n", MESSAGES);
 	talloc_free(sup);
 }

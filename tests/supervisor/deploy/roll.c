@@ -74,7 +74,7 @@ static void
 run_to_the_end(void)
 {
 	while (sup->roll != NULL)
-		assert_int_equal(tevent_loop_once(sup->ev), 0);
+		assert_int_equal(tevent_loop_once(sup->base.ev), 0);
 }
 
 static int

@@ -49,7 +49,7 @@ generation_of(struct supervisor *sup, unsigned nlisteners)
 	inst->nlisteners = nlisteners;
 	g->instance = inst;
 	g->number = 17;
-	g->notify = notify_new(g, sup->ev, 0, ignore_message, NULL);
+	g->notify = notify_new(g, sup->base.ev, 0, ignore_message, NULL);
 	start_number(g);
 	return g;
 }

@@ -9,7 +9,6 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <syslog.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "server/internal.h"
@@ -17,15 +16,6 @@
 #define EVENTS_AT_ONCE 128
 /* Under load the parser has new requests each time; so often they go before newcomers. */
 #define ROUNDS         8
-
-int64_t
-loop_now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
 
 static int
 watch(struct http_server *s, int fd, enum source *source)
@@ -67,7 +57,7 @@ loop_open(struct http_server *s)
 		err = loop_watch_handover(s);
 	if (err == 0 && s->spare_fd >= 0)
 		err = watch(s, s->spare_fd, &s->source_spare);
-	s->now_ms = loop_now_ms();
+	s->now_ms = clock_now_ms();
 	s->accepting_on = true;
 	accept_poll(s);
 	return err;
@@ -178,7 +168,7 @@ turn(struct http_server *s)
 		s->failed = -errno;
 		s->drain = DRAIN_OVER;
 	}
-	s->now_ms = loop_now_ms();
+	s->now_ms = clock_now_ms();
 	files_fit(s);
 	for (int i = 0; i < n; i++)
 		on_event(s, &events[i]);

@@ -237,3 +237,15 @@ http_server_set(struct http_server *s, const char *name, const char *value)
 		    value, settings_expected(s, name));
 	return err;
 }
+
+int64_t
+http_server_counter(const struct http_server *s, const char *name)
+{
+	return s == NULL || name == NULL ? -1 : counter_named(&s->counters, name);
+}
+
+const char *
+http_server_counter_name(size_t i)
+{
+	return counter_name(i);
+}

@@ -5,7 +5,7 @@
  */
 #include <string.h>
 
-#include "server/internal.h"
+#include "server/base/base.h"
 
 static const char *const names[COUNTERS] = {
 #define NAME(id, name, text) name,
@@ -14,27 +14,27 @@ static const char *const names[COUNTERS] = {
 };
 
 void
-counter_add(struct http_server *s, enum counter which)
+counter_add(struct counters *c, enum counter which)
 {
 	/* One writer at a time, so no atomic addition is needed, only an undivided store. */
-	uint64_t n = atomic_load_explicit(&s->counters[which], memory_order_relaxed);
+	uint64_t n = atomic_load_explicit(&c->n[which], memory_order_relaxed);
 
-	atomic_store_explicit(&s->counters[which], n + 1, memory_order_relaxed);
+	atomic_store_explicit(&c->n[which], n + 1, memory_order_relaxed);
 }
 
 int64_t
-http_server_counter(const struct http_server *s, const char *name)
+counter_named(const struct counters *c, const char *name)
 {
-	for (size_t i = 0; i < COUNTERS && s != NULL && name != NULL; i++)
+	for (size_t i = 0; i < COUNTERS; i++)
 		if (strcmp(names[i], name) == 0 && i == COUNTER_LOG_LOST)
 			return (int64_t)log_lost(); /* the log's own, which any thread counts */
 		else if (strcmp(names[i], name) == 0)
-			return (int64_t)atomic_load_explicit(&s->counters[i], memory_order_relaxed);
+			return (int64_t)atomic_load_explicit(&c->n[i], memory_order_relaxed);
 	return -1;
 }
 
 const char *
-http_server_counter_name(size_t i)
+counter_name(size_t i)
 {
 	return i < COUNTERS ? names[i] : NULL;
 }

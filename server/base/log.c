@@ -5,12 +5,13 @@
  * there is no room is lost, and counted; how many were is said when there is room again.
  */
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <syslog.h>
 #include <unistd.h>
 
-#include "server/internal.h"
+#include "server/base/base.h"
 
 #define LINE_MAX_BYTES 2048
 /* So often it is tried to tell what was lost, if nothing else is logged. */
@@ -116,8 +117,8 @@ log_expire(int64_t now_ms)
 	return atomic_load_explicit(&next_ms, memory_order_relaxed);
 }
 
-static void
-write_line(int priority, const char *id, const char *fmt, va_list ap)
+void
+log_of(int priority, const char *id, const char *fmt, va_list ap)
 {
 	char text[LINE_MAX_BYTES / 2], line[LINE_MAX_BYTES];
 	int saved = errno;
@@ -147,36 +148,6 @@ log_line(int priority, const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	write_line(priority, NULL, fmt, ap);
-	va_end(ap);
-}
-
-void
-log_request(int priority, const struct http_request *req, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	write_line(priority, req->id, fmt, ap);
-	va_end(ap);
-}
-
-/* Work that goes on after its request logs under the request's id: it takes a copy along. */
-static void *
-copy_id(TALLOC_CTX *mem, const void *id)
-{
-	return talloc_strdup(mem, id);
-}
-
-CTX_KEY_DEFINE_COPY(request_id_key, const char, copy_id);
-
-void
-http_log(const struct ctx *ctx, int priority, const char *fmt, ...)
-{
-	const char *id = ctx == NULL ? NULL : ctx_value(ctx, &request_id_key);
-	va_list ap;
-
-	va_start(ap, fmt);
-	write_line(priority, id, fmt, ap);
+	log_of(priority, NULL, fmt, ap);
 	va_end(ap);
 }

@@ -19,7 +19,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#include "server/internal.h"
+#include "server/base/base.h"
 
 static ssize_t
 result(ssize_t n)

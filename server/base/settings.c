@@ -11,7 +11,7 @@
 #include <syslog.h>
 #include <unistd.h>
 
-#include "server/internal.h"
+#include "server/base/base.h"
 
 #define ROW(field, min, max, def, text) WORDS(field, min, max, def, NULL, text)
 #define WORDS(field, min, max, def, words, text)                                          \

@@ -47,7 +47,7 @@ crew_enter_role(const char *name)
 static void
 thread_refused(struct crew *c, int err)
 {
-	int64_t now = loop_now_ms(), last = atomic_load(&c->complained_ms);
+	int64_t now = clock_now_ms(), last = atomic_load(&c->complained_ms);
 
 	atomic_store(&c->rest_until_ms, now + RETRY_MS);
 	if ((last == 0 || now - last >= COMPLAIN_MS) &&
@@ -63,7 +63,7 @@ crew_spawn(struct crew *c, void *(*run)(void *))
 	pthread_t thread;
 	int err;
 
-	if (rest != 0 && loop_now_ms() < rest)
+	if (rest != 0 && clock_now_ms() < rest)
 		return -EAGAIN;
 	if (atomic_fetch_add(&c->threads, 1) >= c->threads_max || atomic_load(&c->over)) {
 		atomic_fetch_sub(&c->threads, 1);
@@ -195,7 +195,7 @@ crew_join(struct http_server *s, int grace_ms)
 	crew_wait_for(&c->led);
 	sem_post(&c->led); /* one may come again */
 	monitor_stop(c);
-	end_ms = loop_now_ms() + grace_ms;
+	end_ms = clock_now_ms() + grace_ms;
 	until = (struct timespec){.tv_sec = end_ms / 1000, .tv_nsec = end_ms % 1000 * 1000000};
 	/* Whoever makes a thread ends after it has: so when all made are gone, that is all. */
 	for (; c->joined < atomic_load(&c->made); c->joined++)

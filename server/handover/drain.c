@@ -117,7 +117,7 @@ cut_all(struct http_server *s)
 	log_line(LOG_WARNING, "drain deadline: cutting %zu connections", s->conns_n);
 	TAILQ_FOREACH(c, &s->conns, all_entry) {
 		if (!c->cut)
-			counter_add(s, COUNTER_DRAIN_CUT);
+			counter_add(&s->counters, COUNTER_DRAIN_CUT);
 		conn_cut(c);
 	}
 	s->drain = DRAIN_CUT;

@@ -110,7 +110,7 @@ let_go(struct http_conn *c)
 	c->in = &s->given;
 	TAILQ_INSERT_TAIL(&s->given, c, list_entry);
 	s->given_n++;
-	counter_add(s, COUNTER_MOVED);
+	counter_add(&s->counters, COUNTER_MOVED);
 }
 
 /* Its taker died. What it has read is lost, and so is what the client waits for. */

@@ -117,7 +117,7 @@ act(struct http_conn *c, struct take_step step)
 		return;
 	}
 	(void)address_count(s->addresses, c);
-	counter_add(s, COUNTER_TAKEN);
+	counter_add(&s->counters, COUNTER_TAKEN);
 	if (parser_add(c) != 0)
 		log_line(LOG_ERR, "handover: a connection was lost: no memory for it");
 }

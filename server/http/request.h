@@ -181,6 +181,11 @@ int request_body_append(struct http_request *req, const void *data, size_t len, 
 /* A number that this process never gives twice, nor 0; id tells processes apart, too. */
 uint64_t request_new_id(char id[24]);
 
+/* The id of the request that a context belongs to, or (as a copy) was made for. */
+CTX_KEY_DECLARE(request_id_key, const char);
+void log_request(int priority, const struct http_request *req, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+
 void response_init(struct http_response *res, struct http_request *req);
 bool field_name_valid(const char *name);
 bool field_value_valid(const char *value);

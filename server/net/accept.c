@@ -53,7 +53,7 @@ static void
 pause_accepting(struct http_server *s)
 {
 	unpoll(s);
-	counter_add(s, COUNTER_ACCEPT_PAUSED);
+	counter_add(&s->counters, COUNTER_ACCEPT_PAUSED);
 	s->accept_retry_ms = s->now_ms + ACCEPT_RETRY_MS;
 }
 
@@ -81,7 +81,7 @@ make_room(struct http_server *s)
 
 	TAILQ_FOREACH(c, &s->oldest, oldest_entry)
 		if (!c->cut && account_unread(c) == 0 && !account_partial(c)) {
-			counter_add(s, COUNTER_CONNECTIONS_MAX);
+			counter_add(&s->counters, COUNTER_CONNECTIONS_MAX);
 			conn_cut(c);
 			return;
 		}
@@ -106,7 +106,7 @@ accept_one(struct http_server *s, struct listener *l)
 	c->peer_len = len;
 	peer_format(&peer, c->peer_text);
 	if (!address_count(s->addresses, c)) {
-		counter_add(s, COUNTER_CONNECTIONS_PER_ADDRESS);
+		counter_add(&s->counters, COUNTER_CONNECTIONS_PER_ADDRESS);
 		(void)send(fd, HTTP_429_CLOSE, strlen(HTTP_429_CLOSE), MSG_NOSIGNAL | MSG_DONTWAIT);
 		(void)linger_start(s, fd);
 		close(fd);
@@ -114,7 +114,7 @@ accept_one(struct http_server *s, struct listener *l)
 		return 0;
 	}
 	account_open(c);
-	counter_add(s, COUNTER_CONNECTIONS);
+	counter_add(&s->counters, COUNTER_CONNECTIONS);
 	return parser_add(c); /* which forgets the address again if it fails */
 }
 

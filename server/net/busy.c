@@ -11,7 +11,7 @@
 static void
 too_slow(struct http_conn *c, enum counter counter)
 {
-	counter_add(c->server, counter);
+	counter_add(&c->server->counters, counter);
 	conn_end(c, HTTP_408_CLOSE);
 }
 
@@ -50,7 +50,7 @@ check_answer(struct http_conn *c)
 		c->sent = sent;
 		c->sent_since_ms = now;
 	} else if (now - c->sent_since_ms >= set->send_timeout_ms) {
-		counter_add(c->server, COUNTER_SEND_TIMEOUT);
+		counter_add(&c->server->counters, COUNTER_SEND_TIMEOUT);
 		conn_cut(c);
 	}
 }

@@ -111,7 +111,7 @@ conn_closed(struct http_conn *c, bool ours)
 	conn_forget(c);
 	/* By us, not by a client that left. */
 	if (s->drain == DRAIN_CLOSING && (c->linger || (c->cut && !c->left)))
-		counter_add(s, COUNTER_ENDED);
+		counter_add(&s->counters, COUNTER_ENDED);
 	talloc_free(c);
 	accept_resume(s);
 }
@@ -127,7 +127,7 @@ conn_busy(struct http_conn *c, struct http_request *req)
 	c->since_ms = s->now_ms;
 	c->sent_since_ms = 0;
 	c->requests++;
-	counter_add(s, COUNTER_REQUESTS);
+	counter_add(&s->counters, COUNTER_REQUESTS);
 }
 
 void

@@ -26,7 +26,7 @@ head_is_late(struct http_conn *c)
 	s->heard_ms = s->now_ms; /* there will be something to see, although nothing comes */
 	if (s->now_ms - c->began_ms < s->set.header_timeout_ms)
 		return false;
-	counter_add(s, COUNTER_HEADER_TIMEOUT);
+	counter_add(&s->counters, COUNTER_HEADER_TIMEOUT);
 	conn_end(c, HTTP_408_CLOSE);
 	return true;
 }
@@ -60,7 +60,7 @@ conn_idle(struct http_conn *c)
 
 	conn_move(c, &s->idle);
 	if (c->current != NULL && s->drain >= DRAIN_CLOSING)
-		counter_add(s, COUNTER_FINISHED);
+		counter_add(&s->counters, COUNTER_FINISHED);
 	c->current = NULL;
 	c->since_ms = s->now_ms;
 	c->began_ms = 0;
@@ -127,7 +127,7 @@ look(struct http_conn *c)
 		if (head_is_late(c))
 			return;
 	} else if (idle >= s->set.idle_timeout_ms) {
-		counter_add(s, COUNTER_IDLE_TIMEOUT);
+		counter_add(&s->counters, COUNTER_IDLE_TIMEOUT);
 		conn_cut(c);
 		return;
 	}

@@ -27,7 +27,7 @@ void
 line_join(struct http_server *s, struct http_request *req)
 {
 	if (s->waiting_n >= (unsigned)s->set.queue_max) {
-		counter_add(s, COUNTER_QUEUE_MAX);
+		counter_add(&s->counters, COUNTER_QUEUE_MAX);
 		work_refuse(req, "too many requests are waiting");
 		return;
 	}
@@ -85,7 +85,7 @@ expire_line(struct http_server *s, struct load *load)
 			work_note_deadline(s, req);
 			continue;
 		}
-		counter_add(s, COUNTER_ABANDONED);
+		counter_add(&s->counters, COUNTER_ABANDONED);
 		leave_line(s, load);
 		work_refuse(req, "it waited too long for its turn");
 	}

@@ -141,7 +141,7 @@ is_full(const struct load *load)
 static void
 refuse_route(struct http_server *s, struct http_request *req)
 {
-	counter_add(s, COUNTER_ROUTE_MAX);
+	counter_add(&s->counters, COUNTER_ROUTE_MAX);
 	work_refuse(req, "this route has as many requests as it takes");
 }
 
@@ -302,7 +302,7 @@ work_taken_over(struct http_server *s)
 	struct http_request *req = s->running;
 
 	s->running = NULL;
-	counter_add(s, COUNTER_TAKEOVERS);
+	counter_add(&s->counters, COUNTER_TAKEOVERS);
 	req->load->blocking = req->load->blocking || !req->load->blocking_fixed;
 	req->load->quick_runs = 0;
 	req->load->quick_here = false;

@@ -28,7 +28,7 @@ abandon(struct http_server *s, struct http_request *req)
 	req->deadline_ms = 0;
 	if (!atomic_compare_exchange_strong(&req->phase, &running, REQUEST_ABANDONED))
 		return; /* it has just ended */
-	counter_add(s, COUNTER_ABANDONED);
+	counter_add(&s->counters, COUNTER_ABANDONED);
 	if (req->ctx != NULL &&
 	    !atomic_load(&req->watched)) /* it began in the leader, and was taken over */
 		ctxi_due_over(req->ctx);

@@ -74,7 +74,7 @@ guard_answer_bad_length(struct http_server *s)
 
 	if (c == NULL)
 		return;
-	counter_add(s, COUNTER_MALFORMED);
+	counter_add(&s->counters, COUNTER_MALFORMED);
 	guard_answer(c, 400, "malformed Content-Length");
 }
 
@@ -93,6 +93,6 @@ guard_answer_bad_coding(struct http_server *s)
 	status = codings.fields == 0 ? 0 : guard_codings_check(&codings, &why);
 	if (status == 0)
 		return;
-	counter_add(s, COUNTER_MALFORMED);
+	counter_add(&s->counters, COUNTER_MALFORMED);
 	guard_answer(c, status, why);
 }

@@ -87,7 +87,7 @@ copy_head(struct http_conn *c, struct http_request *req, const char *url, const 
 static enum MHD_Result
 too_large(struct http_conn *c, struct http_request *req, const char *why)
 {
-	counter_add(c->server, COUNTER_HEADER_MAX);
+	counter_add(&c->server->counters, COUNTER_HEADER_MAX);
 	return parser_refuse(c, req, 431, why);
 }
 
@@ -100,14 +100,14 @@ head_too_large(
 
 	if (line <= (size_t)c->server->set.header_max_bytes)
 		return too_large(c, req, "the head is larger than this server takes");
-	counter_add(c->server, COUNTER_HEADER_MAX);
+	counter_add(&c->server->counters, COUNTER_HEADER_MAX);
 	return parser_refuse(c, req, 414, "the target is longer than this server takes");
 }
 
 static enum MHD_Result
 malformed(struct http_conn *c, struct http_request *req, int status, const char *why)
 {
-	counter_add(c->server, COUNTER_MALFORMED);
+	counter_add(&c->server->counters, COUNTER_MALFORMED);
 	return parser_refuse(c, req, status, why);
 }
 
@@ -128,7 +128,7 @@ head_received(struct http_conn *c, struct http_request *req, const char *url, co
 	if (why != NULL)
 		return malformed(c, req, 400, why);
 	if (req->fields_n > (size_t)c->server->set.header_fields_max) {
-		counter_add(c->server, COUNTER_HEADER_FIELDS_MAX);
+		counter_add(&c->server->counters, COUNTER_HEADER_FIELDS_MAX);
 		return parser_refuse(c, req, 431, "too many header fields");
 	}
 	status = guard_check(req, &why);
@@ -137,7 +137,7 @@ head_received(struct http_conn *c, struct http_request *req, const char *url, co
 	length = guard_content_length(req);
 	if (length <= c->server->set.body_max_bytes)
 		return MHD_YES;
-	counter_add(c->server, COUNTER_BODY_MAX);
+	counter_add(&c->server->counters, COUNTER_BODY_MAX);
 	return parser_refuse(c, req, 413, "the content is larger than this server takes");
 }
 
@@ -149,19 +149,19 @@ content_received(struct http_conn *c, struct http_request *req, const char *data
 
 	*size = 0;
 	if (req->chunked && !guard_bytes_chunk(req->buffer, data)) {
-		counter_add(c->server, COUNTER_MALFORMED);
+		counter_add(&c->server->counters, COUNTER_MALFORMED);
 		guard_answer(c, 400, "malformed chunk");
 		return MHD_NO;
 	}
 	if (req->chunked && !account_framing_fair(c, req)) {
-		counter_add(c->server, COUNTER_MALFORMED);
+		counter_add(&c->server->counters, COUNTER_MALFORMED);
 		guard_answer(c, 400, "chunk extensions out of all proportion to the content");
 		return MHD_NO;
 	}
 	if ((int64_t)(req->body_len + len) > c->server->set.body_max_bytes) {
 		/* Chunked, for a length is looked at before. The parser takes no answer in the
 		 * middle of content, so it is written past it, and the parser told to end. */
-		counter_add(c->server, COUNTER_BODY_MAX);
+		counter_add(&c->server->counters, COUNTER_BODY_MAX);
 		guard_answer(c, 413, "the content is larger than this server takes");
 		return MHD_NO;
 	}
@@ -334,9 +334,9 @@ parser_on_target(void *cls, const char *target, struct MHD_Connection *mhd)
 static void
 count_refusal(struct http_server *s, int status)
 {
-	counter_add(s, status == 414 || status == 431 ? COUNTER_HEADER_MAX
-		       : status == 413                ? COUNTER_BODY_MAX
-						      : COUNTER_MALFORMED);
+	counter_add(&s->counters, status == 414 || status == 431 ? COUNTER_HEADER_MAX
+				  : status == 413                ? COUNTER_BODY_MAX
+								 : COUNTER_MALFORMED);
 }
 
 /* The parser ends a request that was not complete: its own answer is under way, or the client has
@@ -398,7 +398,7 @@ parser_on_completed(
 	conn_idle(c);
 	req->conn = NULL;
 	if (how != MHD_REQUEST_TERMINATED_COMPLETED_OK && req->ctx != NULL) {
-		counter_add(s, COUNTER_CLIENT_GONE);
+		counter_add(&s->counters, COUNTER_CLIENT_GONE);
 		ctx_cancel_cause(req->ctx, &http_client_gone);
 	}
 	request_unref(req);

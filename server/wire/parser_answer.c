@@ -45,7 +45,7 @@ complain(const struct http_request *req, const struct http_response *res)
 {
 	const struct http_server *s = req->conn->server;
 
-	counter_add(req->conn->server, COUNTER_ANSWER_HEAD);
+	counter_add(&req->conn->server->counters, COUNTER_ANSWER_HEAD);
 	log_request(LOG_ERR, req,
 	    "the answer to %s %s is lost, 500 instead: its %zu fields have %zu bytes, and "
 	    "answer_head_max_bytes is %lld",
@@ -69,7 +69,7 @@ parser_answer_lost(struct http_conn *c, const struct http_request *req)
 enum MHD_Result
 parser_no_memory(struct http_conn *c, const struct http_request *req)
 {
-	counter_add(c->server, COUNTER_NO_MEMORY);
+	counter_add(&c->server->counters, COUNTER_NO_MEMORY);
 	if (req != NULL)
 		log_request(LOG_ERR, req, "out of memory: 503; closing");
 	else
@@ -93,7 +93,7 @@ closes(struct http_conn *c, const struct http_request *req, const struct http_re
 		return true;
 	if (most == 0 || c->requests < most)
 		return false;
-	counter_add(c->server, COUNTER_REQUESTS_MAX);
+	counter_add(&c->server->counters, COUNTER_REQUESTS_MAX);
 	return true;
 }
 

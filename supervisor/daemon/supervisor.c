@@ -25,6 +25,19 @@
 /* The same for a spare that was told which instance it is. */
 #define BECOME_MS 1000
 
+/* People and followers first; then those who decide what comes next; spares follow from that. */
+static const struct instance_hearer hearers[] = {
+    {"report", report_news},
+    {"event", event_news},
+    {"probation", probation_news},
+    {"roll", roll_news},
+    {"order", order_news},
+    {"op", op_news},
+    {"strategy", strategy_news},
+    {"spare", spare_news},
+    {NULL, NULL},
+};
+
 void
 supervisor_service_configure(struct service *s, const struct service_config *config)
 {
@@ -69,6 +82,7 @@ supervisor_service_new(struct supervisor *sup, const struct service_config *conf
 	if (s == NULL)
 		return NULL;
 	s->sup = sup;
+	s->all = &sup->all;
 	supervisor_service_configure(s, config);
 	s->instances = talloc_zero_array(s, struct instance *, (unsigned)config->instances);
 	for (unsigned i = 0; s->instances != NULL && i < config->instances; i++) {
@@ -101,6 +115,7 @@ supervisor_new(TALLOC_CTX *mem, struct config *config, const char *argv0)
 		return NULL;
 	json_memory_watch();
 	talloc_set_destructor(sup, supervisor_close);
+	sup->all.hearers = hearers;
 	sup->config = config;
 	sup->argv0 = argv0;
 	sup->how_to_reach = "";
@@ -236,19 +251,4 @@ supervisor_no_such(TALLOC_CTX *mem, const struct supervisor *sup, const char *na
 				  : talloc_asprintf_append(why, "%s%s", i == 0 ? "" : ", ",
 					sup->services[i]->config->name);
 	return why == NULL ? no_memory : why;
-}
-
-void
-supervisor_news(struct instance *inst, struct generation *g, enum instance_news news)
-{
-	struct supervisor *sup = inst->sup;
-
-	report_news(inst, g, news);
-	event_news(inst, g, news);
-	probation_news(inst, g, news);
-	roll_news(sup, inst, g, news);
-	order_news(sup, inst, news);
-	op_news(sup, inst, g, news);
-	strategy_news(inst);
-	spare_look(inst->service);
 }

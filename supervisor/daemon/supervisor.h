@@ -26,6 +26,7 @@
 #include "supervisor/config/config.h"
 #include "supervisor/instance/generation.h"
 #include "supervisor/instance/instance.h"
+#include "supervisor/instance/instances.h"
 #include "supervisor/instance/life.h"
 #include "supervisor/instance/service.h"
 #include "supervisor/process/channel.h"
@@ -61,6 +62,7 @@ enum supervisor_phase {
 };
 
 struct supervisor {
+	struct instances all;  /* what the instances have in common */
 	struct base base;      /* loop, clock, output: for those who know no more of it */
 	struct owners *owners; /* who has accepted the connections of checks */
 	struct config *config;
@@ -125,8 +127,7 @@ op_start_list(struct supervisor *sup, struct instance **list, size_t count, stru
 typedef void op_then_fn(void *data);
 bool op_stop_list(struct supervisor *sup, struct instance **list, size_t count,
     struct client *client, op_then_fn *then, void *data);
-void op_news(struct supervisor *sup, struct instance *inst, const struct generation *g,
-    enum instance_news news);
+void op_news(struct instance *inst, struct generation *g, enum instance_news news);
 /* They are about to be freed. */
 void op_forget(struct supervisor *sup, struct instance **list, size_t count);
 /* The supervisor stops: whoever waits is told. */
@@ -140,7 +141,7 @@ void event_state(struct state *s, struct events *e);
  * people that does not name the instance; MORE (taken over; NULL: nothing) adds members. */
 void event_emit(struct supervisor *sup, const struct instance *inst, const struct generation *g,
     const char *what, json_t *more, const char *format, ...) __attribute__((format(printf, 6, 7)));
-void event_news(const struct instance *inst, const struct generation *g, enum instance_news news);
+void event_news(struct instance *inst, struct generation *g, enum instance_news news);
 /* Whether it is about that service or instance (NULL: any), or about baton as a whole. */
 bool event_is_about(const json_t *event, const char *name);
 /* The last COUNT of them, as an array. */
@@ -180,11 +181,11 @@ void order_start(struct supervisor *sup);
 void order_stop(struct supervisor *sup);
 /* Ends everything now. */
 void order_kill(struct supervisor *sup);
-void order_news(struct supervisor *sup, struct instance *inst, enum instance_news news);
+void order_news(struct instance *inst, struct generation *g, enum instance_news news);
 
 /* --- report.c: what people read while baton runs ---------------------------------------- */
 
-void report_news(struct instance *inst, const struct generation *g, enum instance_news news);
+void report_news(struct instance *inst, struct generation *g, enum instance_news news);
 /* All is started: what to try next. */
 void report_hints(struct supervisor *sup);
 /* "4.2 s", "3 min", "2 h": durations for people. */
@@ -229,8 +230,7 @@ int roll_start(struct supervisor *sup, const struct roll_order *order, struct cl
 int roll_start_list(struct supervisor *sup, const struct roll_order *order, struct instance **list,
     size_t count, struct client *client);
 /* A no-op when no roll is under way, or it is not about this instance. (roll_news.c) */
-void roll_news(struct supervisor *sup, struct instance *inst, const struct generation *g,
-    enum instance_news news);
+void roll_news(struct instance *inst, struct generation *g, enum instance_news news);
 /* G of INST has failed in a way that roll_news does not see, or at another time: a roll about
  * its service, if one is under way, fails for that REASON. (roll_news.c) */
 void roll_spoil(struct supervisor *sup, const struct instance *inst, const struct generation *g,
@@ -349,7 +349,5 @@ size_t supervisor_select(
     struct supervisor *sup, const char *name, TALLOC_CTX *mem, struct instance ***list);
 /* "there is no service …", with those that there are. */
 char *supervisor_no_such(TALLOC_CTX *mem, const struct supervisor *sup, const char *name);
-/* Spreads the word: report, events, probation, roll, order, op. */
-void supervisor_news(struct instance *inst, struct generation *g, enum instance_news news);
 
 #endif

@@ -190,12 +190,11 @@ news_of_stop(
 }
 
 void
-op_news(struct supervisor *sup, struct instance *inst, const struct generation *g,
-    enum instance_news news)
+op_news(struct instance *inst, struct generation *g, enum instance_news news)
 {
 	struct op *next;
 
-	for (struct op *op = sup->ops; op != NULL; op = next) {
+	for (struct op *op = inst->sup->ops; op != NULL; op = next) {
 		next = op->next;
 		if (op->goal == GOAL_READY)
 			news_of_start(op, inst, g, news);

@@ -98,8 +98,11 @@ order_kill(struct supervisor *sup)
 }
 
 void
-order_news(struct supervisor *sup, struct instance *inst, enum instance_news news)
+order_news(struct instance *inst, struct generation *g, enum instance_news news)
 {
+	struct supervisor *sup = inst->sup;
+
+	(void)g;
 	if (inst == awaited(sup) &&
 	    (news == NEWS_READY || news == NEWS_FAILED || news == NEWS_DOWN)) {
 		if (++sup->next_instance == sup->services[sup->next_service]->ninstances) {

@@ -106,10 +106,9 @@ was_stopped(const struct turn *t, const struct generation *g)
 }
 
 void
-roll_news(struct supervisor *sup, struct instance *inst, const struct generation *g,
-    enum instance_news news)
+roll_news(struct instance *inst, struct generation *g, enum instance_news news)
 {
-	struct roll *r = sup->roll;
+	struct roll *r = inst->sup->roll;
 	struct turn *t = NULL;
 
 	for (size_t i = 0; r != NULL && !r->over && i < r->count; i++)

@@ -190,7 +190,7 @@ roll_finish(struct roll *r)
 	}
 	json_decref(result);
 	for (size_t i = 0; i < r->count; i++)
-		strategy_news(r->turns[i].inst);
+		strategy_look(r->turns[i].inst->service);
 	talloc_free(r);
 	rollback_next(sup);
 	reload_settle(sup);

@@ -63,7 +63,7 @@ give_up(struct instance *inst)
 	if (inst->life.state != LIFE_HELD)
 		return;
 	instance_event(inst, LIFE_EV_GIVE_UP);
-	supervisor_news(inst, NULL, NEWS_GAVE_UP);
+	instance_news(inst, NULL, NEWS_GAVE_UP);
 }
 
 /* Starts the next that is held. Whether all are through; a crash meanwhile ends the phase. */
@@ -205,10 +205,18 @@ strategy_crashed(struct instance *inst)
 }
 
 void
-strategy_news(const struct instance *inst)
+strategy_news(struct instance *inst, struct generation *g, enum instance_news news)
 {
-	if (inst->service->strategy != NULL)
-		look_after(inst->service->strategy, 0);
+	(void)g;
+	(void)news;
+	strategy_look(inst->service);
+}
+
+void
+strategy_look(struct service *s)
+{
+	if (s->strategy != NULL)
+		look_after(s->strategy, 0);
 }
 
 void

@@ -160,7 +160,7 @@ waits(const struct instance *inst)
 }
 
 void
-event_news(const struct instance *inst, const struct generation *g, enum instance_news news)
+event_news(struct instance *inst, struct generation *g, enum instance_news news)
 {
 	switch (news) {
 	case NEWS_STARTED:

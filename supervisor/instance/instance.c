@@ -22,7 +22,7 @@ instance_event(struct instance *inst, enum life_event event)
 		inst->life = s.life;
 		event = instance_carry_out(inst, &s);
 		if (event != LIFE_EVENTS)
-			supervisor_news(inst, NULL, NEWS_FAILED);
+			instance_news(inst, NULL, NEWS_FAILED);
 		refuse_judge(inst);
 		if (is_down_by_crash(inst->life.state) && !is_down_by_crash(was) &&
 		    was != LIFE_HELD)
@@ -35,9 +35,9 @@ instance_event(struct instance *inst, enum life_event event)
 		if (inst->life.state == LIFE_DOWN && inst->service->config->ncgroups > 0)
 			cgroup_remove(inst->name);
 		if (inst->life.state == LIFE_DOWN && was != LIFE_DOWN)
-			supervisor_news(inst, NULL, NEWS_DOWN);
+			instance_news(inst, NULL, NEWS_DOWN);
 		if (inst->life.state == LIFE_HELD && was != LIFE_HELD)
-			supervisor_news(inst, NULL, NEWS_HELD);
+			instance_news(inst, NULL, NEWS_HELD);
 	}
 }
 
@@ -57,11 +57,11 @@ instance_generation_ready(struct generation *g)
 		/* A spare that stands in; if it comes too late, it is told to end again. */
 		instance_event(inst, LIFE_EV_OLD_READY);
 		if (g == inst->current)
-			supervisor_news(inst, g, NEWS_READY);
+			instance_news(inst, g, NEWS_READY);
 		return;
 	}
 	instance_event(inst, g == inst->successor ? LIFE_EV_NEXT_READY : LIFE_EV_READY);
-	supervisor_news(inst, g, NEWS_READY);
+	instance_news(inst, g, NEWS_READY);
 }
 
 void
@@ -71,7 +71,7 @@ instance_generation_back(struct generation *g)
 
 	instance_event(inst, LIFE_EV_OLD_READY);
 	if (g == inst->current)
-		supervisor_news(inst, g, NEWS_BACK);
+		instance_news(inst, g, NEWS_BACK);
 }
 
 static void
@@ -179,9 +179,9 @@ instance_generation_ended(struct generation *g)
 	instance_event(inst, event);
 	if (stand_in)
 		let_stand_in(inst, g);
-	supervisor_news(inst, g, g->ready_ms < 0 && !asked ? NEWS_FAILED : NEWS_ENDED);
+	instance_news(inst, g, g->ready_ms < 0 && !asked ? NEWS_FAILED : NEWS_ENDED);
 	if (inst->life.state == LIFE_FAILED && (event == LIFE_EV_EXIT || event == LIFE_EV_OLD_EXIT))
-		supervisor_news(inst, g, NEWS_GAVE_UP);
+		instance_news(inst, g, NEWS_GAVE_UP);
 	start_leave_group(g);
 	talloc_free(g);
 }
@@ -202,6 +202,7 @@ instance_new(struct service *service, unsigned index)
 		return NULL;
 	talloc_set_destructor(inst, instance_close);
 	inst->sup = service->sup;
+	inst->all = service->all;
 	inst->service = service;
 	inst->index = index;
 	inst->life = life_new();

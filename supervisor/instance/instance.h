@@ -18,6 +18,7 @@
 #include "supervisor/sockets/socket_file.h"
 
 struct generation;
+struct instances;
 struct recent;
 struct service;
 struct state;
@@ -45,6 +46,7 @@ struct listener {
 
 struct instance {
 	struct supervisor *sup;
+	struct instances *all; /* with the others */
 	struct service *service;
 	unsigned index;
 	unsigned epoch;     /* of the last CURRENT that has ended */

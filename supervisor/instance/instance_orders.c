@@ -33,7 +33,7 @@ spawn(struct instance *inst)
 		/* From the loop: nobody expects news of an end while giving an order. */
 		instance_stillborn(g);
 	else
-		supervisor_news(inst, g, NEWS_STARTED);
+		instance_news(inst, g, NEWS_STARTED);
 	return g;
 }
 

@@ -133,7 +133,7 @@ say_ended(struct instance *inst, const struct generation *g, bool failed)
 }
 
 void
-report_news(struct instance *inst, const struct generation *g, enum instance_news news)
+report_news(struct instance *inst, struct generation *g, enum instance_news news)
 {
 	if (g == NULL) {
 		if (news == NEWS_FAILED)

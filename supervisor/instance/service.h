@@ -19,6 +19,7 @@ struct client;
 struct generation;
 struct good;
 struct good_copy;
+struct instances;
 struct logfile;
 struct state;
 struct strategy;
@@ -39,6 +40,7 @@ struct spares {
 
 struct service {
 	struct supervisor *sup;
+	struct instances *all;
 	struct logfile *out, *err; /* where lines go; NULL: not to a file */
 	const struct service_config *config;
 	struct life_policy policy;
@@ -119,8 +121,10 @@ void reload_revert(struct supervisor *sup);
 
 /* INST is down by a crash, and waits for its next start or has failed. */
 void strategy_crashed(struct instance *inst);
+/* A restart of its instances is over: those that wait may go on. */
+void strategy_look(struct service *s);
 /* Something has happened to INST. */
-void strategy_news(const struct instance *inst);
+void strategy_news(struct instance *inst, struct generation *g, enum instance_news news);
 void strategy_state(struct state *s, struct service *service);
 
 /* --- good.c: executables and configurations that have proved good ------------------------- */
@@ -194,6 +198,7 @@ struct instance *spare_beside(const struct generation *g);
 bool spare_call(struct instance *inst, struct instance *place);
 /* That one becomes *ROLE of INST: its process is told so, and answers by READY=1. */
 void spare_take(struct instance *inst, struct generation **role);
+void spare_news(struct instance *inst, struct generation *g, enum instance_news news);
 /* A replacement begins: from now on its program may be another one. */
 void spare_outdated(struct instance *inst);
 /* G says READY=1, with or without X_BATON_SPARE=1. Returns whether it is to be believed. */

@@ -108,7 +108,7 @@ spare_take(struct instance *inst, struct generation **role)
 	listener_resume(inst);
 	inst->restarts += role == &inst->current;
 	*role = move(place, inst, role == &inst->old ? channel_of_the_dead(inst) : NULL);
-	supervisor_news(inst, *role, NEWS_STARTED);
+	instance_news(inst, *role, NEWS_STARTED);
 	instance_event(place, LIFE_EV_TAKEN);
 }
 
@@ -280,6 +280,14 @@ spare_look(struct service *s)
 		return;
 	talloc_free(s->spares.look);
 	s->spares.look = timer_after(s, s->sup->base.timers, 0, settle, s);
+}
+
+void
+spare_news(struct instance *inst, struct generation *g, enum instance_news news)
+{
+	(void)g;
+	(void)news;
+	spare_look(inst->service);
 }
 
 void

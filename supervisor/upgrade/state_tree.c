@@ -120,6 +120,7 @@ load_service(struct state *s, struct supervisor *sup)
 	if (!state_ok(s))
 		return NULL;
 	service->sup = sup;
+	service->all = &sup->all;
 	supervisor_service_configure(service, c);
 	return service;
 }

@@ -2,19 +2,34 @@
 /*
  * The bag: an open-addressing hash table (linear probing, at most three quarters full) under
  * a mutex. It lives on malloc, since other threads than the one that owns its talloc parent
- * may make it grow.
+ * may make it grow. A context has its bag as the value of a key that is private to this file.
+ *
+ * In the tree: a user of the chain's values, that is of context.c, and of nothing else.
  */
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "ctx/bag_internal.h"
+#include <baton/bag.h>
 
-struct ctxi_item {
+#include "ctx/ctx_internal.h"
+
+struct item {
 	char *key; /* NULL: free */
 	uint32_t hash;
 	bool lent; /* the key is another bag's */
 	void *value;
 };
+
+struct ctx_bag {
+	pthread_mutex_t lock;
+	struct item *items; /* on malloc, or lent */
+	uint32_t n, room;   /* room is a power of two, or 0 */
+	bool lent;          /* items is talloc memory, under chunk */
+	TALLOC_CTX *chunk;  /* the talloc allocation that the bag lies in */
+};
+
+/* ---- The table ---------------------------------------------------------------------- */
 
 /* FNV-1a */
 static uint32_t
@@ -40,7 +55,7 @@ find(const struct ctx_bag *bag, const char *key, uint32_t hash)
 }
 
 static void
-free_key(struct ctxi_item *item)
+free_key(struct item *item)
 {
 	if (!item->lent)
 		free(item->key);
@@ -51,7 +66,7 @@ static bool
 grow(struct ctx_bag *bag)
 {
 	uint32_t room = bag->room == 0 ? 8 : bag->room * 2;
-	struct ctxi_item *items = bag->items, *old;
+	struct item *items = bag->items, *old;
 
 	if (bag->n < bag->room / 4 * 3)
 		return true;
@@ -90,7 +105,7 @@ put(struct ctx_bag *bag, const char *key, void *value)
 
 		if (copy == NULL)
 			return -ENOMEM;
-		bag->items[i] = (struct ctxi_item){.key = copy, .hash = hash};
+		bag->items[i] = (struct item){.key = copy, .hash = hash};
 		bag->n++;
 	}
 	bag->items[i].value = value;
@@ -116,8 +131,9 @@ remove_at(struct ctx_bag *bag, uint32_t i)
 	bag->items[i].key = NULL;
 }
 
-int
-ctxi_bag_term(struct ctx_bag *bag)
+/* Gives back all but the bag itself; returns 0, as a destructor does. */
+static int
+bag_term(struct ctx_bag *bag)
 {
 	for (uint32_t i = 0; i < bag->room; i++)
 		free_key(&bag->items[i]);
@@ -127,8 +143,8 @@ ctxi_bag_term(struct ctx_bag *bag)
 	return 0;
 }
 
-void
-ctxi_bag_init(struct ctx_bag *bag, TALLOC_CTX *chunk)
+static void
+bag_init(struct ctx_bag *bag, TALLOC_CTX *chunk)
 {
 	*bag = (struct ctx_bag){.chunk = chunk};
 	pthread_mutex_init(&bag->lock, NULL);
@@ -141,8 +157,8 @@ ctx_bag_new(TALLOC_CTX *mem)
 
 	if (bag == NULL)
 		return NULL;
-	ctxi_bag_init(bag, bag);
-	talloc_set_destructor(bag, ctxi_bag_term);
+	bag_init(bag, bag);
+	talloc_set_destructor(bag, bag_term);
 	return bag;
 }
 
@@ -169,6 +185,99 @@ ctx_bag_copy(TALLOC_CTX *mem, struct ctx_bag *bag)
 	return NULL;
 }
 
+/* ---- Contexts with a bag ------------------------------------------------------------- */
+
+static void *
+copy_bag(TALLOC_CTX *mem, const void *bag)
+{
+	return ctx_bag_copy(mem, (struct ctx_bag *)(uintptr_t)bag);
+}
+
+CTX_KEY_COPY(bag_key, struct ctx_bag, copy_bag);
+
+/*
+ * A context with a bag of its own, and one with a value besides: one allocation each. One that a
+ * request gets whether it needs it or not must be cheap, so its own bag lies in the context.
+ */
+struct with_bag {
+	struct ctx ctx;
+	struct ctx_bag bag;
+};
+struct with_both {
+	struct ctx value; /* what the user has; child of bag's context */
+	struct with_bag bag;
+};
+
+static int
+with_bag_free(struct with_bag *w)
+{
+	w->ctx.magic = CTX_DEAD;
+	return bag_term(&w->bag);
+}
+
+static int
+with_both_free(struct with_both *w)
+{
+	w->value.magic = CTX_DEAD;
+	return with_bag_free(&w->bag);
+}
+
+/* w's context has been filled in; chunk is the allocation that w lies in. */
+static void
+init_bag(struct with_bag *w, TALLOC_CTX *chunk)
+{
+	bag_init(&w->bag, chunk);
+	w->ctx.key = &bag_key.key;
+	w->ctx.value = &w->bag;
+}
+
+const struct ctx *
+ctx_with_bag(TALLOC_CTX *mem, const struct ctx *parent, struct ctx_bag *bag)
+{
+	struct with_bag *w;
+
+	ctxi_check(parent, __func__, "NULL parent");
+	if (bag != NULL)
+		return ctx_with_value(mem, parent, &bag_key, bag);
+	w = (struct with_bag *)ctxi_new(mem, parent, CTX_VALUE, sizeof(*w), "ctx_with_bag");
+	if (w == NULL)
+		return NULL;
+	talloc_set_destructor(w, with_bag_free);
+	init_bag(w, w);
+	return &w->ctx;
+}
+
+const struct ctx *
+ctx_with_bag_and_value_(
+    TALLOC_CTX *mem, const struct ctx *parent, const struct ctx_key *key, const void *value)
+{
+	struct with_both *w;
+
+	ctxi_check(parent, "ctx_with_bag_and_value", "NULL parent");
+	if (key == NULL)
+		ctxi_misuse("ctx_with_bag_and_value", "NULL key");
+	w = (struct with_both *)ctxi_new(
+	    mem, parent, CTX_VALUE, sizeof(*w), "ctx_with_bag_and_value");
+	if (w == NULL)
+		return NULL;
+	talloc_set_destructor(w, with_both_free);
+	w->bag.ctx = w->value;
+	init_bag(&w->bag, w);
+	w->value.parent = &w->bag.ctx;
+	w->value.key = key;
+	w->value.value = value;
+	return &w->value;
+}
+
+struct ctx_bag *
+ctx_bag_of(const struct ctx *ctx)
+{
+	CTXI_CHECK(ctx);
+	return ctx_value(ctx, &bag_key);
+}
+
+/* ---- What is in the bag of a context --------------------------------------------------- */
+
 /* ctx's bag, locked, or NULL; a misuse is the calling function's. */
 static struct ctx_bag *
 lock_bag(const struct ctx *ctx, const char *key, const char *function)
@@ -185,10 +294,10 @@ lock_bag(const struct ctx *ctx, const char *key, const char *function)
 }
 
 /* The item of key in a locked bag, or NULL. */
-static struct ctxi_item *
+static struct item *
 look_up(struct ctx_bag *bag, const char *key)
 {
-	struct ctxi_item *item;
+	struct item *item;
 
 	if (bag->room == 0)
 		return NULL;
@@ -213,8 +322,7 @@ ctx_bag_put(const struct ctx *ctx, const char *key, void *value)
 static int
 lend(struct ctx_bag *bag, const struct ctx_bag *from)
 {
-	struct ctxi_item *items =
-	    talloc_memdup(bag->chunk, from->items, from->room * sizeof(*items));
+	struct item *items = talloc_memdup(bag->chunk, from->items, from->room * sizeof(*items));
 
 	if (items == NULL)
 		return -ENOMEM;
@@ -251,7 +359,7 @@ void *
 ctx_bag_get(const struct ctx *ctx, const char *key)
 {
 	struct ctx_bag *bag = lock_bag(ctx, key, __func__);
-	struct ctxi_item *item;
+	struct item *item;
 	void *value;
 
 	if (bag == NULL)
@@ -279,7 +387,7 @@ bool
 ctx_bag_delete(const struct ctx *ctx, const char *key)
 {
 	struct ctx_bag *bag = lock_bag(ctx, key, __func__);
-	struct ctxi_item *item;
+	struct item *item;
 
 	if (bag == NULL)
 		return false;

@@ -13,11 +13,32 @@
 #include <unistd.h>
 
 #include "supervisor/base/json_memory.h"
-#include "supervisor/control/client.h"
 #include "supervisor/control/control.h"
 #include "supervisor/daemon/supervisor.h"
 
+struct client {
+	struct control *control;
+	struct supervisor *sup;
+	int fd;
+	struct tevent_fd *fde;
+	struct timer *timer;   /* runs while something is owed: the rest of a request, or reading */
+	int64_t moved_ms;      /* when bytes went either way, or an answer was given */
+	uint64_t heard;        /* when it last sent something, as control_turn counts */
+	bool busy;             /* a request is being served; the next one waits in `in` */
+	bool waits_for_stop;   /* … and it is a stop */
+	bool follows;          /* … and it is without end */
+	bool eof;              /* it sends no more; it may still wait for its answer */
+	bool ending;           /* freed as soon as `out` is empty; nothing more is read */
+	bool serving;          /* process_input is on the stack: it frees, nobody else */
+	struct client **where; /* of client_later */
+	size_t in_used;
+	char in[CONTROL_LINE_MAX_BYTES];
+	char *out;
+	size_t out_used;
+};
+
 static void process_input(struct client *c);
+static void watch(struct client *c);
 
 static int
 client_close(struct client *c)
@@ -39,7 +60,7 @@ late(void *data)
 	if (timer_now_ms() - c->moved_ms >= CONTROL_STALL_MS)
 		talloc_free(c);
 	else
-		client_watch(c);
+		watch(c);
 }
 
 /* It may be silent between requests, and while it waits; not in the middle of something. */
@@ -55,8 +76,9 @@ update_timer(struct client *c)
 		c->timer = timer_after(c, c->sup->base.timers, left > 0 ? left : 0, late, c);
 }
 
-void
-client_watch(struct client *c)
+/* Waits for what it may do next: send, read, or be late. */
+static void
+watch(struct client *c)
 {
 	uint16_t flags = 0;
 
@@ -139,7 +161,7 @@ put_json(struct client *c, json_t *line, bool whatever)
 	free(text);
 	flush(c);
 	if (!c->ending)
-		client_watch(c);
+		watch(c);
 }
 
 void
@@ -190,12 +212,6 @@ client_later(struct client *c, struct client **where)
 {
 	c->where = where;
 	*where = c;
-}
-
-bool
-client_is_lost(const struct client *c)
-{
-	return c->busy && c->where == NULL;
 }
 
 bool
@@ -274,7 +290,7 @@ process_input(struct client *c)
 	if (c->ending && c->out_used == 0)
 		talloc_free(c);
 	else
-		client_watch(c);
+		watch(c);
 }
 
 /* Whether it has closed altogether; who only writes no more may still read. */
@@ -337,4 +353,32 @@ client_new(struct control *control, struct supervisor *sup, int fd)
 	else
 		talloc_set_destructor(c, client_close);
 	return c;
+}
+
+int
+client_socket(const struct client *c)
+{
+	return c->fd;
+}
+
+void
+client_resume(struct client *c, bool waits)
+{
+	c->busy = waits;
+	c->eof = true;
+	c->ending = !waits;
+	if (waits)
+		client_later(c, &c->sup->upgrader);
+	tevent_fd_set_flags(c->fde, waits ? 0 : TEVENT_FD_WRITE);
+}
+
+void
+client_dismiss(struct client *c, const char *why)
+{
+	if (!c->ending && !c->eof && c->in_used < sizeof(c->in))
+		read_some(c);
+	c->serving = true; /* so that its next request is not looked at */
+	if (!c->ending && (c->busy || memchr(c->in, '\n', c->in_used) != NULL))
+		client_error(c, "%s", why);
+	c->ending = true;
 }

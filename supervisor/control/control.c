@@ -249,22 +249,29 @@ control_stopped(struct control *c)
 	}
 }
 
+/* Of all clients, the one who waits for the upgrade. baton 0.1 wrote the others too. */
 static void
-clients_state(struct state *s, struct control *c)
+upgrader_state(struct state *s, struct control *c)
 {
-	unsigned n = state_array(s, "clients", c->nclients);
+	struct client *client = c->sup->upgrader;
+	unsigned n = state_array(s, "clients", client != NULL);
 
-	for (unsigned i = 0; i < n && i < CONTROL_CLIENTS_MAX && state_ok(s); i++) {
+	for (unsigned i = 0; i < n && state_ok(s); i++) {
 		struct state sub = state_element(s, "clients", i);
-		struct client *client;
+		int fd = state_saving(s) ? client_socket(client) : -1;
+		int64_t waits = state_saving(s);
 
-		if (state_saving(s)) {
-			client_save(&sub, c->clients[i]);
+		state_fd(&sub, "fd", &fd);
+		state_number(&sub, "upgrader", &waits);
+		if (state_saving(s) || fd < 0 || c->nclients == CONTROL_CLIENTS_MAX)
 			continue;
+		client = client_new(c, c->sup, fd);
+		if (client == NULL) {
+			state_fail(&sub, "fd", "there is no memory");
+			return;
 		}
-		client = client_load(&sub, c, c->sup);
-		if (client != NULL)
-			c->clients[c->nclients++] = client;
+		c->clients[c->nclients++] = client;
+		client_resume(client, waits != 0);
 	}
 }
 
@@ -273,7 +280,6 @@ control_state(struct state *s, struct supervisor *sup)
 {
 	static const struct state_field fields[] = {
 	    STATE_STRING(struct control, path),
-	    STATE_NUMBER(struct control, turn),
 	};
 	struct state sub = state_object(s, "control");
 	struct control *c = sup->control;
@@ -288,7 +294,7 @@ control_state(struct state *s, struct supervisor *sup)
 	}
 	STATE_FIELDS(&sub, c, fields);
 	control_socket_state(&sub, c, &c->socket);
-	clients_state(&sub, c);
+	upgrader_state(&sub, c);
 	if (state_saving(s) || !state_ok(s))
 		return;
 	if (c->path == NULL) {
@@ -302,11 +308,19 @@ control_state(struct state *s, struct supervisor *sup)
 }
 
 void
-control_answer_lost(struct control *c)
+control_dismiss(struct control *c)
 {
+	const struct client *upgrader = c->sup->upgrader;
+
+	/* Clients may go while they are told: from the last to the first, none is missed. */
 	for (unsigned i = c->nclients; i-- > 0;) {
-		if (i < c->nclients && client_is_lost(c->clients[i]))
-			client_error(c->clients[i],
-			    "baton has replaced itself meanwhile; `baton status` shows what is");
+		if (c->clients[i] != upgrader)
+			client_dismiss(c->clients[i], "baton replaces itself now; ask again");
+	}
+	control_flush(c, LAST_WORDS_STALL_MS);
+	/* Who has not read what was before would not understand what comes. */
+	for (unsigned i = c->nclients; i-- > 0;) {
+		if (c->clients[i] != upgrader || client_flush(c->clients[i]) >= 0)
+			talloc_free(c->clients[i]);
 	}
 }

@@ -80,12 +80,12 @@ void control_socket_state(struct state *s, TALLOC_CTX *mem, struct control_socke
 /* Opens the socket and serves it in the loop. Returns 0, or a negative errno with *WHY set. */
 int control_start(struct supervisor *sup, const char *path, TALLOC_CTX *mem, char **why);
 
-/* The socket, the lock and the clients to the document of state.h, or from it: then
- * the supervisor's control is made. */
+/* The socket, its lock and the client who waits for the upgrade to the document of state.h, or
+ * from it: then the supervisor's control is made. */
 struct state;
 void control_state(struct state *s, struct supervisor *sup);
-/* After that: nobody is left who could answer what was being served. */
-void control_answer_lost(struct control *c);
+/* baton replaces itself now: all other clients are told so, if they wait for an answer, and go. */
+void control_dismiss(struct control *c);
 
 /* Sees to it that clients find the socket, if its file was removed. */
 void control_renew(struct control *c);
@@ -108,10 +108,12 @@ void control_stopped(struct control *c);
 /* Takes over FD, unless it returns NULL: there is no memory. */
 struct client *client_new(struct control *c, struct supervisor *sup, int fd);
 
-/* To the document of state.h, and from it; NULL: it has an error. (client_state.c) */
-struct state;
-void client_save(struct state *s, struct client *c);
-struct client *client_load(struct state *s, struct control *control, struct supervisor *sup);
+int client_socket(const struct client *c);
+/* baton has replaced itself: one that WAITS for that is let go after its answer, others by the loop,
+ * for until then the program that was replaced may have to go on with them. */
+void client_resume(struct client *c, bool waits);
+/* It is served no more: if it has asked for something, the answer is WHY. */
+void client_dismiss(struct client *c, const char *why);
 
 /* The answer to the request that is being served. RESULT is taken over; "type" is added. */
 void client_result(struct client *c, json_t *result);
@@ -124,8 +126,6 @@ void client_progress(struct client *c, const char *text);
 void client_later(struct client *c, struct client **where);
 /* It has asked for something and has no answer yet. */
 bool client_waits(const struct client *c);
-/* It waits, and nobody knows of it any more. */
-bool client_is_lost(const struct client *c);
 /* A message of TYPE before the result; takes over LINE, an object. */
 void client_line(struct client *c, const char *type, json_t *line);
 /* Its request has no end: it may be cut off to make room for others. */

@@ -6,7 +6,6 @@
  */
 #include <string.h>
 
-#include "supervisor/base/state.h"
 #include "supervisor/control/control.h"
 #include "supervisor/daemon/supervisor.h"
 
@@ -153,28 +152,4 @@ follow_end(struct supervisor *sup)
 		client_result(client, json_pack("{s:b}", "ok", 1));
 		talloc_free(f);
 	}
-}
-
-void
-follow_state(struct state *s, struct supervisor *sup, struct client *client)
-{
-	static const struct state_field fields[] = {
-	    STATE_FLAG(struct follower, logs),
-	    STATE_STRING(struct follower, name),
-	    STATE_NUMBER(struct follower, missed),
-	};
-	struct follower *f = sup->followers;
-	struct state sub;
-
-	while (state_saving(s) && f != NULL && f->client != client)
-		f = f->next;
-	if (state_saving(s) ? f == NULL : !state_has(s, "follower"))
-		return;
-	sub = state_object(s, "follower");
-	if (!state_saving(s))
-		f = follower_new(sup, client, false);
-	if (f == NULL)
-		state_fail(s, "follower", "there is no memory");
-	else
-		STATE_FIELDS(&sub, f, fields);
 }

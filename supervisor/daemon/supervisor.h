@@ -152,8 +152,6 @@ json_t *event_list(const struct supervisor *sup, const char *name, long count);
 /* Tells CLIENT the last COUNT, and, if ON, what comes after them. */
 void
 follow_events(struct supervisor *sup, struct client *client, const char *name, long count, bool on);
-/* Whether and what the client follows. */
-void follow_state(struct state *s, struct supervisor *sup, struct client *client);
 void
 follow_logs(struct supervisor *sup, struct client *client, const char *name, long count, bool on);
 /* Something has happened; an instance has written a line, which is kept, too. */

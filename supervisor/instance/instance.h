@@ -172,7 +172,6 @@ void instance_rearm(struct instance *inst, int64_t due_ms, int64_t old_due_ms);
 /* --- recent.c: the last lines of each instance ------------------------------------------- */
 
 void recent_add(struct instance *inst, bool err, const char *text, size_t len);
-void recent_state(struct state *s, struct instance *inst);
 /* The last COUNT lines of a service or an instance, or of all (NULL), as an array. */
 json_t *recent_list(struct supervisor *sup, const char *name, long count);
 /* {"instance":…,"stream":"stdout","text":…} */

@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "supervisor/base/state.h"
 #include "supervisor/daemon/supervisor.h"
 
 #define RECENT_FIRST_BYTES 4096U
@@ -150,10 +149,10 @@ keep_long(struct recent *r, const char *text, size_t len)
 	return copy;
 }
 
-static void
-add(struct instance *inst, uint64_t number, bool err, const char *text, size_t len)
+void
+recent_add(struct instance *inst, bool err, const char *text, size_t len)
 {
-	struct head h = {.number = number, .len = (uint32_t)len, .err = err ? 1 : 0};
+	struct head h = {.number = ++inst->sup->lines, .len = (uint32_t)len, .err = err ? 1 : 0};
 	struct recent *r = inst->recent;
 
 	if (r == NULL)
@@ -179,12 +178,6 @@ add(struct instance *inst, uint64_t number, bool err, const char *text, size_t l
 	if (h.text == NULL)
 		copy_in(r, text, h.len);
 	r->lines++;
-}
-
-void
-recent_add(struct instance *inst, bool err, const char *text, size_t len)
-{
-	add(inst, ++inst->sup->lines, err, text, len);
 }
 
 json_t *
@@ -268,54 +261,4 @@ recent_list(struct supervisor *sup, const char *name, long count)
 	}
 	talloc_free(tmp);
 	return lines;
-}
-
-static void
-save(struct state *s, struct instance *inst)
-{
-	struct recent *r = inst->recent;
-	struct head h;
-	unsigned i = 0;
-
-	state_array(s, "recent", 0);
-	for (size_t at = 0; r != NULL && at < r->used && state_ok(s); at += size_of(&h)) {
-		struct state sub = state_element(s, "recent", i++);
-		char text[RECENT_SHORT_MAX_BYTES], *from;
-		int64_t number, err;
-		size_t len;
-
-		copy_out(r, at, &h, sizeof(h));
-		from = (char *)text_of(r, at, &h, text);
-		len = h.len;
-		number = (int64_t)h.number;
-		err = h.err;
-		state_number(&sub, "n", &number);
-		state_number(&sub, "e", &err);
-		state_blob(&sub, "t", NULL, &from, &len);
-	}
-}
-
-void
-recent_state(struct state *s, struct instance *inst)
-{
-	unsigned n;
-
-	if (state_saving(s)) {
-		save(s, inst);
-		return;
-	}
-	n = state_array(s, "recent", 0);
-	for (unsigned i = 0; i < n && state_ok(s); i++) {
-		struct state sub = state_element(s, "recent", i);
-		int64_t number = 0, err = 0;
-		char *text = NULL;
-		size_t len = 0;
-
-		state_blob(&sub, "t", NULL, &text, &len);
-		state_number(&sub, "n", &number);
-		state_number(&sub, "e", &err);
-		if (state_ok(s) && len <= OUTPUT_LINE_MAX_BYTES)
-			add(inst, (uint64_t)number, err != 0, text == NULL ? "" : text, len);
-		talloc_free(text);
-	}
 }

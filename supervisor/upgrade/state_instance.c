@@ -105,7 +105,6 @@ state_instance(struct state *s, struct instance *inst)
 	state_generation(s, "successor", inst, &inst->successor);
 	state_generation(s, "old", inst, &inst->old);
 	state_channel(s, "left", &inst->left);
-	recent_state(s, inst);
 	due = state_timer(s, "timer", inst->timer);
 	old_due = state_timer(s, "old_timer", inst->old_timer);
 	refuse_due = state_timer(s, "refuse_timer", inst->refuse_timer);

@@ -15,7 +15,6 @@ static const struct state_field fields[] = {
     STATE_NUMBER(struct supervisor, next_service),
     STATE_NUMBER(struct supervisor, next_instance),
     STATE_NUMBER(struct supervisor, started_ms),
-    STATE_NUMBER(struct supervisor, lines),
     STATE_NUMBER(struct supervisor, read_unix_ms),
     STATE_STRING(struct supervisor, refused_why),
     STATE_NUMBER(struct supervisor, refused_unix_ms),

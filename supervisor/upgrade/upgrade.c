@@ -161,6 +161,8 @@ execute(void *data)
 	why = not_now(up->sup, up);
 	if (why == NULL && doc == NULL)
 		why = or_no_memory(NULL);
+	if (why == NULL && up->sup->control != NULL)
+		control_dismiss(up->sup->control);
 	if (why == NULL && (q.state_fd = write_state(up->sup, doc, up, &why)) >= 0) {
 		error = replace(up, &q);
 		close(q.state_fd);

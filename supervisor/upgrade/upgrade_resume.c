@@ -172,8 +172,6 @@ upgrade_resume_main(const struct upgrade_inherited *in, char **argv)
 		tell(sup, l.version);
 	else
 		upgrade_refused(sup, sup->upgrader, in->why);
-	if (sup->control != NULL)
-		control_answer_lost(sup->control);
 	error = supervisor_resume(sup);
 	talloc_free(mem);
 	return error;

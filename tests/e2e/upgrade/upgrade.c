@@ -185,22 +185,28 @@ twenty_in_a_row_cost_nothing(void **state)
 	stage_stop(s);
 }
 
+/* Whoever has asked for something has an answer; nobody is left waiting. */
 static void
-who_talks_to_it_may_go_on(void **state)
+who_talks_to_it_is_told(void **state)
 {
 	struct stage *s = stage_new("");
-	struct client *c;
+	struct client *asks, *silent;
 
 	(void)state;
 	stage_start(s);
-	c = client_open_unix(s->control);
-	client_send(c, "{\"command\":\"upgrade\"}\n{\"command\":\"status\"}\n{\"comm");
-	assert_true(stage_matches(
-	    client_read_line(c), "^\\{.*\"ok\": ?true.*\"pid\": ?[0-9]+.*\"instances\": ?2.*\\}$"));
-	assert_true(stage_matches(client_read_line(c), "\"services\""));
+	silent = client_open_unix(s->control);
+	client_send(silent, "{\"comm");
+	asks = client_open_unix(s->control);
+	client_send(asks, "{\"command\":\"upgrade\"}\n{\"command\":\"status\"}\n");
+	assert_true(stage_matches(client_read_line(asks),
+	    "^\\{.*\"ok\": ?true.*\"pid\": ?[0-9]+.*\"instances\": ?2.*\\}$"));
+	assert_true(client_wait_end(asks) != CLIENT_DATA);
+	assert_true(client_wait_end(silent) != CLIENT_DATA);
+	asks = client_open_unix(s->control);
+	client_send(asks, "{\"command\":\"events\",\"follow\":true,\"lines\":0}\n");
 	upgrade(s);
-	client_send(c, "and\":\"status\"}\n");
-	assert_true(stage_matches(client_read_line(c), "\"services\""));
+	assert_true(stage_matches(client_read_line(asks), "baton replaces itself now; ask again"));
+	assert_true(client_wait_end(asks) != CLIENT_DATA);
 	stage_stop(s);
 }
 
@@ -263,7 +269,7 @@ main(void)
 	    e2e_test(ends_are_noticed_and_numbers_go_on),
 	    e2e_test(output_goes_on_where_it_went),
 	    e2e_test(twenty_in_a_row_cost_nothing),
-	    e2e_test(who_talks_to_it_may_go_on),
+	    e2e_test(who_talks_to_it_is_told),
 	    e2e_test(the_configuration_stays_until_it_is_reloaded),
 	    e2e_test(a_program_from_the_command_line_is_kept),
 	};

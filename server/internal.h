@@ -26,7 +26,7 @@
 #include <baton/http.h>
 
 #include "server/base/base.h"
-#include "server/http/request.h"
+#include "server/http/http_internal.h"
 #include "server/net/conn.h"
 #include "server/sched/work.h"
 
@@ -146,9 +146,7 @@ void files_close(struct http_server *s);
 struct http_server {
 	/* Set up before the start, constant afterwards. */
 	struct http_settings set;
-	struct router *router;
-	struct http_link *middleware; /* talloc array */
-	size_t middleware_n;
+	struct http_dispatch dispatch;
 	struct listeners listeners;
 	char *setup_error; /* the first one, in words; NULL: none */
 	int setup_errno;

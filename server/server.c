@@ -51,9 +51,9 @@ http_server_new(TALLOC_CTX *mem)
 	s->epoll_fd = -1;
 	s->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	talloc_set_destructor(s, server_destroy);
-	s->router = router_new(s);
+	s->dispatch.router = router_new(s);
 	s->unrouted = load_new(s, "(none)");
-	if (s->router == NULL || s->unrouted == NULL || s->wake_fd < 0) {
+	if (s->dispatch.router == NULL || s->unrouted == NULL || s->wake_fd < 0) {
 		talloc_free(s);
 		return NULL;
 	}
@@ -137,11 +137,12 @@ http_server_use(struct http_server *s, http_middleware *mw, void *data)
 	err = chain_check_link(&link, &why);
 	if (err != 0)
 		return setup_failed(s, err, "http_server_use: %s", why);
-	all = talloc_realloc(s, s->middleware, struct http_link, s->middleware_n + 1);
+	all = talloc_realloc(
+	    s, s->dispatch.middleware, struct http_link, s->dispatch.middleware_n + 1);
 	if (all == NULL)
 		return setup_failed(s, -ENOMEM, "http_server_use: out of memory");
-	s->middleware = all;
-	all[s->middleware_n++] = link;
+	s->dispatch.middleware = all;
+	all[s->dispatch.middleware_n++] = link;
 	return 0;
 }
 
@@ -193,7 +194,7 @@ http_server_handle_with(struct http_server *s, const char *pattern, http_handler
 	route->load = load_new(route, route->pattern);
 	if (route->load != NULL)
 		apply_options(route->load, options);
-	err = route->load == NULL ? -ENOMEM : router_add(s->router, route, &with);
+	err = route->load == NULL ? -ENOMEM : router_add(s->dispatch.router, route, &with);
 	if (err == -EEXIST)
 		setup_failed(s, err,
 		    "http_server_handle(\"%s\"): conflicts with \"%s\": both match a common "
@@ -203,6 +204,18 @@ http_server_handle_with(struct http_server *s, const char *pattern, http_handler
 		setup_failed(s, err, "http_server_handle(\"%s\"): %s", pattern, strerror(-err));
 	if (err != 0)
 		talloc_free(route);
+	return err;
+}
+
+int
+http_server_handle_chain(struct http_server *s, const char *pattern, const struct http_chain *chain,
+    http_handler *h, void *data)
+{
+	struct http_chained *c = s == NULL ? NULL : http_chain_then(s, chain, h, data);
+	int err = http_server_handle(s, pattern, http_chain_serve, c);
+
+	if (err != 0)
+		talloc_free(c);
 	return err;
 }
 
@@ -248,4 +261,20 @@ const char *
 http_server_counter_name(size_t i)
 {
 	return counter_name(i);
+}
+
+/* Without a socket, in the calling thread. */
+int
+http_test_serve(struct http_server *s, const struct ctx *ctx, struct http_request *req,
+    const struct http_response **res)
+{
+	response_init(&req->res, req);
+	if (s == NULL) {
+		dispatch_error(req, 500, "no server, for lack of memory");
+	} else {
+		dispatch_route(&s->dispatch, req);
+		dispatch_run(&s->dispatch, ctx, req);
+	}
+	*res = &req->res;
+	return req->res.status;
 }

@@ -6,7 +6,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "server/internal.h"
+#include "server/http/http_internal.h"
 
 #include <baton/bag.h>
 #include <baton/registry.h>
@@ -304,16 +304,4 @@ struct http_plain *
 http_adapt(TALLOC_CTX *mem, http_plain_middleware *plain, void *data)
 {
 	return make_plain(mem, (struct http_plain){.middleware = plain, .data = data});
-}
-
-int
-http_server_handle_chain(struct http_server *s, const char *pattern, const struct http_chain *chain,
-    http_handler *h, void *data)
-{
-	struct http_chained *c = s == NULL ? NULL : http_chain_then(s, chain, h, data);
-	int err = http_server_handle(s, pattern, http_chain_serve, c);
-
-	if (err != 0)
-		talloc_free(c);
-	return err;
 }

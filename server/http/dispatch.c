@@ -7,7 +7,7 @@
 #include <string.h>
 #include <syslog.h>
 
-#include "server/internal.h"
+#include "server/http/http_internal.h"
 
 #include <baton/bag.h>
 
@@ -47,11 +47,11 @@ use_authority(struct http_request *req, const struct target *t)
 	host = talloc_strndup(req, t->authority, t->authority_len);
 	if (host == NULL)
 		return -ENOMEM;
-	return guard_host_valid(host) ? request_set_host(req, host) : -EINVAL;
+	return target_host_valid(host) ? request_set_host(req, host) : -EINVAL;
 }
 
 void
-dispatch_route(const struct http_server *s, struct http_request *req)
+dispatch_route(const struct http_dispatch *d, struct http_request *req)
 {
 	struct target t;
 	const char *path;
@@ -68,7 +68,7 @@ dispatch_route(const struct http_server *s, struct http_request *req)
 	if (path == NULL)
 		return;
 	req->path = path;
-	req->route_error = router_find(s->router, req, req->method, path, t.path_len, &req->match);
+	req->route_error = router_find(d->router, req, req->method, path, t.path_len, &req->match);
 }
 
 void
@@ -92,13 +92,13 @@ failure_priority(const struct ctx *ctx, int err)
 }
 
 void
-dispatch_run(const struct http_server *s, const struct ctx *ctx, struct http_request *req)
+dispatch_run(const struct http_dispatch *d, const struct ctx *ctx, struct http_request *req)
 {
-	struct http_next first = {.at = s->middleware, .end = s->middleware, .last = serve_route};
+	struct http_next first = {.at = d->middleware, .end = d->middleware, .last = serve_route};
 	int err = req->route_error;
 
-	if (s->middleware != NULL)
-		first.end += s->middleware_n;
+	if (d->middleware != NULL)
+		first.end += d->middleware_n;
 	if (err == -EINVAL) {
 		dispatch_error(req, 400, "malformed request target");
 		return;

@@ -5,11 +5,12 @@
  * request costs no malloc.
  */
 #include <errno.h>
+#include <pthread.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/random.h>
 
-#include "server/internal.h"
+#include "server/http/http_internal.h"
 
 /* So many pools are kept: enough for the requests of one turn of the loop. */
 #define STORE_MAX 256

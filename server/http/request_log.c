@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Lines of log that name their request by its id. */
-#include "server/http/request.h"
-
 #include "server/base/base.h"
+#include "server/http/http_internal.h"
 
 void
 log_request(int priority, const struct http_request *req, const char *fmt, ...)

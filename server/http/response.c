@@ -9,7 +9,8 @@
 #include <string.h>
 #include <strings.h>
 
-#include "server/internal.h"
+#include "server/http/http_internal.h"
+#include "server/http/octet.h"
 
 void
 response_init(struct http_response *res, struct http_request *req)
@@ -17,22 +18,11 @@ response_init(struct http_response *res, struct http_request *req)
 	*res = (struct http_response){.req = req};
 }
 
-/* tchar (RFC 9110 section 5.6.2). */
-static bool
-is_tchar(unsigned char c)
-{
-	if ((c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z'))
-		return true;
-	return c != '\0' && strchr("!#$%&'*+-.^_`|~", c) != NULL;
-}
-
+/* A token (RFC 9110 section 5.6.2). */
 bool
 field_name_valid(const char *name)
 {
-	for (const char *p = name; *p != '\0'; p++)
-		if (!is_tchar((unsigned char)*p))
-			return false;
-	return name[0] != '\0';
+	return name[0] != '\0' && name[octet_span(name, OCTET_TOKEN)] == '\0';
 }
 
 bool

@@ -7,7 +7,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "server/internal.h"
+#include "server/http/http_internal.h"
 
 static bool
 is_name(const char *s, size_t len)

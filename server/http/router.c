@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "server/internal.h"
+#include "server/http/http_internal.h"
 
 struct edge {
 	const char *text;

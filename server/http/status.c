@@ -2,7 +2,7 @@
 /* Reason phrases of the registered status codes (RFC 9110 section 15, IANA's registry). */
 #include <stddef.h>
 
-#include "server/internal.h"
+#include "server/http/http_internal.h"
 
 static const struct {
 	int status;

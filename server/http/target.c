@@ -7,7 +7,8 @@
 #include <string.h>
 #include <strings.h>
 
-#include "server/internal.h"
+#include "server/http/http_internal.h"
+#include "server/http/octet.h"
 
 /* Behind "http://": the authority of the absolute-form, which a server must accept (3.2.2). */
 static const char *
@@ -145,4 +146,29 @@ target_query(TALLOC_CTX *mem, const char *query, const char *name)
 	}
 	talloc_free(buf);
 	return NULL;
+}
+
+/* RFC 9110 section 7.2; a host of http is not empty (section 4.2.1). */
+bool
+target_host_valid(const char *host)
+{
+	size_t len;
+
+	if (host[0] == ':' || host[0] == '\0')
+		return false;
+	if (host[0] == '[') {
+		len = octet_span(++host, OCTET_LITERAL);
+		if (len == 0 || host[len] != ']')
+			return false;
+		host += len + 1;
+	} else {
+		while ((len = octet_span(host, OCTET_REG_NAME)) > 0 || host[0] == '%') {
+			host += len;
+			if (host[0] == '%' && strspn(++host, "0123456789abcdefABCDEF") < 2)
+				return false;
+		}
+	}
+	if (host[0] == ':')
+		host += 1 + octet_span(host + 1, OCTET_DIGIT);
+	return host[0] == '\0';
 }

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Requests without a socket, for tests of one's own handlers: parsed by a reader of our own,
- * which takes well-formed heads and nothing else, and dispatched as a running server would.
+ * which takes well-formed heads and nothing else. The server dispatches them (http_test_serve).
  */
 #include <errno.h>
 #include <string.h>
 
-#include "server/internal.h"
+#include "server/http/http_internal.h"
 
 static size_t
 line_length(const char *p)
@@ -102,19 +102,4 @@ http_test_request(TALLOC_CTX *mem, const char *head, const void *body, size_t le
 fail:
 	talloc_free(holder);
 	return NULL;
-}
-
-int
-http_test_serve(struct http_server *s, const struct ctx *ctx, struct http_request *req,
-    const struct http_response **res)
-{
-	response_init(&req->res, req);
-	if (s == NULL) {
-		dispatch_error(req, 500, "no server, for lack of memory");
-	} else {
-		dispatch_route(s, req);
-		dispatch_run(s, ctx, req);
-	}
-	*res = &req->res;
-	return req->res.status;
 }

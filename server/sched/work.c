@@ -54,7 +54,7 @@ void
 work_ready(struct http_server *s, struct http_request *req)
 {
 	request_ref(req); /* for whoever runs it */
-	dispatch_route(s, req);
+	dispatch_route(&s->dispatch, req);
 	req->load = req->match.route != NULL ? req->match.route->load : s->unrouted;
 	req->started_ms = s->now_ms;
 	make_context(s, req);
@@ -204,7 +204,7 @@ now_us(void)
 static void
 run(const struct http_server *s, struct http_request *req)
 {
-	dispatch_run(s, req->ctx, req);
+	dispatch_run(&s->dispatch, req->ctx, req);
 	if (req->ctx != NULL)
 		ctx_cancel_cause(req->ctx, &http_handler_returned);
 }

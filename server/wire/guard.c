@@ -8,55 +8,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "server/http/octet.h"
 #include "server/internal.h"
-
-/* What a byte may be part of. */
-enum class {
-	TOKEN = 1,    /* RFC 9110 section 5.6.2 */
-	REG_NAME = 2, /* RFC 3986 section 3.2.2, "%" with two digits apart */
-	LITERAL = 4,  /* what stands in the brackets of an IP literal, zone included */
-	DIGIT = 8,
-};
-
-#define TR  (TOKEN | REG_NAME)
-#define ANY (TOKEN | REG_NAME | LITERAL)
-
-static const unsigned char classes[256] = {
-    ['!'] = TR,
-    ['#'] = TOKEN,
-    ['$'] = TR,
-    ['%'] = TOKEN | LITERAL,
-    ['&'] = TR,
-    ['\''] = TR,
-    ['*'] = TR,
-    ['+'] = TR,
-    ['-'] = ANY,
-    ['.'] = ANY,
-    ['^'] = TOKEN,
-    ['_'] = ANY,
-    ['`'] = TOKEN,
-    ['|'] = TOKEN,
-    ['~'] = ANY,
-    ['('] = REG_NAME,
-    [')'] = REG_NAME,
-    [','] = REG_NAME,
-    [';'] = REG_NAME,
-    ['='] = REG_NAME,
-    [':'] = LITERAL,
-    ['0' ... '9'] = ANY | DIGIT,
-    ['A' ... 'Z'] = ANY,
-    ['a' ... 'z'] = ANY,
-};
-
-static size_t
-span(const char *text, unsigned class)
-{
-	const unsigned char *p = (const unsigned char *)text;
-
-	while ((classes[*p] & class) != 0)
-		p++;
-	return (size_t)(p - (const unsigned char *)text);
-}
 
 /* ---- Control characters, sixteen bytes at a time ----------------------------------------------- */
 
@@ -123,31 +76,6 @@ struct framing {
 	unsigned hosts;
 	struct guard_codings codings;
 };
-
-/* RFC 9110 section 7.2; a host of http is not empty (section 4.2.1). */
-bool
-guard_host_valid(const char *host)
-{
-	size_t len;
-
-	if (host[0] == ':' || host[0] == '\0')
-		return false;
-	if (host[0] == '[') {
-		len = span(++host, LITERAL);
-		if (len == 0 || host[len] != ']')
-			return false;
-		host += len + 1;
-	} else {
-		while ((len = span(host, REG_NAME)) > 0 || host[0] == '%') {
-			host += len;
-			if (host[0] == '%' && strspn(++host, "0123456789abcdefABCDEF") < 2)
-				return false;
-		}
-	}
-	if (host[0] == ':')
-		host += 1 + span(host + 1, DIGIT);
-	return host[0] == '\0';
-}
 
 /* One number, or the same again and again (RFC 9112 section 6.3, rule 5). */
 static const char *
@@ -228,7 +156,7 @@ check_field(const char *name, size_t name_len, const char *value)
 const char *
 guard_field(const char *name, const char *value)
 {
-	return check_field(name, span(name, TOKEN), value);
+	return check_field(name, octet_span(name, OCTET_TOKEN), value);
 }
 
 static const char *
@@ -238,7 +166,7 @@ check_fields(const struct http_request *req, struct framing *f)
 
 	for (size_t i = 0; i < req->fields_n && why == NULL; i++) {
 		const struct http_field *field = &req->fields[i];
-		size_t name_len = span(field->name, TOKEN);
+		size_t name_len = octet_span(field->name, OCTET_TOKEN);
 
 		why = check_field(field->name, name_len, field->value);
 		if (why == NULL)
@@ -254,7 +182,7 @@ check_host(const struct http_request *req, const struct framing *f)
 		return "more than one Host";
 	if (f->hosts == 0)
 		return strcmp(req->version, "HTTP/1.0") != 0 ? "no Host" : NULL;
-	return guard_host_valid(f->host) ? NULL : "malformed Host";
+	return target_host_valid(f->host) ? NULL : "malformed Host";
 }
 
 static int
@@ -286,7 +214,7 @@ guard_check(struct http_request *req, const char **why)
 
 	req->announced = -1;
 	*why = "malformed method";
-	if (req->method[0] == '\0' || req->method[span(req->method, TOKEN)] != '\0')
+	if (req->method[0] == '\0' || req->method[octet_span(req->method, OCTET_TOKEN)] != '\0')
 		return 400;
 	*why = "white space, control or non-ASCII character in the target";
 	if (has_outside(req->target, strlen(req->target), 0x21, 0x7e))
@@ -333,7 +261,7 @@ skip_token(const char *p, const char *end)
 {
 	const char *begin = p;
 
-	while (p < end && (classes[(unsigned char)*p] & TOKEN) != 0)
+	while (p < end && (octet_classes[(unsigned char)*p] & OCTET_TOKEN) != 0)
 		p++;
 	return p > begin ? p : NULL;
 }

@@ -65,7 +65,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	len = target_unescape(out, text, strlen(text), false);
 	must(len < 0 || ((size_t)len <= strlen(text) && strlen(out) == (size_t)len));
 	(void)target_path_valid(text);
-	(void)guard_host_valid(text);
+	(void)target_host_valid(text);
 	(void)guard_extensions_valid(text, strlen(text));
 	free(out);
 	free(text);

@@ -157,7 +157,7 @@ middleware_of_the_server_is_checked_too(void **state)
 	assert_int_equal(http_server_use(s, http_clear_registry, NULL), -EINVAL);
 	assert_int_equal(http_server_use(s, http_adapted, NULL), -ENOMEM);
 	assert_int_equal(http_server_handle(s, "GET /", NULL, NULL), -EINVAL);
-	assert_int_equal(s->middleware_n, 0);
+	assert_int_equal(s->dispatch.middleware_n, 0);
 }
 
 static void

@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* What is known of a request, from its target to its answer, and who makes one from the other. */
-#ifndef BATON_SERVER_REQUEST_H
-#define BATON_SERVER_REQUEST_H
+/*
+ * The face of server/http/: what is known of a request, from its target to its answer, and who
+ * makes one from the other. The parser fills requests in, sched/ has them dispatched, the server
+ * registers what they are dispatched to. It knows no descriptor, no thread, no parser, no server.
+ */
+#ifndef BATON_HTTP_INTERNAL_H
+#define BATON_HTTP_INTERNAL_H
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -37,6 +41,8 @@ int target_parse(const char *method, const char *raw, struct target *t);
 ssize_t target_unescape(char *dst, const char *src, size_t len, bool plus_is_space);
 /* No segment "." or "..", and no overlong UTF-8, in a path, or a part of one, once decoded. */
 bool target_path_valid(const char *decoded);
+/* uri-host [":" port], where the host is not empty. */
+bool target_host_valid(const char *host);
 /* First value of name in a query; NULL if absent or badly encoded. */
 const char *target_query(TALLOC_CTX *mem, const char *query, const char *name);
 
@@ -82,12 +88,6 @@ struct route_match {
 int router_find(const struct router *r, TALLOC_CTX *mem, const char *method, const char *path,
     size_t len, struct route_match *m);
 
-/* ---- peer.c --------------------------------------------------------------------------------------- */
-
-/* "[address]:port" */
-#define PEER_TEXT_BYTES 60
-void peer_format(const struct sockaddr_storage *ss, char text[PEER_TEXT_BYTES]);
-
 /* ---- request.c, response.c: what handlers see ------------------------------------------------- */
 
 /*
@@ -103,6 +103,9 @@ enum request_phase {
 	REQUEST_ABANDONED, /* still in its handler, whose answer nobody waits for */
 	REQUEST_SENDING    /* answer being written */
 };
+
+/* Room for "[address]:port". */
+#define PEER_TEXT_BYTES 60
 
 struct http_response {
 	struct http_request *req;
@@ -190,62 +193,6 @@ void response_init(struct http_response *res, struct http_request *req);
 bool field_name_valid(const char *name);
 bool field_value_valid(const char *value);
 
-/* ---- guard.c: what no handler may see ------------------------------------------------------------ */
-
-/* 0, or the status to refuse the request with, and why. Looks at the head alone. */
-int guard_check(struct http_request *req, const char **why);
-/* The announced content length; -1: none, or chunked. Call after guard_check. */
-int64_t guard_content_length(const struct http_request *req);
-/* The transfer codings that a head names, all its fields together, in their order. */
-struct guard_codings {
-	const char *value; /* of the last field */
-	unsigned fields, n, chunked_n;
-	bool chunked_last;
-};
-
-void guard_codings_add(struct guard_codings *codings, const char *value);
-/* 0 if it is chunked and nothing else; or the status to refuse the request with, and why. */
-int guard_codings_check(const struct guard_codings *codings, const char **why);
-/* uri-host [":" port], where the host is not empty. */
-bool guard_host_valid(const char *host);
-/* What is wrong with one field, or NULL. */
-const char *guard_field(const char *name, const char *value);
-/* Is what follows a chunk's size, up to the line's end, made of extensions? */
-bool guard_extensions_valid(const char *text, size_t len);
-
-/* ---- guard_bytes.c: how the bytes of a request lay in the parser's buffer ------------------------ */
-
-struct guard_bytes {
-	const char *begin; /* of a trailer */
-	const char *next;  /* where the next line must begin */
-	const char *why;   /* what was wrong so far; NULL: nothing */
-};
-
-/* The head: begin, each field in order, end. The pointers are the parser's own. */
-void guard_bytes_begin(struct guard_bytes *g, const char *method, const char *target,
-    size_t target_len, const char *version);
-void guard_bytes_begin_trailer(struct guard_bytes *g, const char *begin);
-void guard_bytes_trailer_field(
-    struct guard_bytes *g, const char *name, size_t name_len, const char *value, size_t value_len);
-void guard_bytes_field(
-    struct guard_bytes *g, const char *name, size_t name_len, const char *value, size_t value_len);
-/* What was wrong, or NULL; end is the head's, NULL if unknown. */
-const char *guard_bytes_end(const struct guard_bytes *g, const char *end);
-/* Is what stands before a chunk's data well-formed, as far back as begin? */
-bool guard_bytes_chunk(const char *begin, const char *data);
-
-/* ---- guard_answer.c, guard_selftest.c ------------------------------------------------------------ */
-
-/* Answers in the parser's place, and ends the connection. False if the client is gone. */
-bool guard_answer(struct http_conn *c, int status, const char *why);
-/* The parser is about to answer a bad Content-Length, or a coding that it does not know: finds
- * the connection, and comes first. */
-void guard_answer_bad_length(struct http_server *s);
-void guard_answer_bad_coding(struct http_server *s);
-/* Does the parser, with the guard, refuse what is malformed? Sets lenient and sure of s->parser;
- * *what names the request that is read otherwise than it should be, NULL: none. */
-int guard_selftest(struct http_server *s, const char **what);
-
 /* ---- chain.c: middleware --------------------------------------------------------------------------- */
 
 /* What a request has still to pass; on the stack of who runs it. */
@@ -262,13 +209,20 @@ int chain_check_handler(http_handler *h, const void *data, const char **why);
 
 /* ---- dispatch.c: routing, middleware, handler, and the answer that comes of it ------------------- */
 
+/* What requests are dispatched to. Constant while anything runs. */
+struct http_dispatch {
+	struct router *router;
+	struct http_link *middleware; /* talloc array; before every route */
+	size_t middleware_n;
+};
+
 /* Finds the route, in req->match; what fails is in req->route_error. */
-void dispatch_route(const struct http_server *s, struct http_request *req);
+void dispatch_route(const struct http_dispatch *d, struct http_request *req);
 /*
  * Runs a routed request to its answer in the calling thread, under a context derived from ctx
  * that knows its request. Never fails: at worst it is a 500.
  */
-void dispatch_run(const struct http_server *s, const struct ctx *ctx, struct http_request *req);
+void dispatch_run(const struct http_dispatch *d, const struct ctx *ctx, struct http_request *req);
 /* An answer in the place of whatever was made; takes no memory where there is none. */
 void dispatch_error(struct http_request *req, int status, const char *text);
 

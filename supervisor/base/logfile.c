@@ -157,8 +157,8 @@ logfile_reopen_all(struct supervisor *sup)
 static bool
 is_used(const struct supervisor *sup, const struct logfile *l)
 {
-	for (size_t i = 0; i < sup->nservices; i++) {
-		if (sup->services[i]->out == l || sup->services[i]->err == l)
+	for (size_t i = 0; i < sup->all.nservices; i++) {
+		if (sup->all.services[i]->out == l || sup->all.services[i]->err == l)
 			return true;
 	}
 	return false;

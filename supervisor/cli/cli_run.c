@@ -189,8 +189,8 @@ open_all(struct supervisor *sup, const char *control, TALLOC_CTX *mem, char **wh
 		error = control_start(sup, control, mem, why);
 	if (error == 0)
 		error = listener_open_all(sup, mem, why);
-	for (size_t i = 0; error == 0 && i < sup->nservices; i++)
-		error = logfile_open_service(sup->services[i], mem, why);
+	for (size_t i = 0; error == 0 && i < sup->all.nservices; i++)
+		error = logfile_open_service(sup->all.services[i], mem, why);
 	if (error == 0) {
 		inherited_settle(sup);
 		store_update(sup);

@@ -256,8 +256,8 @@ add_sockets(struct connections *c, const struct instance *inst)
 static void
 list_sockets(struct connections *c, const struct supervisor *sup)
 {
-	for (size_t i = 0; i < sup->nservices; i++) {
-		const struct service *s = sup->services[i];
+	for (size_t i = 0; i < sup->all.nservices; i++) {
+		const struct service *s = sup->all.services[i];
 		unsigned n = s->config->shared && s->ninstances > 1 ? 1 : s->ninstances;
 
 		for (unsigned k = 0; k < n; k++)

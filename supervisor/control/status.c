@@ -238,8 +238,8 @@ all(const struct supervisor *sup, const struct connections *c)
 	const char *roll = roll_where(sup);
 	json_t *status;
 
-	for (size_t i = 0; i < sup->nservices; i++)
-		json_array_append_new(services, service_json(sup->services[i], c));
+	for (size_t i = 0; i < sup->all.nservices; i++)
+		json_array_append_new(services, service_json(sup->all.services[i], c));
 	status = json_pack("{s:{s:s s:i s:s s:I s:o s:I} s:o s:o s:O? s:o}", "baton", "version",
 	    BATON_VERSION, "pid", (int)getpid(), "state", phase_name(sup->phase), "uptime_ms",
 	    (json_int_t)(timer_now_ms() - sup->started_ms), "control",

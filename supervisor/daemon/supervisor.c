@@ -116,26 +116,27 @@ supervisor_new(TALLOC_CTX *mem, struct config *config, const char *argv0)
 	json_memory_watch();
 	talloc_set_destructor(sup, supervisor_close);
 	sup->all.hearers = hearers;
+	sup->all.base = &sup->base;
 	sup->config = config;
 	sup->argv0 = argv0;
 	sup->how_to_reach = "";
 	sup->started_ms = timer_now_ms();
 	sup->read_unix_ms = timer_unix_ms();
 	started = base_start(&sup->base, sup);
-	sup->events = events_new(sup);
-	sup->owners = started ? owners_new(sup, sup->base.timers) : NULL;
-	sup->services = talloc_zero_array(sup, struct service *, config->nservices);
-	if (sup->services == NULL || sup->events == NULL || sup->owners == NULL) {
+	sup->all.events = events_new(sup);
+	sup->all.owners = started ? owners_new(sup, sup->base.timers) : NULL;
+	sup->all.services = talloc_zero_array(sup, struct service *, config->nservices);
+	if (sup->all.services == NULL || sup->all.events == NULL || sup->all.owners == NULL) {
 		talloc_free(sup);
 		return NULL;
 	}
 	for (size_t i = 0; i < config->nservices; i++) {
-		sup->services[i] = supervisor_service_new(sup, config->services[i]);
-		if (sup->services[i] == NULL) {
+		sup->all.services[i] = supervisor_service_new(sup, config->services[i]);
+		if (sup->all.services[i] == NULL) {
 			talloc_free(sup);
 			return NULL;
 		}
-		sup->nservices++;
+		sup->all.nservices++;
 	}
 	return sup;
 }
@@ -184,7 +185,7 @@ supervisor_resume(struct supervisor *sup)
 struct generation *
 supervisor_generation(struct supervisor *sup, pid_t pid)
 {
-	struct generation *g = sup->generations;
+	struct generation *g = sup->all.generations;
 
 	while (g != NULL && g->pid != pid)
 		g = g->next;
@@ -199,8 +200,8 @@ supervisor_select(
 	size_t n = 0;
 
 	*list = NULL;
-	for (size_t i = 0; i < sup->nservices; i++) {
-		struct service *s = sup->services[i];
+	for (size_t i = 0; i < sup->all.nservices; i++) {
+		struct service *s = sup->all.services[i];
 		bool all = name == NULL || strcmp(s->config->name, name) == 0;
 
 		for (unsigned k = 0; k < s->ninstances; k++) {
@@ -224,8 +225,8 @@ supervisor_select(
 static bool
 exists(const struct supervisor *sup, const char *name)
 {
-	for (size_t i = 0; i < sup->nservices; i++) {
-		const struct service *s = sup->services[i];
+	for (size_t i = 0; i < sup->all.nservices; i++) {
+		const struct service *s = sup->all.services[i];
 
 		if (strcmp(s->config->name, name) == 0)
 			return s->ninstances > 0;
@@ -246,9 +247,9 @@ supervisor_no_such(TALLOC_CTX *mem, const struct supervisor *sup, const char *na
 	if (name == NULL || exists(sup, name))
 		return no_memory;
 	why = talloc_asprintf(mem, "there is no service \"%s\"; there is: ", name);
-	for (size_t i = 0; i < sup->nservices; i++)
+	for (size_t i = 0; i < sup->all.nservices; i++)
 		why = why == NULL ? NULL
 				  : talloc_asprintf_append(why, "%s%s", i == 0 ? "" : ", ",
-					sup->services[i]->config->name);
+					sup->all.services[i]->config->name);
 	return why == NULL ? no_memory : why;
 }

@@ -62,23 +62,16 @@ enum supervisor_phase {
 };
 
 struct supervisor {
-	struct instances all;  /* what the instances have in common */
-	struct base base;      /* loop, clock, output: for those who know no more of it */
-	struct owners *owners; /* who has accepted the connections of checks */
+	struct instances all; /* what the instances have in common */
+	struct base base;     /* loop, clock, output: for those who know no more of it */
 	struct config *config;
 	const char *argv0;           /* as baton was called, for lines that say what to type */
 	const char *how_to_reach;    /* " -c FILE" or " --control PATH" for such lines, or "" */
 	struct manager *manager;     /* baton's own; NULL: it has none */
 	struct inherited *inherited; /* sockets that it was given, and did not use yet */
 	struct store *store;         /* those of its own that the manager keeps */
-	struct service **services;
-	size_t nservices;
-	struct generation *generations; /* every process that has not been reaped */
 	struct control *control;
-	struct events *events;
 	struct follower *followers; /* clients to whom events or lines go */
-	uint64_t lines;             /* that instances have written */
-	size_t recent_long_bytes;   /* recent.c: what all its long lines take */
 	struct logfile *logfiles;   /* all that are open */
 	uint64_t logfiles_dropped;  /* lines, of those that are closed */
 	struct op *ops;             /* waiting for instances; NULL: none is */

@@ -10,9 +10,9 @@
 static struct instance *
 awaited(struct supervisor *sup)
 {
-	if (sup->phase != SUP_STARTING || sup->next_service >= sup->nservices)
+	if (sup->phase != SUP_STARTING || sup->next_service >= sup->all.nservices)
 		return NULL;
-	return sup->services[sup->next_service]->instances[sup->next_instance];
+	return sup->all.services[sup->next_service]->instances[sup->next_instance];
 }
 
 static void
@@ -55,7 +55,7 @@ stop_next(struct supervisor *sup)
 {
 	sup->stop_next_runs = true;
 	while (sup->next_service > 0) {
-		struct service *s = sup->services[sup->next_service - 1];
+		struct service *s = sup->all.services[sup->next_service - 1];
 
 		spare_event_all(s, sup->killing ? LIFE_EV_KILL : LIFE_EV_STOP);
 		for (unsigned i = s->ninstances; i-- > 0;)
@@ -75,7 +75,7 @@ order_stop(struct supervisor *sup)
 	if (sup->phase == SUP_STOPPING || sup->phase == SUP_DONE)
 		return;
 	sup->phase = SUP_STOPPING;
-	sup->next_service = sup->nservices;
+	sup->next_service = sup->all.nservices;
 	manager_say(sup, "STOPPING=1\nSTATUS=stopping\n");
 	event_emit(sup, NULL, NULL, "stopping", NULL, "baton ends in good order");
 	upgrade_cancel(sup, "baton was told to stop");
@@ -90,10 +90,10 @@ order_kill(struct supervisor *sup)
 {
 	sup->killing = true;
 	order_stop(sup);
-	for (size_t i = 0; i < sup->nservices; i++) {
-		for (unsigned n = 0; n < sup->services[i]->ninstances; n++)
-			instance_event(sup->services[i]->instances[n], LIFE_EV_KILL);
-		spare_event_all(sup->services[i], LIFE_EV_KILL);
+	for (size_t i = 0; i < sup->all.nservices; i++) {
+		for (unsigned n = 0; n < sup->all.services[i]->ninstances; n++)
+			instance_event(sup->all.services[i]->instances[n], LIFE_EV_KILL);
+		spare_event_all(sup->all.services[i], LIFE_EV_KILL);
 	}
 }
 
@@ -105,7 +105,7 @@ order_news(struct instance *inst, struct generation *g, enum instance_news news)
 	(void)g;
 	if (inst == awaited(sup) &&
 	    (news == NEWS_READY || news == NEWS_FAILED || news == NEWS_DOWN)) {
-		if (++sup->next_instance == sup->services[sup->next_service]->ninstances) {
+		if (++sup->next_instance == sup->all.services[sup->next_service]->ninstances) {
 			sup->next_instance = 0;
 			sup->next_service++;
 		}
@@ -113,6 +113,6 @@ order_news(struct instance *inst, struct generation *g, enum instance_news news)
 	}
 	/* An instance with no process goes down while stop_next looks on: it needs no news. */
 	if (news == NEWS_DOWN && sup->phase == SUP_STOPPING && !sup->stop_next_runs &&
-	    service_is_down(sup->services[sup->next_service - 1]))
+	    service_is_down(sup->all.services[sup->next_service - 1]))
 		stop_next(sup);
 }

@@ -58,8 +58,8 @@ static bool
 in_use(const struct supervisor *sup, const struct config *c)
 {
 	for (size_t i = 0; i < c->nservices; i++) {
-		for (size_t k = 0; k < sup->nservices; k++) {
-			const struct service *s = sup->services[k];
+		for (size_t k = 0; k < sup->all.nservices; k++) {
+			const struct service *s = sup->all.services[k];
 
 			if (s->config == c->services[i] || s->wanted == c->services[i] ||
 			    good_uses(s, c->services[i]) || undo_uses(s, c->services[i]))
@@ -103,17 +103,17 @@ apply(struct plan *p)
 			apply_running(&p->parts[i], p);
 		all[n++] = p->parts[i].service;
 	}
-	for (size_t i = 0; i < sup->nservices; i++) {
+	for (size_t i = 0; i < sup->all.nservices; i++) {
 		bool stays = false;
 
 		for (size_t k = 0; k < p->nparts; k++)
-			stays = stays || p->parts[k].service == sup->services[i];
+			stays = stays || p->parts[k].service == sup->all.services[i];
 		if (!stays)
-			all[n++] = sup->services[i];
+			all[n++] = sup->all.services[i];
 	}
-	talloc_free(sup->services);
-	sup->services = all;
-	sup->nservices = n;
+	talloc_free(sup->all.services);
+	sup->all.services = all;
+	sup->all.nservices = n;
 	TALLOC_FREE(sup->refused_why);
 	sup->read_unix_ms = timer_unix_ms();
 	retire(sup, sup->config);
@@ -153,8 +153,8 @@ carry_out(struct plan *p, struct client *client)
 	size_t nstart = 0, nreplace = 0, fresh = 0, gone = 0, changed = 0;
 	char text[128];
 
-	for (size_t i = sup->nservices; i-- > p->nparts; gone++)
-		scale_remove(sup->services[i]);
+	for (size_t i = sup->all.nservices; i-- > p->nparts; gone++)
+		scale_remove(sup->all.services[i]);
 	for (size_t i = 0; i < p->nparts; i++) {
 		struct part *part = &p->parts[i];
 		struct service *s = part->service;

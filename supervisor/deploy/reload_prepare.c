@@ -8,9 +8,9 @@
 static struct service *
 running(const struct supervisor *sup, const char *name)
 {
-	for (size_t i = 0; i < sup->nservices; i++) {
-		if (strcmp(sup->services[i]->config->name, name) == 0)
-			return sup->services[i];
+	for (size_t i = 0; i < sup->all.nservices; i++) {
+		if (strcmp(sup->all.services[i]->config->name, name) == 0)
+			return sup->all.services[i];
 	}
 	return NULL;
 }
@@ -105,7 +105,7 @@ make_room(struct plan *p)
 
 	for (size_t i = 0; i < p->nparts; i++)
 		n += p->parts[i].n;
-	p->all = talloc_zero_array(p, struct service *, (unsigned)(p->nparts + sup->nservices));
+	p->all = talloc_zero_array(p, struct service *, (unsigned)(p->nparts + sup->all.nservices));
 	p->start = talloc_zero_array(p, struct instance *, (unsigned)n);
 	p->replace = talloc_zero_array(p, struct instance *, (unsigned)n);
 	if (had == 0 || grown[had - 1] != NULL) {

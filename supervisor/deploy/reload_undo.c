@@ -210,8 +210,8 @@ undo_with_others(struct service *s, const char *why)
 	char *text;
 
 	s->undo->decided = true; /* two may have swapped theirs */
-	for (size_t i = 0; i < sup->nservices; i++) {
-		struct service *o = sup->services[i];
+	for (size_t i = 0; i < sup->all.nservices; i++) {
+		struct service *o = sup->all.services[i];
 
 		if (o == s || o->shrinks || (o->undo != NULL && o->undo->decided) ||
 		    (o->undo == NULL && !o->fresh) || !is_in_the_way(o, s))
@@ -237,14 +237,14 @@ reload_judge(struct roll *r)
 
 	if (!r->failed || r->cancelled != NULL)
 		return;
-	for (size_t i = 0; i < sup->nservices; i++) {
-		struct service *s = sup->services[i];
+	for (size_t i = 0; i < sup->all.nservices; i++) {
+		struct service *s = sup->all.services[i];
 
 		if (s->undo != NULL && !s->undo->decided && !is_through(r, s))
 			undo_with_others(s, why);
 	}
-	for (size_t i = 0; i < sup->nservices; i++) {
-		struct service *s = sup->services[i];
+	for (size_t i = 0; i < sup->all.nservices; i++) {
+		struct service *s = sup->all.services[i];
 
 		if (s->undo == NULL || !s->undo->decided)
 			continue;
@@ -263,8 +263,8 @@ reload_judge(struct roll *r)
 void
 reload_close(struct supervisor *sup)
 {
-	for (size_t i = 0; i < sup->nservices; i++) {
-		struct undo *u = sup->services[i]->undo;
+	for (size_t i = 0; i < sup->all.nservices; i++) {
+		struct undo *u = sup->all.services[i]->undo;
 
 		if (u != NULL && !u->decided)
 			TALLOC_FREE(u->listeners);
@@ -274,8 +274,8 @@ reload_close(struct supervisor *sup)
 void
 undo_all(struct supervisor *sup, const char *why)
 {
-	for (size_t i = 0; i < sup->nservices; i++) {
-		struct service *s = sup->services[i];
+	for (size_t i = 0; i < sup->all.nservices; i++) {
+		struct service *s = sup->all.services[i];
 
 		if (s->undo != NULL && !s->undo->decided)
 			undo_with_others(s, why);
@@ -307,8 +307,8 @@ reload_settle(struct supervisor *sup)
 {
 	bool something = false;
 
-	for (size_t i = sup->nservices; i-- > 0;) {
-		struct service *s = sup->services[i];
+	for (size_t i = sup->all.nservices; i-- > 0;) {
+		struct service *s = sup->all.services[i];
 
 		something = something || s->undo != NULL || s->refused;
 		if (sup->phase != SUP_RUNNING)
@@ -344,8 +344,8 @@ reload_revert(struct supervisor *sup)
 
 	if (sup->roll != NULL || sup->phase != SUP_RUNNING)
 		return;
-	for (size_t i = 0; i < sup->nservices; i++) {
-		struct service *s = sup->services[i];
+	for (size_t i = 0; i < sup->all.nservices; i++) {
+		struct service *s = sup->all.services[i];
 		struct instance **grown =
 		    talloc_realloc(sup, list, struct instance *, (unsigned)(n + s->ninstances + 1));
 

@@ -151,8 +151,8 @@ rollback_enter(struct supervisor *sup, const char *target, TALLOC_CTX *mem, char
 	int error = 0;
 
 	*why = NULL;
-	for (size_t i = 0; i < sup->nservices && error == 0; i++) {
-		struct service *s = sup->services[i];
+	for (size_t i = 0; i < sup->all.nservices && error == 0; i++) {
+		struct service *s = sup->all.services[i];
 		const struct good *good;
 
 		if (target != NULL && strcmp(target, s->config->name) != 0)

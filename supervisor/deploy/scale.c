@@ -28,12 +28,12 @@ remove_them(void *data)
 	store_update(sup);
 	if (s->keep > 0)
 		return;
-	for (size_t i = 0; i < sup->nservices; i++) {
-		if (sup->services[i] != s)
+	for (size_t i = 0; i < sup->all.nservices; i++) {
+		if (sup->all.services[i] != s)
 			continue;
-		sup->nservices--;
-		memmove(&sup->services[i], &sup->services[i + 1],
-		    (sup->nservices - i) * sizeof(struct service *));
+		sup->all.nservices--;
+		memmove(&sup->all.services[i], &sup->all.services[i + 1],
+		    (sup->all.nservices - i) * sizeof(struct service *));
 		break;
 	}
 	talloc_free(s);
@@ -90,9 +90,9 @@ grow(struct service *s, unsigned to, TALLOC_CTX *mem, char **why)
 static struct service *
 service_named(struct supervisor *sup, const char *name)
 {
-	for (size_t i = 0; i < sup->nservices; i++) {
-		if (strcmp(sup->services[i]->config->name, name) == 0)
-			return sup->services[i];
+	for (size_t i = 0; i < sup->all.nservices; i++) {
+		if (strcmp(sup->all.services[i]->config->name, name) == 0)
+			return sup->all.services[i];
 	}
 	return NULL;
 }
@@ -183,8 +183,8 @@ scale_removes(const struct instance *inst)
 bool
 scale_busy(const struct supervisor *sup, TALLOC_CTX *mem, char **why)
 {
-	for (size_t i = 0; i < sup->nservices; i++) {
-		const struct service *s = sup->services[i];
+	for (size_t i = 0; i < sup->all.nservices; i++) {
+		const struct service *s = sup->all.services[i];
 
 		if (!s->shrinks)
 			continue;

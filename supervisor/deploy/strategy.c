@@ -138,7 +138,7 @@ counts(const struct instance *inst)
 	if (inst->index >= s->ninstances || s->instances[inst->index] != inst)
 		return false;
 	return sup->phase == SUP_RUNNING ||
-	       (sup->phase == SUP_STARTING && sup->services[sup->next_service] != s);
+	       (sup->phase == SUP_STARTING && sup->all.services[sup->next_service] != s);
 }
 
 static struct strategy *

@@ -34,7 +34,7 @@ shares(const struct generation *g, const struct generation *o)
 static bool
 alone(const struct generation *g)
 {
-	for (const struct generation *o = g->instance->sup->generations; o != NULL; o = o->next) {
+	for (const struct generation *o = g->instance->all->generations; o != NULL; o = o->next) {
 		if (shares(g, o))
 			return false;
 	}
@@ -76,9 +76,9 @@ struct check *
 check_begin(struct generation *g, const char *path, int64_t timeout_ms, unsigned width,
     check_fn *fn, void *data)
 {
-	struct supervisor *sup = g->instance->sup;
+	const struct instances *all = g->instance->all;
 	struct check *c = talloc_zero(g, struct check);
-	struct probe_target t = {.path = path, .timeout_ms = timeout_ms, .owners = sup->owners};
+	struct probe_target t = {.path = path, .timeout_ms = timeout_ms, .owners = all->owners};
 
 	if (c == NULL || g->instance->nlisteners == 0) {
 		talloc_free(c);
@@ -89,7 +89,7 @@ check_begin(struct generation *g, const char *path, int64_t timeout_ms, unsigned
 	t.session = c->alone ? 0 : g->pid;
 	for (unsigned i = 0; i < (c->alone ? 1 : width); i++)
 		c->pending +=
-		    probe_start(c, sup->base.ev, sup->base.timers, &t, verdict, c) != NULL;
+		    probe_start(c, all->base->ev, all->base->timers, &t, verdict, c) != NULL;
 	if (c->pending == 0)
 		TALLOC_FREE(c);
 	return c;

@@ -53,7 +53,7 @@ event_emit(struct supervisor *sup, const struct instance *inst, const struct gen
 	va_start(ap, format);
 	text = talloc_vasprintf(NULL, format, ap);
 	va_end(ap);
-	event = json_pack("{s:I s:I s:s s:o}", "number", ++sup->events->number, "time_unix_ms",
+	event = json_pack("{s:I s:I s:s s:o}", "number", ++sup->all.events->number, "time_unix_ms",
 	    (json_int_t)timer_unix_ms(), "event", what, "text",
 	    json_text(text == NULL ? "" : text));
 	if (inst != NULL) {
@@ -65,7 +65,7 @@ event_emit(struct supervisor *sup, const struct instance *inst, const struct gen
 	if (g != NULL && g->pid > 0)
 		json_object_set_new(event, "pid", json_integer(g->pid));
 	json_object_update(event, more);
-	keep(sup->events, event);
+	keep(sup->all.events, event);
 	follow_event(sup, event);
 	json_decref(event);
 	json_decref(more);
@@ -85,7 +85,7 @@ event_is_about(const json_t *event, const char *name)
 json_t *
 event_list(const struct supervisor *sup, const char *name, long count)
 {
-	const json_t *kept = sup->events->kept;
+	const json_t *kept = sup->all.events->kept;
 	size_t first = json_array_size(kept);
 	json_t *list = json_array();
 

@@ -110,7 +110,7 @@ generation_ask_uid(struct generation *g)
 struct notify *
 generation_listen(struct generation *g, uid_t uid)
 {
-	return notify_new(g, g->instance->sup->base.ev, uid, generation_notified, g);
+	return notify_new(g, g->instance->all->base->ev, uid, generation_notified, g);
 }
 
 static char *
@@ -195,12 +195,12 @@ generation_check(struct generation *g)
 void
 generation_check_lingering(struct supervisor *sup)
 {
-	struct generation *g = sup->generations;
+	struct generation *g = sup->all.generations;
 
 	while (g != NULL) {
 		if (g->lingers && has_ended(g)) {
 			generation_check(g);
-			g = sup->generations; /* others may have gone with it */
+			g = sup->all.generations; /* others may have gone with it */
 		} else {
 			g = g->next;
 		}
@@ -221,8 +221,8 @@ generation_close(struct generation *g)
 {
 	if (g->prev != NULL)
 		g->prev->next = g->next;
-	else if (g->instance->sup->generations == g)
-		g->instance->sup->generations = g->next;
+	else if (g->instance->all->generations == g)
+		g->instance->all->generations = g->next;
 	if (g->next != NULL)
 		g->next->prev = g->prev;
 	channel_drop(&g->gives);
@@ -251,7 +251,7 @@ forget_giver(void *data)
 void
 generation_giver_gone(struct generation *g)
 {
-	timer_after(g, g->instance->sup->base.timers, FORGET_GIVER_MS, forget_giver, g);
+	timer_after(g, g->instance->all->base->timers, FORGET_GIVER_MS, forget_giver, g);
 }
 
 struct generation *
@@ -276,10 +276,10 @@ generation_new(struct instance *inst, unsigned number)
 	    .started_ms = timer_now_ms(),
 	    .ready_ms = -1,
 	    .watchdog_ms = inst->service->config->watchdog_ms};
-	g->next = inst->sup->generations;
+	g->next = inst->all->generations;
 	if (g->next != NULL)
 		g->next->prev = g;
-	inst->sup->generations = g;
+	inst->all->generations = g;
 	talloc_set_destructor(g, generation_close);
 	g->ready.path = g->ready.path == NULL ? NULL : talloc_strdup(g, g->ready.path);
 	if (!generation_new_output(g) || (g->ready.kind == READY_HTTP && g->ready.path == NULL))
@@ -290,8 +290,8 @@ generation_new(struct instance *inst, unsigned number)
 void
 generation_watch(struct generation *g)
 {
-	g->pid_event =
-	    tevent_add_fd(g->instance->sup->base.ev, g, g->pidfd, TEVENT_FD_READ, process_ended, g);
+	g->pid_event = tevent_add_fd(
+	    g->instance->all->base->ev, g, g->pidfd, TEVENT_FD_READ, process_ended, g);
 }
 
 struct generation *
@@ -367,7 +367,7 @@ generation_kill(struct generation *g, const char *why)
 	pidfd_send_signal(g->pidfd, SIGKILL, NULL, 0);
 	kill(-g->pid, SIGKILL);
 	if (g->lingers) /* nobody tells when the last one of a group has gone, if at all */
-		timer_after(g, g->instance->sup->base.timers, 0, check_killed, g);
+		timer_after(g, g->instance->all->base->timers, 0, check_killed, g);
 }
 
 int64_t

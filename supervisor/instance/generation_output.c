@@ -20,7 +20,8 @@ out_line(const char *line, size_t len, bool cut, void *data)
 	if (g->instance->service->out != NULL)
 		logfile_line(g->instance->service->out, line, len);
 	else
-		output_line(g->instance->sup->base.out, OUTPUT_OUT, g->instance->prefix, line, len);
+		output_line(
+		    g->instance->all->base->out, OUTPUT_OUT, g->instance->prefix, line, len);
 }
 
 static void
@@ -34,7 +35,8 @@ err_line(const char *line, size_t len, bool cut, void *data)
 	if (g->instance->service->err != NULL)
 		logfile_line(g->instance->service->err, line, len);
 	else
-		output_line(g->instance->sup->base.out, OUTPUT_ERR, g->instance->prefix, line, len);
+		output_line(
+		    g->instance->all->base->out, OUTPUT_ERR, g->instance->prefix, line, len);
 }
 
 /* Reads once. Returns the number of bytes; 0 at the end, negative when there is nothing now. */
@@ -103,7 +105,7 @@ generation_read_output(struct generation *g, bool err, int fd)
 {
 	struct tevent_fd **fde = err ? &g->err_event : &g->out_event;
 
-	*fde = tevent_add_fd(g->instance->sup->base.ev, g, fd, TEVENT_FD_READ, output_readable, g);
+	*fde = tevent_add_fd(g->instance->all->base->ev, g, fd, TEVENT_FD_READ, output_readable, g);
 	if (*fde == NULL)
 		return -ENOMEM;
 	tevent_fd_set_auto_close(*fde);

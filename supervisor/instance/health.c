@@ -31,7 +31,7 @@ static void
 blind(struct generation *g, const char *why)
 {
 	if (!g->health_blind)
-		output_warn(g->instance->sup->base.out,
+		output_warn(g->instance->all->base->out,
 		    "%s: generation %u (pid %d): no health checks while others have its sockets, "
 		    "for it cannot be found out who answers: %s",
 		    g->instance->name, g->number, (int)g->pid, why);
@@ -89,7 +89,7 @@ arm(struct generation *g)
 
 	if (c->health != NULL && serves(g))
 		g->health_timer =
-		    timer_after(g, g->instance->sup->base.timers, c->health_interval_ms, look, g);
+		    timer_after(g, g->instance->all->base->timers, c->health_interval_ms, look, g);
 }
 
 void

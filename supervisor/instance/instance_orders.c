@@ -13,7 +13,7 @@ stillborn_ended(void *data)
 void
 instance_stillborn(struct generation *g)
 {
-	timer_after(g, g->instance->sup->base.timers, 0, stillborn_ended, g);
+	timer_after(g, g->instance->all->base->timers, 0, stillborn_ended, g);
 }
 
 #define TAKE_ANY (LIFE_TAKE_SPARE | LIFE_TAKE_SPARE_AS_NEXT | LIFE_TAKE_SPARE_AS_OLD)
@@ -58,7 +58,7 @@ old_timeout(void *data)
 void
 instance_rearm(struct instance *inst, int64_t due_ms, int64_t old_due_ms)
 {
-	struct timers *timers = inst->sup->base.timers;
+	struct timers *timers = inst->all->base->timers;
 
 	if (due_ms >= 0)
 		inst->timer = timer_at(inst, timers, due_ms, timeout, inst);
@@ -156,7 +156,7 @@ send_signals(struct instance *inst, unsigned orders)
 static void
 take_spare(struct instance *inst, unsigned orders)
 {
-	struct timers *timers = inst->sup->base.timers;
+	struct timers *timers = inst->all->base->timers;
 
 	if ((orders & LIFE_TAKE_SPARE) != 0)
 		spare_take(inst, &inst->current);
@@ -174,7 +174,7 @@ take_spare(struct instance *inst, unsigned orders)
 enum life_event
 instance_carry_out(struct instance *inst, const struct life_step *s)
 {
-	struct timers *timers = inst->sup->base.timers;
+	struct timers *timers = inst->all->base->timers;
 	enum life_event then = LIFE_EVENTS;
 
 	if ((s->orders & (LIFE_DISARM | LIFE_ARM)) != 0)

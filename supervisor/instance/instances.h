@@ -8,7 +8,14 @@
 #ifndef SUPERVISOR_INSTANCES_H
 #define SUPERVISOR_INSTANCES_H
 
+#include "supervisor/base/base.h"
+#include "supervisor/instance/generation.h"
 #include "supervisor/instance/instance.h"
+#include "supervisor/instance/life.h"
+#include "supervisor/instance/service.h"
+
+struct events;
+struct owners;
 
 /* Who hears of what happens to an instance. G is the process that it is about, or NULL; it lives
  * until all have heard. */
@@ -18,6 +25,14 @@ struct instance_hearer {
 };
 
 struct instances {
+	struct base *base;     /* loop, clock, and baton's own output */
+	struct owners *owners; /* who has accepted the connections of checks */
+	struct service **services;
+	size_t nservices;
+	struct generation *generations; /* every process that has not been reaped */
+	struct events *events;
+	uint64_t lines;                        /* that they have written */
+	size_t recent_long_bytes;              /* recent.c: what all its long lines take */
 	const struct instance_hearer *hearers; /* in their order; the last one has no name */
 };
 

@@ -67,7 +67,7 @@ look(struct generation *g)
 	if (n > 0)
 		generation_ready(g);
 	else if (waits(g))
-		output_warn(g->instance->sup->base.out,
+		output_warn(g->instance->all->base->out,
 		    "%s: generation %u (pid %d) has closed descriptor %d without a newline: it "
 		    "will not become ready",
 		    g->instance->name, g->number, (int)g->pid, g->ready_number);
@@ -94,7 +94,7 @@ delay_over(void *data)
 		generation_ready(g);
 	else
 		g->ready_timer =
-		    timer_after(g, g->instance->sup->base.timers, AGAIN_EXEC_MS, delay_over, g);
+		    timer_after(g, g->instance->all->base->timers, AGAIN_EXEC_MS, delay_over, g);
 }
 
 static bool
@@ -136,7 +136,7 @@ tell(void *data)
 	if (!waits(g) || g->ready.kind == READY_DELAY)
 		goto out;
 	waits_for = ready_missing(tmp, g);
-	output_warn(s->sup->base.out,
+	output_warn(s->all->base->out,
 	    "%s: generation %u (pid %d) is not ready yet after %s: %s; it is given %s%s",
 	    g->instance->name, g->number, (int)g->pid, report_duration(tmp, generation_age_ms(g)),
 	    waits_for, report_duration(tmp, s->config->start_timeout_ms), remedy(tmp, s));
@@ -153,7 +153,7 @@ begin_to_tell(struct generation *g)
 
 	/* After baton's own upgrade it may have been said before. */
 	if (due >= timer_now_ms())
-		g->ready_tell = timer_at(g, g->instance->sup->base.timers, due, tell, g);
+		g->ready_tell = timer_at(g, g->instance->all->base->timers, due, tell, g);
 }
 
 static void ask(void *data);
@@ -180,7 +180,7 @@ answered(enum probe_verdict verdict, const char *why, void *data)
 		g->ready_why = talloc_strdup(g, why);
 	}
 	g->check_width = check_next_width(g->check_width, verdict);
-	g->ready_timer = timer_after(g, g->instance->sup->base.timers, wait_ms, ask, g);
+	g->ready_timer = timer_after(g, g->instance->all->base->timers, wait_ms, ask, g);
 }
 
 static void
@@ -194,26 +194,26 @@ ask(void *data)
 		return;
 	g->ready_check = check_begin(g, r->path, ANSWER_MS, g->check_width, answered, g);
 	if (g->ready_check == NULL)
-		g->ready_timer = timer_after(g, g->instance->sup->base.timers, AGAIN_MS, ask, g);
+		g->ready_timer = timer_after(g, g->instance->all->base->timers, AGAIN_MS, ask, g);
 }
 
 bool
 ready_begin(struct generation *g)
 {
 	const struct ready_config *r = &g->ready;
-	struct supervisor *sup = g->instance->sup;
+	const struct base *base = g->instance->all->base;
 	int64_t left_ms = g->started_ms + r->delay_ms - timer_now_ms();
 
 	begin_to_tell(g);
 	if (r->kind == READY_FD && g->ready_fd >= 0)
 		g->ready_event =
-		    tevent_add_fd(sup->base.ev, g, g->ready_fd, TEVENT_FD_READ, readable, g);
+		    tevent_add_fd(base->ev, g, g->ready_fd, TEVENT_FD_READ, readable, g);
 	if (r->kind == READY_DELAY)
 		g->ready_timer =
-		    timer_after(g, sup->base.timers, left_ms > 0 ? left_ms : 0, delay_over, g);
+		    timer_after(g, base->timers, left_ms > 0 ? left_ms : 0, delay_over, g);
 	/* Not before it has had time to be alone: its predecessor may end at this moment. */
 	if (r->kind == READY_HTTP)
-		g->ready_timer = timer_after(g, sup->base.timers, 0, ask, g);
+		g->ready_timer = timer_after(g, base->timers, 0, ask, g);
 	return r->kind == READY_NOTIFY || g->ready_event != NULL || g->ready_timer != NULL ||
 	       (r->kind == READY_FD && g->ready_fd < 0);
 }

@@ -126,7 +126,7 @@ recent_new(struct instance *inst)
 
 	if (r == NULL)
 		return NULL;
-	r->all = &inst->sup->recent_long_bytes;
+	r->all = &inst->all->recent_long_bytes;
 	talloc_set_destructor(r, recent_end);
 	return r;
 }
@@ -152,7 +152,7 @@ keep_long(struct recent *r, const char *text, size_t len)
 void
 recent_add(struct instance *inst, bool err, const char *text, size_t len)
 {
-	struct head h = {.number = ++inst->sup->lines, .len = (uint32_t)len, .err = err ? 1 : 0};
+	struct head h = {.number = ++inst->all->lines, .len = (uint32_t)len, .err = err ? 1 : 0};
 	struct recent *r = inst->recent;
 
 	if (r == NULL)

@@ -17,7 +17,7 @@ down_for_long(void *data)
 void
 refuse_rearm(struct instance *inst, int64_t due_ms)
 {
-	inst->refuse_timer = timer_at(inst, inst->sup->base.timers, due_ms, down_for_long, inst);
+	inst->refuse_timer = timer_at(inst, inst->all->base->timers, due_ms, down_for_long, inst);
 }
 
 /* Who is told to end takes what it has accepted, and perhaps what is in the queue: so soon nobody
@@ -38,7 +38,7 @@ refuse_while_stopping(struct instance *inst)
 		listener_refuse(inst);
 	else
 		inst->refuse_timer =
-		    timer_after(inst, inst->sup->base.timers, STOP_MS, down_for_long, inst);
+		    timer_after(inst, inst->all->base->timers, STOP_MS, down_for_long, inst);
 }
 
 /* When baton itself ends, the next one finds the sockets in the manager's store. */
@@ -62,7 +62,7 @@ wait_to_refuse(struct instance *inst)
 		return;
 	wait = inst->down_since_ms + inst->service->config->refuse_after_ms - now;
 	inst->refuse_timer =
-	    timer_after(inst, inst->sup->base.timers, wait < 0 ? 0 : wait, down_for_long, inst);
+	    timer_after(inst, inst->all->base->timers, wait < 0 ? 0 : wait, down_for_long, inst);
 }
 
 void

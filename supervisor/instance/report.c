@@ -28,9 +28,9 @@ widths(const struct supervisor *sup, int *name, int *url)
 	TALLOC_CTX *tmp = talloc_new(NULL);
 
 	*name = *url = 0;
-	for (size_t i = 0; i < sup->nservices; i++) {
-		for (unsigned n = 0; n < sup->services[i]->ninstances; n++) {
-			const struct instance *inst = sup->services[i]->instances[n];
+	for (size_t i = 0; i < sup->all.nservices; i++) {
+		for (unsigned n = 0; n < sup->all.services[i]->ninstances; n++) {
+			const struct instance *inst = sup->all.services[i]->instances[n];
 			int nlen = (int)strlen(inst->name);
 			const char *urls = instance_urls(tmp, inst);
 			int ulen = urls == NULL ? 0 : (int)strlen(urls);
@@ -52,7 +52,7 @@ say_ready(struct instance *inst, const struct generation *g)
 	int name, url;
 
 	widths(inst->sup, &name, &url);
-	output_say(inst->sup->base.out, "%-*s  %-*s  pid %d  %s in %s%s", name, inst->name, url,
+	output_say(inst->all->base->out, "%-*s  %-*s  pid %d  %s in %s%s", name, inst->name, url,
 	    urls == NULL ? "?" : urls, (int)g->pid, inst->spare ? "warm" : "ready",
 	    report_duration(tmp, generation_age_ms(g)), which);
 	talloc_free(tmp);
@@ -112,7 +112,7 @@ static void
 say_ended(struct instance *inst, const struct generation *g, bool failed)
 {
 	TALLOC_CTX *tmp = talloc_new(NULL);
-	struct output *out = inst->sup->base.out;
+	struct output *out = inst->all->base->out;
 	int64_t since = g->ready_ms >= 0 ? g->ready_ms : g->started_ms;
 	const char *lived = report_duration(tmp, timer_now_ms() - since);
 	const char *how = g->failure != NULL ? g->failure : g->ended;
@@ -137,13 +137,13 @@ report_news(struct instance *inst, struct generation *g, enum instance_news news
 {
 	if (g == NULL) {
 		if (news == NEWS_FAILED)
-			output_warn(inst->sup->base.out, "%s: no memory to start it", inst->name);
+			output_warn(inst->all->base->out, "%s: no memory to start it", inst->name);
 		return;
 	}
 	if (news == NEWS_READY)
 		say_ready(inst, g);
 	else if (news == NEWS_BACK)
-		output_say(inst->sup->base.out, "%s  generation %u  pid %d  serves again",
+		output_say(inst->all->base->out, "%s  generation %u  pid %d  serves again",
 		    inst->name, g->number, (int)g->pid);
 	else if (news == NEWS_FAILED || news == NEWS_ENDED)
 		say_ended(inst, g, news == NEWS_FAILED);
@@ -168,8 +168,8 @@ report_drained(TALLOC_CTX *mem, const struct notify_drained *d)
 static const struct instance *
 first_with_socket(const struct supervisor *sup)
 {
-	for (size_t i = 0; i < sup->nservices; i++) {
-		const struct service *s = sup->services[i];
+	for (size_t i = 0; i < sup->all.nservices; i++) {
+		const struct service *s = sup->all.services[i];
 
 		for (unsigned n = 0; n < s->ninstances; n++) {
 			if (s->instances[n]->life.state == LIFE_READY &&
@@ -186,9 +186,9 @@ count_missing(const struct supervisor *sup, unsigned *all)
 	unsigned missing = 0;
 
 	*all = 0;
-	for (size_t i = 0; i < sup->nservices; i++) {
-		for (unsigned n = 0; n < sup->services[i]->ninstances; n++, (*all)++)
-			missing += sup->services[i]->instances[n]->life.state != LIFE_READY;
+	for (size_t i = 0; i < sup->all.nservices; i++) {
+		for (unsigned n = 0; n < sup->all.services[i]->ninstances; n++, (*all)++)
+			missing += sup->all.services[i]->instances[n]->life.state != LIFE_READY;
 	}
 	return missing;
 }

@@ -25,7 +25,7 @@ again(void *data)
 void
 sick_rearm(struct generation *g, int64_t due_ms)
 {
-	g->sick_timer = timer_at(g, g->instance->sup->base.timers, due_ms, again, g);
+	g->sick_timer = timer_at(g, g->instance->all->base->timers, due_ms, again, g);
 }
 
 static bool
@@ -49,7 +49,7 @@ replace(struct generation *g)
 	     i++)
 		wait_ms *= 2;
 	TALLOC_FREE(g->sick_timer);
-	g->sick_timer = timer_after(g, inst->sup->base.timers, wait_ms, again, g);
+	g->sick_timer = timer_after(g, inst->all->base->timers, wait_ms, again, g);
 	instance_event(inst,
 	    can_begin(inst) && spare_call(inst, spare_for(inst)) ? LIFE_EV_SPARE : LIFE_EV_RESTART);
 }
@@ -93,15 +93,15 @@ sick_found(struct generation *g, unsigned how, char *why)
 	talloc_free(g->sick_why);
 	g->sick_why = why;
 	wait_ms = (how & SICK_UNHEALTHY) != 0 ? unwell_ms(inst) : 0;
-	output_warn(inst->sup->base.out, "%s: generation %u (pid %d) %s; %s", inst->name, g->number,
-	    (int)g->pid, why == NULL ? "is sick" : why, what_follows(g, known, wait_ms));
+	output_warn(inst->all->base->out, "%s: generation %u (pid %d) %s; %s", inst->name,
+	    g->number, (int)g->pid, why == NULL ? "is sick" : why, what_follows(g, known, wait_ms));
 	event_emit(inst->sup, inst, g, "sick", NULL, "generation %u %s; it is replaced", g->number,
 	    why == NULL ? "is sick" : why);
 	if (known)
 		return;
 	probation_failed(g, g->sick_why == NULL ? "is sick" : g->sick_why);
 	if (wait_ms > 0)
-		g->sick_timer = timer_after(g, inst->sup->base.timers, wait_ms, again, g);
+		g->sick_timer = timer_after(g, inst->all->base->timers, wait_ms, again, g);
 	else
 		replace(g);
 }
@@ -112,7 +112,7 @@ sick_over(struct generation *g, unsigned how, const char *what)
 	if ((g->sick & how) == 0)
 		return;
 	g->sick &= ~how;
-	output_say(g->instance->sup->base.out, "%s  generation %u  pid %d  %s", g->instance->name,
+	output_say(g->instance->all->base->out, "%s  generation %u  pid %d  %s", g->instance->name,
 	    g->number, (int)g->pid, what);
 	event_emit(
 	    g->instance->sup, g->instance, g, "well", NULL, "generation %u %s", g->number, what);

@@ -121,7 +121,7 @@ refuse(struct service *s, const struct instance *place, const char *what)
 		return;
 	s->spares.refused = true;
 	s->spares.refused_epoch = s->spares.epoch;
-	output_warn(s->sup->base.out,
+	output_warn(s->all->base->out,
 	    "%s: %s: %s does not seem to know spares (see baton-handover(7)); until the next "
 	    "restart of %s there are none, and its instances are started anew when they crash",
 	    place->name, what, s->config->command[0], s->config->name);
@@ -270,7 +270,7 @@ settle(void *data)
 	}
 	if (s->spares.look == NULL &&
 	    (s->spares.count > want || (want > 0 && s->sup->roll != NULL)))
-		s->spares.look = timer_after(s, s->sup->base.timers, LOOK_AGAIN_MS, settle, s);
+		s->spares.look = timer_after(s, s->all->base->timers, LOOK_AGAIN_MS, settle, s);
 }
 
 void
@@ -279,7 +279,7 @@ spare_look(struct service *s)
 	if (s->config->spares == 0 && s->spares.count == 0)
 		return;
 	talloc_free(s->spares.look);
-	s->spares.look = timer_after(s, s->sup->base.timers, 0, settle, s);
+	s->spares.look = timer_after(s, s->all->base->timers, 0, settle, s);
 }
 
 void
@@ -293,8 +293,8 @@ spare_news(struct instance *inst, struct generation *g, enum instance_news news)
 void
 spare_look_all(struct supervisor *sup)
 {
-	for (size_t i = 0; i < sup->nservices; i++)
-		spare_look(sup->services[i]);
+	for (size_t i = 0; i < sup->all.nservices; i++)
+		spare_look(sup->all.services[i]);
 }
 
 /* --- All of them, for those who order ---------------------------------------------------------- */

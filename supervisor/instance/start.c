@@ -233,7 +233,7 @@ open_cgroup(struct generation *g, TALLOC_CTX *mem, const char **why)
 	TALLOC_FREE(g->group);
 	if (!c->cgroup_optional)
 		return fd;
-	output_warn(inst->sup->base.out, "%s: runs without a control group: %s", inst->name,
+	output_warn(inst->all->base->out, "%s: runs without a control group: %s", inst->name,
 	    *why == NULL ? strerror(-fd) : *why);
 	*why = NULL;
 	return 0;
@@ -258,7 +258,7 @@ start_move_group(struct generation *g)
 	g->group = NULL;
 	fd = open_cgroup(g, tmp, &why);
 	if (fd < 0 || (fd > 0 && dprintf(fd, "%d", (int)g->pid) < 0)) {
-		output_warn(g->instance->sup->base.out,
+		output_warn(g->instance->all->base->out,
 		    "%s: stays in the control group of its spare: %s", g->instance->name,
 		    why != NULL ? why : strerror(fd < 0 ? -fd : errno));
 		TALLOC_FREE(g->group);

@@ -54,13 +54,13 @@ arm(struct generation *g, bool last)
 	TALLOC_FREE(g->watchdog);
 	g->watchdog_last = last;
 	g->watchdog_due_ms = timer_now_ms() + wait_ms;
-	g->watchdog = timer_after(g, g->instance->sup->base.timers, wait_ms, expired, g);
+	g->watchdog = timer_after(g, g->instance->all->base->timers, wait_ms, expired, g);
 }
 
 void
 watchdog_rearm(struct generation *g, int64_t due_ms)
 {
-	g->watchdog = timer_at(g, g->instance->sup->base.timers, due_ms, expired, g);
+	g->watchdog = timer_at(g, g->instance->all->base->timers, due_ms, expired, g);
 }
 
 void

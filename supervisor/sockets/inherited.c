@@ -236,9 +236,9 @@ inherited_settle(struct supervisor *sup)
 		talloc_free(text);
 	}
 	/* Owner and mode of Unix sockets may be others by now. */
-	for (size_t i = 0; i < sup->nservices && used > 0; i++) {
-		for (unsigned n = 0; n < sup->services[i]->ninstances; n++)
-			listener_own(sup->services[i]->instances[n]);
+	for (size_t i = 0; i < sup->all.nservices && used > 0; i++) {
+		for (unsigned n = 0; n < sup->all.services[i]->ninstances; n++)
+			listener_own(sup->all.services[i]->instances[n]);
 	}
 	if (used > 0)
 		output_say(sup->base.out, "sockets from the service manager: %zu", used);

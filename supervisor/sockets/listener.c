@@ -336,9 +336,9 @@ listener_settle(struct instance *inst)
 void
 listener_close_all(struct supervisor *sup)
 {
-	for (size_t i = 0; i < sup->nservices; i++) {
-		for (unsigned n = 0; n < sup->services[i]->ninstances; n++) {
-			struct instance *inst = sup->services[i]->instances[n];
+	for (size_t i = 0; i < sup->all.nservices; i++) {
+		for (unsigned n = 0; n < sup->all.services[i]->ninstances; n++) {
+			struct instance *inst = sup->all.services[i]->instances[n];
 
 			for (size_t k = 0; k < inst->nlisteners; k++) {
 				if (inst->listeners[k].file != NULL &&
@@ -377,9 +377,10 @@ listener_open_all(struct supervisor *sup, TALLOC_CTX *mem, char **why)
 {
 	int error = 0;
 
-	for (size_t i = 0; i < sup->nservices && error == 0; i++) {
-		for (unsigned n = 0; n < sup->services[i]->ninstances && error == 0; n++)
-			error = listener_open_instance(sup->services[i]->instances[n], mem, why);
+	for (size_t i = 0; i < sup->all.nservices && error == 0; i++) {
+		for (unsigned n = 0; n < sup->all.services[i]->ninstances && error == 0; n++)
+			error =
+			    listener_open_instance(sup->all.services[i]->instances[n], mem, why);
 	}
 	if (error < 0)
 		listener_close_all(sup);

@@ -14,10 +14,10 @@ left_behind(TALLOC_CTX *mem, const struct supervisor *sup, const struct address 
 	struct address *all = NULL;
 	unsigned n = 0;
 
-	for (size_t i = 0; i < sup->nservices; i++) {
-		const struct service_config *c = sup->services[i]->config;
+	for (size_t i = 0; i < sup->all.nservices; i++) {
+		const struct service_config *c = sup->all.services[i]->config;
 
-		for (unsigned k = 0; k < sup->services[i]->ninstances * c->nlistens; k++) {
+		for (unsigned k = 0; k < sup->all.services[i]->ninstances * c->nlistens; k++) {
 			all = talloc_realloc(mem, all, struct address, n + 1);
 			if (all == NULL)
 				return NULL;

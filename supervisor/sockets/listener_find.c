@@ -45,9 +45,9 @@ listener_find(const struct listener *list, const struct listen_config *c, const 
 const struct listener *
 listener_find_anyones(const struct supervisor *sup, const struct address *a)
 {
-	for (size_t i = 0; i < sup->nservices; i++) {
-		for (unsigned n = 0; n < sup->services[i]->ninstances; n++) {
-			const struct instance *inst = sup->services[i]->instances[n];
+	for (size_t i = 0; i < sup->all.nservices; i++) {
+		for (unsigned n = 0; n < sup->all.services[i]->ninstances; n++) {
+			const struct instance *inst = sup->all.services[i]->instances[n];
 
 			for (size_t k = 0; k < inst->nlisteners; k++) {
 				if (same(&inst->listeners[k], a) &&
@@ -63,9 +63,9 @@ const struct listener *
 listener_in_the_way(
     const struct supervisor *sup, const struct address *a, const struct instance **whose)
 {
-	for (size_t i = 0; i < sup->nservices; i++) {
-		for (unsigned n = 0; n < sup->services[i]->ninstances; n++) {
-			*whose = sup->services[i]->instances[n];
+	for (size_t i = 0; i < sup->all.nservices; i++) {
+		for (unsigned n = 0; n < sup->all.services[i]->ninstances; n++) {
+			*whose = sup->all.services[i]->instances[n];
 			for (size_t k = 0; k < (*whose)->nlisteners; k++) {
 				const struct listener *l = &(*whose)->listeners[k];
 
@@ -100,9 +100,9 @@ another_has_it(const struct instance *leaving, const struct listener *l)
 {
 	const struct supervisor *sup = leaving->sup;
 
-	for (size_t i = 0; i < sup->nservices; i++) {
-		for (unsigned n = 0; n < sup->services[i]->ninstances; n++) {
-			const struct instance *inst = sup->services[i]->instances[n];
+	for (size_t i = 0; i < sup->all.nservices; i++) {
+		for (unsigned n = 0; n < sup->all.services[i]->ninstances; n++) {
+			const struct instance *inst = sup->all.services[i]->instances[n];
 
 			for (size_t k = 0; inst != leaving && k < inst->nlisteners; k++) {
 				if (same(&inst->listeners[k], &l->address) &&
@@ -138,9 +138,9 @@ listener_step_aside(const struct supervisor *sup, const struct address *a, bool 
 {
 	const int reuse = on;
 
-	for (size_t i = 0; i < sup->nservices; i++) {
-		for (unsigned n = 0; n < sup->services[i]->ninstances; n++) {
-			const struct instance *inst = sup->services[i]->instances[n];
+	for (size_t i = 0; i < sup->all.nservices; i++) {
+		for (unsigned n = 0; n < sup->all.services[i]->ninstances; n++) {
+			const struct instance *inst = sup->all.services[i]->instances[n];
 
 			for (size_t k = 0; k < inst->nlisteners; k++) {
 				const struct listener *l = &inst->listeners[k];

@@ -49,7 +49,8 @@ may_have(const struct generation *g, const struct instance *inst, ino_t socket)
 static const struct generation *
 another(const struct generation *g, ino_t socket)
 {
-	for (const struct generation *o = g->instance->sup->generations; o != NULL; o = o->next) {
+	for (const struct generation *o = g->instance->sup->all.generations; o != NULL;
+	     o = o->next) {
 		if (o != g && generation_lives(o) && may_have(o, g->instance, socket))
 			return o;
 	}

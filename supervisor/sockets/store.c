@@ -146,9 +146,9 @@ store_update(struct supervisor *sup)
 {
 	if (sup->manager == NULL)
 		return;
-	for (size_t i = 0; i < sup->nservices; i++) {
-		for (unsigned n = 0; n < sup->services[i]->ninstances; n++) {
-			const struct instance *inst = sup->services[i]->instances[n];
+	for (size_t i = 0; i < sup->all.nservices; i++) {
+		for (unsigned n = 0; n < sup->all.services[i]->ninstances; n++) {
+			const struct instance *inst = sup->all.services[i]->instances[n];
 
 			for (size_t k = 0; k < inst->nlisteners; k++) {
 				if (!inst->listeners[k].given)

@@ -21,6 +21,10 @@ static const struct state_field fields[] = {
     STATE_NUMBER(struct supervisor, logfiles_dropped),
 };
 
+static const struct state_field all_fields[] = {
+    STATE_NUMBER(struct instances, lines),
+};
+
 static const struct state_field service_fields[] = {
     STATE_NUMBER(struct service, config_number),
     STATE_NUMBER(struct service, config_numbers),
@@ -183,37 +187,37 @@ copying(struct state *s, struct service *service)
 static void
 services(struct state *s, struct supervisor *sup)
 {
-	unsigned n = state_array(s, "services", sup->nservices);
+	unsigned n = state_array(s, "services", sup->all.nservices);
 
 	if (!state_saving(s)) {
-		talloc_free(sup->services);
-		sup->services = talloc_zero_array(sup, struct service *, n + 1);
-		if (sup->services == NULL)
+		talloc_free(sup->all.services);
+		sup->all.services = talloc_zero_array(sup, struct service *, n + 1);
+		if (sup->all.services == NULL)
 			state_fail(s, "services", "there is no memory");
 	}
-	for (unsigned i = 0; i < n && sup->services != NULL && state_ok(s); i++) {
+	for (unsigned i = 0; i < n && sup->all.services != NULL && state_ok(s); i++) {
 		struct state sub = state_element(s, "services", i);
 
 		if (state_saving(s)) {
 			struct service_config *c =
-			    (struct service_config *)sup->services[i]->wanted;
+			    (struct service_config *)sup->all.services[i]->wanted;
 
 			state_text(&sub, "name", NULL, &c->name);
 			state_service_config(&sub, c);
 		} else {
-			sup->services[i] = load_service(&sub, sup);
-			if (sup->services[i] == NULL)
+			sup->all.services[i] = load_service(&sub, sup);
+			if (sup->all.services[i] == NULL)
 				return;
-			sup->nservices++;
+			sup->all.nservices++;
 		}
-		state_good(&sub, sup->services[i]);
-		STATE_FIELDS(&sub, sup->services[i], service_fields);
+		state_good(&sub, sup->all.services[i]);
+		STATE_FIELDS(&sub, sup->all.services[i], service_fields);
 		if (!state_saving(s))
-			open_logs(&sub, sup->services[i]);
-		instances(&sub, sup->services[i]);
-		spares(&sub, sup->services[i]);
-		strategy_state(&sub, sup->services[i]);
-		copying(&sub, sup->services[i]);
+			open_logs(&sub, sup->all.services[i]);
+		instances(&sub, sup->all.services[i]);
+		spares(&sub, sup->all.services[i]);
+		strategy_state(&sub, sup->all.services[i]);
+		copying(&sub, sup->all.services[i]);
 	}
 }
 
@@ -224,20 +228,21 @@ supervisor(struct state *s, struct supervisor *sup)
 
 	STATE_FIELDS(&sub, sup->config, config_fields);
 	STATE_FIELDS(s, sup, fields);
+	STATE_FIELDS(s, &sup->all, all_fields);
 	sup->phase = STATE_WORD(s, "phase", sup->phase, phases);
 	state_json(s, "last_restart", &sup->last_restart);
 	signals_state(s, sup);
 	spawn_state(s);
 	output_state(s, "output", sup->base.out);
 	logfile_state(s, sup);
-	event_state(s, sup->events);
+	event_state(s, sup->all.events);
 	inherited_state(s, sup);
 	store_state(s, sup);
 	manager_state(s, sup);
 	services(s, sup);
 	if (state_ok(s) && sup->phase == SUP_STARTING &&
-	    (sup->next_service >= sup->nservices ||
-		sup->next_instance >= sup->services[sup->next_service]->ninstances))
+	    (sup->next_service >= sup->all.nservices ||
+		sup->next_instance >= sup->all.services[sup->next_service]->ninstances))
 		state_fail(s, "next_service", "there is no such instance");
 	control_state(s, sup);
 }

@@ -91,9 +91,9 @@ count_kept(const struct supervisor *sup)
 {
 	unsigned n = 0;
 
-	for (size_t i = 0; i < sup->nservices; i++) {
-		for (unsigned k = 0; k < sup->services[i]->ninstances; k++)
-			n += sup->services[i]->instances[k]->life.alive != 0;
+	for (size_t i = 0; i < sup->all.nservices; i++) {
+		for (unsigned k = 0; k < sup->all.services[i]->ninstances; k++)
+			n += sup->all.services[i]->instances[k]->life.alive != 0;
 	}
 	return n;
 }

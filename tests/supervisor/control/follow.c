@@ -117,8 +117,8 @@ the_last_events_are_kept(void **state)
 
 	(void)state;
 	for (int i = 1; i <= EVENTS_KEPT + 50; i++)
-		event_emit(sup, i % 2 == 0 ? sup->services[0]->instances[0] : NULL, NULL, "test",
-		    json_pack("{s:i}", "i", i), "number %d", i);
+		event_emit(sup, i % 2 == 0 ? sup->all.services[0]->instances[0] : NULL, NULL,
+		    "test", json_pack("{s:i}", "i", i), "number %d", i);
 	list = event_list(sup, NULL, 100000);
 	assert_int_equal(json_array_size(list), EVENTS_KEPT);
 	assert_int_equal(json_integer_value(json_object_get(json_array_get(list, 0), "i")), 51);
@@ -149,8 +149,8 @@ followers_get_what_they_asked_for(void **state)
 	expect(web, "event", "event", "old");
 	ask(once, "{\"command\":\"events\",\"lines\":0}\n");
 	expect(once, "result", "type", NULL);
-	event_emit(sup, sup->services[1]->instances[0], NULL, "db", NULL, "for all only");
-	event_emit(sup, sup->services[0]->instances[1], NULL, "web", NULL, "for both");
+	event_emit(sup, sup->all.services[1]->instances[0], NULL, "db", NULL, "for all only");
+	event_emit(sup, sup->all.services[0]->instances[1], NULL, "web", NULL, "for both");
 	expect(all, "event", "event", "db");
 	expect(all, "event", "instance", "web.1");
 	expect(web, "event", "instance", "web.1");
@@ -206,7 +206,7 @@ who_does_not_read_events_is_cut_off(void **state)
 static void
 who_does_not_read_lines_misses_some_and_is_told(void **state)
 {
-	struct instance *inst = sup->services[0]->instances[0];
+	struct instance *inst = sup->all.services[0]->instances[0];
 	unsigned sent = 0, got = 0, missed = 0;
 	int slow = dial();
 
@@ -238,7 +238,8 @@ who_does_not_read_lines_misses_some_and_is_told(void **state)
 static void
 lines_are_kept_within_bounds_and_in_order(void **state)
 {
-	struct instance *a = sup->services[0]->instances[0], *b = sup->services[1]->instances[0];
+	struct instance *a = sup->all.services[0]->instances[0],
+			*b = sup->all.services[1]->instances[0];
 	static char text[4096];
 	json_t *list;
 	size_t n;
@@ -291,9 +292,9 @@ length_of_last(const char *name)
 static void
 long_lines_are_kept_whole_and_few(void **state)
 {
-	struct instance *a = sup->services[0]->instances[0];
+	struct instance *a = sup->all.services[0]->instances[0];
 	static char text[OUTPUT_LINE_MAX_BYTES];
-	const size_t all = sup->recent_long_bytes;
+	const size_t all = sup->all.recent_long_bytes;
 	size_t before;
 
 	(void)state;
@@ -306,17 +307,17 @@ long_lines_are_kept_whole_and_few(void **state)
 	for (int i = 0; i < 5; i++)
 		follow_line(a, false, text, sizeof(text) / 2 + 1);
 	assert_int_equal(length_of_last("web.0"), sizeof(text) / 2 + 1);
-	assert_int_equal(sup->recent_long_bytes - all, sizeof(text) / 2 + 1);
+	assert_int_equal(sup->all.recent_long_bytes - all, sizeof(text) / 2 + 1);
 	assert_true(talloc_total_size(a) - before < sizeof(text) + RECENT_MAX_BYTES);
 	/* There are too many already, of others. */
-	sup->recent_long_bytes += RECENT_LONG_ALL_MAX_BYTES;
+	sup->all.recent_long_bytes += RECENT_LONG_ALL_MAX_BYTES;
 	follow_line(a, false, text, sizeof(text));
 	assert_int_equal(length_of_last("web.0"), RECENT_SHORT_MAX_BYTES);
-	sup->recent_long_bytes -= RECENT_LONG_ALL_MAX_BYTES;
+	sup->all.recent_long_bytes -= RECENT_LONG_ALL_MAX_BYTES;
 	/* Short ones push it out. */
 	for (unsigned i = 0; i < RECENT_MAX_BYTES / 24; i++)
 		follow_line(a, false, "short", 5);
-	assert_int_equal(sup->recent_long_bytes, all);
+	assert_int_equal(sup->all.recent_long_bytes, all);
 }
 
 /* Longer than what may pile up unread, and then its result. */
@@ -330,9 +331,9 @@ a_long_answer_arrives_whole(void **state)
 	(void)state;
 	memset(line, 1, sizeof(line)); /* six characters each, in JSON */
 	for (int i = 0; i < 50; i++) {
-		follow_line(sup->services[0]->instances[0], false, line, sizeof(line));
-		follow_line(sup->services[0]->instances[1], false, line, sizeof(line));
-		follow_line(sup->services[1]->instances[0], false, line, sizeof(line));
+		follow_line(sup->all.services[0]->instances[0], false, line, sizeof(line));
+		follow_line(sup->all.services[0]->instances[1], false, line, sizeof(line));
+		follow_line(sup->all.services[1]->instances[0], false, line, sizeof(line));
 	}
 	ask(fd, "{\"command\":\"logs\",\"lines\":1000}\n");
 	while (used < 2 || text[used - 1] != '\n' || memchr(text, '\n', used - 1) == NULL) {

@@ -56,10 +56,10 @@ end(void **state)
 static void
 say_that_all_are_ready(void)
 {
-	for (size_t i = 0; i < sup->nservices; i++) {
-		for (unsigned k = 0; k < sup->services[i]->ninstances; k++) {
-			sup->services[i]->instances[k]->life.state = LIFE_READY;
-			sup->services[i]->instances[k]->life.alive = LIFE_CURRENT;
+	for (size_t i = 0; i < sup->all.nservices; i++) {
+		for (unsigned k = 0; k < sup->all.services[i]->ninstances; k++) {
+			sup->all.services[i]->instances[k]->life.state = LIFE_READY;
+			sup->all.services[i]->instances[k]->life.alive = LIFE_CURRENT;
 		}
 	}
 }
@@ -67,7 +67,7 @@ say_that_all_are_ready(void)
 static struct instance *
 instance(int service, int index)
 {
-	return sup->services[service]->instances[index];
+	return sup->all.services[service]->instances[index];
 }
 
 static void

@@ -42,7 +42,7 @@ generation_of(struct supervisor *sup, unsigned nlisteners)
 {
 	static struct listener listeners[] = {
 	    {.fd = -1, .name = "web"}, {.fd = -1, .name = "admin"}};
-	struct instance *inst = instance_new(sup->services[0], 3);
+	struct instance *inst = instance_new(sup->all.services[0], 3);
 	struct generation *g = talloc_zero(inst, struct generation);
 
 	inst->listeners = listeners;

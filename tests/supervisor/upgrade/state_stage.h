@@ -98,8 +98,9 @@ process(struct instance *inst)
 static inline void
 populate(struct supervisor *sup)
 {
-	struct instance *a = sup->services[0]->instances[0], *b = sup->services[0]->instances[1];
-	struct instance *c = sup->services[1]->instances[0];
+	struct instance *a = sup->all.services[0]->instances[0],
+			*b = sup->all.services[0]->instances[1];
+	struct instance *c = sup->all.services[1]->instances[0];
 
 	a->old = process(a);
 	a->current = process(a);
@@ -155,8 +156,8 @@ setup(void **state)
 	    control_start(st->sup, talloc_asprintf(st->mem, "%s/control", st->dir), st->mem, &why),
 	    0);
 	assert_int_equal(listener_open_all(st->sup, st->mem, &why), 0);
-	for (size_t i = 0; i < st->sup->nservices; i++)
-		assert_int_equal(logfile_open_service(st->sup->services[i], st->mem, &why), 0);
+	for (size_t i = 0; i < st->sup->all.nservices; i++)
+		assert_int_equal(logfile_open_service(st->sup->all.services[i], st->mem, &why), 0);
 	populate(st->sup);
 	save(st);
 	*state = st;
@@ -169,7 +170,7 @@ teardown(void **state)
 	struct stage *st = *state;
 	char path[128];
 
-	for (struct generation *g = st->sup->generations; g != NULL; g = g->next) {
+	for (struct generation *g = st->sup->all.generations; g != NULL; g = g->next) {
 		kill(g->pid, SIGKILL);
 		waitpid(g->pid, NULL, 0);
 	}

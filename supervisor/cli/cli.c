@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Two tables, of commands and of options, and parsing a command line by them. */
+/* Two tables, of commands and of options: a command line is parsed by them, and help made of them. */
 #include "supervisor/cli/cli.h"
 
 #include <getopt.h>
@@ -32,9 +32,27 @@ enum {
 	    FOR_EVENTS | FOR_LOGS | FOR_CONTINUE | FOR_ROLLBACK | FOR_UPGRADE)
 #define FOR_ALL (~0U)
 
-static int cli_help(TALLOC_CTX *mem, const struct cli *cli);
+struct command {
+	const char *name;
+	unsigned bit;
+	int max_args; /* beside options; -1: any number, and options end at the first */
+	const char *usage, *text;
+	int (*run)(TALLOC_CTX *mem, const struct cli *cli);
+};
 
-const struct cli_command cli_commands[] = {
+struct option_row {
+	const char *name;
+	const char *argument; /* NULL: it takes none */
+	const char *text;
+	int letter;        /* a short form, too, if it is one of SHORT_FORMS */
+	unsigned commands; /* which take it */
+};
+
+#define SHORT_FORMS "cfhn"
+
+static int help(TALLOC_CTX *mem, const struct cli *cli);
+
+static const struct command commands[] = {
     {"run", FOR_RUN, -1,
 	"[-c FILE] | [--instances N] [--listen ADDRESS]… [--ready HOW] [--] PROGRAM [ARGS…]",
 	"start everything, and keep it running in the foreground", cli_run},
@@ -62,11 +80,11 @@ const struct cli_command cli_commands[] = {
     {"logs", FOR_LOGS, 1, "[-n N] [-f] [SERVICE]",
 	"the last lines that instances have written; -f: and further ones", cli_logs},
     {"help", FOR_HELP, 1, "[COMMAND | config]", "this text; `help config`: every configuration key",
-	cli_help},
+	help},
 };
-const size_t cli_ncommands = sizeof(cli_commands) / sizeof(cli_commands[0]);
+#define NCOMMANDS (sizeof(commands) / sizeof(commands[0]))
 
-const struct cli_option cli_options[] = {
+static const struct option_row options[] = {
     {"config", "FILE",
 	"the configuration; else " CONFIG_DEFAULT_HERE ", then " CONFIG_DEFAULT_SYSTEM, 'c',
 	FOR_RUN | FOR_CHECK | FOR_CLIENTS},
@@ -91,24 +109,89 @@ const struct cli_option cli_options[] = {
     {"no-follow", NULL, "only those that have happened", 'F', FOR_EVENTS},
     {"help", NULL, "what the command does, and its options", 'h', FOR_ALL},
 };
-#define NOPTIONS (sizeof(cli_options) / sizeof(cli_options[0]))
-const size_t cli_noptions = NOPTIONS;
+#define NOPTIONS (sizeof(options) / sizeof(options[0]))
+
+static void
+help_config(void)
+{
+	TALLOC_CTX *tmp = talloc_new(NULL);
+
+	for (size_t i = 0; i < keys_count; i++) {
+		const struct key *k = &keys[i];
+
+		if (i == 0 || keys[i - 1].section != k->section)
+			printf("%s%s\n", i == 0 ? "" : "\n",
+			    k->section == KEY_SUPERVISOR ? "[supervisor]" : "[service NAME]");
+		printf("  %s = %s\n      %s\n", k->name, key_expected(tmp, k), k->text);
+		if (k->required)
+			printf("      It must be set.\n");
+		else if (k->text_default != NULL)
+			printf("      Default: %s%s%s\n", k->text_default,
+			    k->unit[0] == '\0' ? "" : " ", k->unit);
+	}
+	talloc_free(tmp);
+}
+
+static void
+print_option(const struct option_row *o)
+{
+	char brief[] = "-?, ";
+
+	brief[1] = (char)o->letter;
+	printf("  %s--%s%s%s\n      %s\n", strchr(SHORT_FORMS, o->letter) != NULL ? brief : "",
+	    o->name, o->argument == NULL ? "" : " ", o->argument == NULL ? "" : o->argument,
+	    o->text);
+}
+
+static void
+print_end(void)
+{
+	printf(
+	    "\nexit status: 0 done; 1 it failed; 2 wrong usage or configuration; 3 no supervisor "
+	    "answers.\nMore: man baton, man baton.conf\n");
+}
+
+static void
+help_command(const struct command *command)
+{
+	printf("usage: baton %s %s\n\n  %s\n\noptions:\n", command->name, command->usage,
+	    command->text);
+	for (size_t i = 0; i < NOPTIONS; i++) {
+		if ((options[i].commands & command->bit) != 0)
+			print_option(&options[i]);
+	}
+	print_end();
+}
+
+static void
+help_all(void)
+{
+	printf(
+	    "baton keeps the instances of programs running, and replaces them without a gap.\n\n");
+	for (size_t i = 0; i < NCOMMANDS; i++)
+		printf("  baton %s %s\n      %s\n", commands[i].name, commands[i].usage,
+		    commands[i].text);
+	printf("\noptions:\n");
+	for (size_t i = 0; i < NOPTIONS; i++)
+		print_option(&options[i]);
+	print_end();
+}
 
 static int
-cli_help(TALLOC_CTX *mem, const struct cli *cli)
+help(TALLOC_CTX *mem, const struct cli *cli)
 {
 	(void)mem;
 	if (cli->nargs == 0) {
-		cli_help_all();
+		help_all();
 		return CLI_OK;
 	}
 	if (strcmp(cli->args[0], "config") == 0) {
-		cli_help_config();
+		help_config();
 		return CLI_OK;
 	}
-	for (size_t i = 0; i < cli_ncommands; i++) {
-		if (strcmp(cli->args[0], cli_commands[i].name) == 0) {
-			cli_help_command(&cli_commands[i]);
+	for (size_t i = 0; i < NCOMMANDS; i++) {
+		if (strcmp(cli->args[0], commands[i].name) == 0) {
+			help_command(&commands[i]);
 			return CLI_OK;
 		}
 	}
@@ -128,15 +211,15 @@ nearest(const char *name, const char *candidate, const char *best)
 	return best == NULL || d < key_distance(name, best) ? candidate : best;
 }
 
-static const struct cli_command *
+static const struct command *
 find_command(const char *name)
 {
 	const char *near = NULL;
 
-	for (size_t i = 0; i < cli_ncommands; i++) {
-		if (strcmp(cli_commands[i].name, name) == 0)
-			return &cli_commands[i];
-		near = nearest(name, cli_commands[i].name, near);
+	for (size_t i = 0; i < NCOMMANDS; i++) {
+		if (strcmp(commands[i].name, name) == 0)
+			return &commands[i];
+		near = nearest(name, commands[i].name, near);
 	}
 	fprintf(stderr, "baton: unknown command \"%s\"; ", name);
 	if (near != NULL)
@@ -147,7 +230,7 @@ find_command(const char *name)
 }
 
 static int
-wrong_option(const struct cli_command *command, const char *word, bool no_value)
+wrong_option(const struct command *command, const char *word, bool no_value)
 {
 	const char *near = NULL;
 	char name[64] = "";
@@ -155,8 +238,8 @@ wrong_option(const struct cli_command *command, const char *word, bool no_value)
 	if (strncmp(word, "--", 2) == 0)
 		snprintf(name, sizeof(name), "%.*s", (int)strcspn(word + 2, "="), word + 2);
 	for (size_t i = 0; !no_value && i < NOPTIONS; i++) {
-		if ((cli_options[i].commands & command->bit) != 0)
-			near = nearest(name, cli_options[i].name, near);
+		if ((options[i].commands & command->bit) != 0)
+			near = nearest(name, options[i].name, near);
 	}
 	fprintf(stderr, "baton: %s: %s %s%s%s%s; usage: baton %s %s\n", command->name, word,
 	    no_value ? "needs a value" : "is no option of it",
@@ -221,18 +304,18 @@ set_option(TALLOC_CTX *mem, struct cli *cli, int letter, const char *value)
 
 /* What getopt_long is to know of the options that COMMAND takes. */
 static void
-list_options(const struct cli_command *command, struct option *longs, char *shorts)
+list_options(const struct command *command, struct option *longs, char *shorts)
 {
 	/* A program's own options are not ours: for `run`, options end at the first word. */
 	shorts += sprintf(shorts, command->max_args < 0 ? "+:" : ":");
 	for (size_t i = 0; i < NOPTIONS; i++) {
-		const struct cli_option *o = &cli_options[i];
+		const struct option_row *o = &options[i];
 
 		if ((o->commands & command->bit) == 0)
 			continue;
 		*longs++ = (struct option){
 		    .name = o->name, .has_arg = o->argument != NULL, .val = o->letter};
-		if (strchr(CLI_SHORT_FORMS, o->letter) != NULL)
+		if (strchr(SHORT_FORMS, o->letter) != NULL)
 			shorts +=
 			    sprintf(shorts, "%c%s", o->letter, o->argument != NULL ? ":" : "");
 	}
@@ -252,7 +335,7 @@ is_text(const char *word)
 /* ARGV[0] is the command's name. */
 static int
 parse_options(
-    TALLOC_CTX *mem, const struct cli_command *command, struct cli *cli, int argc, char **argv)
+    TALLOC_CTX *mem, const struct command *command, struct cli *cli, int argc, char **argv)
 {
 	struct option longs[NOPTIONS + 1] = {{.name = NULL}};
 	char shorts[2 * NOPTIONS + 3];
@@ -284,11 +367,11 @@ parse_options(
 }
 
 static int
-run_command(TALLOC_CTX *mem, const struct cli_command *command, const struct cli *cli)
+run_command(TALLOC_CTX *mem, const struct command *command, const struct cli *cli)
 {
 	if (!cli->help)
 		return command->run(mem, cli);
-	cli_help_command(command);
+	help_command(command);
 	return CLI_OK;
 }
 
@@ -297,7 +380,7 @@ static int
 obey(int argc, char **argv)
 {
 	struct cli cli = {.argv0 = argc > 0 ? argv[0] : "baton", .argv = argv};
-	const struct cli_command *command;
+	const struct command *command;
 	TALLOC_CTX *mem;
 	int status;
 
@@ -310,7 +393,7 @@ obey(int argc, char **argv)
 		return CLI_OK;
 	}
 	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
-		cli_help_all();
+		help_all();
 		return CLI_OK;
 	}
 	command = find_command(argv[1]);

@@ -40,30 +40,7 @@ struct cli {
 	int nargs;
 };
 
-/* --- cli.c: the tables, from which parsing, help and errors are made --- */
-struct cli_command {
-	const char *name;
-	unsigned bit;
-	int max_args; /* beside options; -1: any number, and options end at the first */
-	const char *usage, *text;
-	int (*run)(TALLOC_CTX *mem, const struct cli *cli);
-};
-
-struct cli_option {
-	const char *name;
-	const char *argument; /* NULL: it takes none */
-	const char *text;
-	int letter;        /* a short form, too, if it is one of CLI_SHORT_FORMS */
-	unsigned commands; /* which take it */
-};
-
-#define CLI_SHORT_FORMS "cfhn"
-
-extern const struct cli_command cli_commands[];
-extern const size_t cli_ncommands;
-extern const struct cli_option cli_options[];
-extern const size_t cli_noptions;
-
+/* --- cli.c: the commands, their options, help --- */
 int cli_main(int argc, char **argv);
 
 /* --- cli_output.c --- */
@@ -119,12 +96,6 @@ int cli_logs(TALLOC_CTX *mem, const struct cli *cli);
 
 /* --- cli_status.c --- */
 int cli_status(TALLOC_CTX *mem, const struct cli *cli);
-
-/* --- cli_help.c --- */
-/* Everything; one command with its options; every configuration key. */
-void cli_help_all(void);
-void cli_help_command(const struct cli_command *command);
-void cli_help_config(void);
 
 /* --- cli_table.c: the table of `baton status` --- */
 /* BEFORE: an earlier status, since which CPU time counts; NULL: since each process's start. */

@@ -7,7 +7,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -97,36 +96,6 @@ write_state(struct supervisor *sup, struct state_doc *doc, TALLOC_CTX *mem, cons
 		*why = or_no_memory(
 		    talloc_asprintf(mem, "the state cannot be written: %s", strerror(-fd)));
 	return fd < 0 ? -1 : fd;
-}
-
-void
-upgrade_keep_descriptors(const struct upgrade_question *q, bool keep)
-{
-	size_t n = 0;
-	const int *fds = q->doc == NULL ? NULL : state_descriptors(q->doc, &n);
-
-	for (size_t i = 0; i < n; i++)
-		fcntl(fds[i], F_SETFD, keep ? 0 : FD_CLOEXEC);
-	/* A script's interpreter opens it by its number. */
-	fcntl(q->program_fd, F_SETFD, keep ? 0 : FD_CLOEXEC);
-}
-
-int
-upgrade_execute(const struct upgrade_question *q, char **argv)
-{
-	sigset_t all, before;
-	int error;
-
-	sigfillset(&all);
-	sigprocmask(SIG_SETMASK, &all, &before);
-	upgrade_keep_descriptors(q, true);
-	fcntl(q->state_fd, F_SETFD, 0);
-	execveat(q->program_fd, "", argv, environ, AT_EMPTY_PATH);
-	error = -errno;
-	upgrade_keep_descriptors(q, false);
-	fcntl(q->state_fd, F_SETFD, FD_CLOEXEC);
-	sigprocmask(SIG_SETMASK, &before, NULL);
-	return error;
 }
 
 /* Returns only if the exec has failed: then everything is as it was. */

@@ -46,11 +46,6 @@ int upgrade_ask(TALLOC_CTX *mem, struct supervisor *sup, const char *path,
     const struct upgrade_question *q, upgrade_answer_fn *fn, void *data, struct answer **out);
 /* Whether it was that process, and has ended: FN is called then. */
 bool upgrade_ask_child(struct answer *a, pid_t pid);
-
-/* --- upgrade.c --------------------------------------------------------------------------- */
-
-/* Whether the descriptors of the state, and of the program, are to survive an exec. */
-void upgrade_keep_descriptors(const struct upgrade_question *q, bool keep);
 /* Executes PROGRAM_FD with them, which looks at BATON_UPGRADE. Returns only if that has failed,
  * with -errno: then all is as before. */
 int upgrade_execute(const struct upgrade_question *q, char **argv);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Asking the program that is to replace baton: as a child with the same descriptors, which may
- * also hang, crash, or be something else altogether. It is waited for in the loop.
+ * The program that is to replace baton. It is asked as a child with the same descriptors, which may
+ * also hang, crash, or be something else altogether, and is waited for in the loop. And it is
+ * executed.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -168,6 +169,19 @@ too_late(void *data)
 	kill(-a->pid, SIGKILL);
 }
 
+/* Whether the descriptors of the state, and of the program, are to survive an exec. */
+static void
+keep_descriptors(const struct upgrade_question *q, bool keep)
+{
+	size_t n = 0;
+	const int *fds = q->doc == NULL ? NULL : state_descriptors(q->doc, &n);
+
+	for (size_t i = 0; i < n; i++)
+		fcntl(fds[i], F_SETFD, keep ? 0 : FD_CLOEXEC);
+	/* A script's interpreter opens it by its number. */
+	fcntl(q->program_fd, F_SETFD, keep ? 0 : FD_CLOEXEC);
+}
+
 /* In the child. */
 static void
 become_asked(const struct answer *a, const struct upgrade_question *q, int out)
@@ -177,7 +191,7 @@ become_asked(const struct answer *a, const struct upgrade_question *q, int out)
 
 	setsid();
 	spawn_reset_signals();
-	upgrade_keep_descriptors(q, true);
+	keep_descriptors(q, true);
 	if (dup2(q->state_fd, 0) >= 0 && dup2(out, 1) >= 0 && dup2(out, 2) >= 0)
 		execveat(q->program_fd, "", argv, environ, AT_EMPTY_PATH);
 	why = strerrordesc_np(errno);
@@ -235,5 +249,23 @@ upgrade_ask(TALLOC_CTX *mem, struct supervisor *sup, const char *path,
 		talloc_free(a);
 	else
 		*out = a;
+	return error;
+}
+
+int
+upgrade_execute(const struct upgrade_question *q, char **argv)
+{
+	sigset_t all, before;
+	int error;
+
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, &before);
+	keep_descriptors(q, true);
+	fcntl(q->state_fd, F_SETFD, 0);
+	execveat(q->program_fd, "", argv, environ, AT_EMPTY_PATH);
+	error = -errno;
+	keep_descriptors(q, false);
+	fcntl(q->state_fd, F_SETFD, FD_CLOEXEC);
+	sigprocmask(SIG_SETMASK, &before, NULL);
 	return error;
 }

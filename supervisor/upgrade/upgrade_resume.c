@@ -9,7 +9,6 @@
 #include <unistd.h>
 
 #include "supervisor/base/state.h"
-#include "supervisor/cli/cli.h"
 #include "supervisor/control/control.h"
 #include "supervisor/daemon/supervisor.h"
 #include "supervisor/upgrade/upgrade.h"
@@ -83,7 +82,7 @@ upgrade_check_main(void)
 	else
 		dprintf(
 		    STDERR_FILENO, "baton %s cannot go on from here: %s\n", BATON_VERSION, l.why);
-	_exit(good ? CLI_OK : CLI_FAILED);
+	_exit(good ? EXIT_SUCCESS : EXIT_FAILURE);
 }
 
 static unsigned
@@ -146,7 +145,7 @@ fail(const struct upgrade_inherited *in, const struct loaded *l, const char *why
 	    "baton: the upgrade failed after it had begun: %s; there is no way back: %s; baton ends "
 	    "here, its instances go on without it\n",
 	    why, no_way_back);
-	_exit(CLI_FAILED);
+	_exit(EXIT_FAILURE);
 }
 
 int

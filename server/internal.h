@@ -60,6 +60,9 @@ void loop_close(struct http_server *s);
 /* Leads until it has drained (true), or until another thread leads (false). */
 bool loop_run(struct http_server *s);
 void loop_wake(struct http_server *s);
+/* Asks for a drain, or a line for each running request; also from signal handlers. */
+void loop_drain(struct http_server *s);
+void loop_dump(struct http_server *s);
 
 void drain_begin(struct http_server *s);
 /* Moves the drain on; returns when to look again. Sets s->drain to DRAIN_OVER at its end. */
@@ -119,18 +122,12 @@ void spare_read(struct http_server *s);
 
 /* ---- signals.c, files.c: what the program was given, and its handlers' children get ------------------ */
 
-/* The signal mask that the program was given: handlers run with it. Before the start. */
-void signals_learn(struct http_server *s, const sigset_t *given);
-/* For the calling thread of ours: while it waits for work, signals are for others; while it may run
- * a handler they are as the program was given them. */
-void signals_wait(const struct http_server *s);
-void signals_work(const struct http_server *s);
+/* The masks of our threads, from the one that the program was given: handlers run with it. */
+void signals_masks(struct http_server *s, const sigset_t *given);
 /* Signals to stop end this server, and what our files do with others is set, until
  * signals_release; false if that is so for another server. */
 bool signals_take(struct http_server *s);
 void signals_release(void);
-/* Forgets a signal to stop that has come. */
-void signals_forget(const struct http_server *s);
 
 /* Makes room in the table of descriptors, before there are threads. */
 void files_open(struct http_server *s);
@@ -200,10 +197,9 @@ struct http_server {
 	int64_t now_ms;        /* monotonic; read once a turn */
 	/* Anyone's. */
 	atomic_bool drain_wanted, dump_wanted;
-	void (*thread_start)(void *), (*thread_end)(void *);
-	void *thread_data;
-	sigset_t signals_given,
-	    signals_waiting; /* the masks of handlers, and of who waits for work */
+	struct crew_config threads; /* constant from the start on */
+	bool announced;             /* the leader's: manager and predecessor know that it serves */
+	atomic_int stop_signals;    /* so many have come since it was last told to serve */
 	size_t files_given; /* the leader's: the limit of descriptors as the program was given it */
 	bool files_raised;  /* the leader's: it needs more */
 	bool debug;         /* no takeover, no deadlines */

@@ -83,6 +83,20 @@ loop_wake(struct http_server *s)
 		errno = saved; /* EAGAIN: it is awake already */
 }
 
+void
+loop_drain(struct http_server *s)
+{
+	atomic_store(&s->drain_wanted, true);
+	loop_wake(s);
+}
+
+void
+loop_dump(struct http_server *s)
+{
+	atomic_store(&s->dump_wanted, true);
+	loop_wake(s);
+}
+
 static void
 on_event(struct http_server *s, const struct epoll_event *ev)
 {
@@ -160,7 +174,7 @@ turn(struct http_server *s)
 {
 	struct epoll_event events[EVENTS_AT_ONCE];
 	int n =
-	    epoll_pwait(s->epoll_fd, events, EVENTS_AT_ONCE, run_timers(s), &s->signals_waiting);
+	    epoll_pwait(s->epoll_fd, events, EVENTS_AT_ONCE, run_timers(s), &s->threads.waiting);
 	enum work_result did = WORK_SOME;
 
 	if (n < 0 && errno != EINTR) {

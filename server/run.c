@@ -39,7 +39,7 @@ open_all(struct http_server *s)
 		files_open(s);
 		handover_inherit(s);
 		spare_inherit(s);
-		s->debug = monitor_debugging();
+		s->debug = crew_debugging();
 		if (s->debug)
 			notify_no_watchdog(s->notify);
 		err = settings_from_environment(&s->set, s, &why);
@@ -87,6 +87,55 @@ close_all(struct http_server *s)
 	TALLOC_FREE(s->notify);
 }
 
+/* ---- What the crew of threads does ---------------------------------------------------------- */
+
+static void
+run_job(void *data, struct crew_job *job)
+{
+	work_in_worker(data, job);
+}
+
+static bool
+lead(void *data)
+{
+	struct http_server *s = data;
+
+	if (!s->announced)
+		spare_announce(s);
+	s->announced = true;
+	return loop_run(s);
+}
+
+static void
+taken_over(void *data)
+{
+	work_taken_over(data);
+}
+
+static void
+wake(void *data)
+{
+	loop_wake(data);
+}
+
+static const struct crew_jobs jobs = {
+    .run = run_job, .lead = lead, .taken_over = taken_over, .wake = wake};
+
+static int
+start_crew(struct http_server *s)
+{
+	struct crew_config *config = &s->threads;
+
+	config->threads_max = (int)s->set.threads_max;
+	config->worker_nice = (int)s->set.worker_nice;
+	config->takeover_after_us = s->set.takeover_after_us;
+	config->stack_bytes = (size_t)s->set.stack_bytes;
+	config->debug = s->debug;
+	config->jobs = &jobs;
+	config->data = s;
+	return crew_start(s, config, &s->crew);
+}
+
 /* ---- In threads of its own ------------------------------------------------------------------ */
 
 static int
@@ -101,7 +150,7 @@ start(struct http_server *s)
 	err = open_all(s);
 	if (err == 0 && !spare_waits(s))
 		listener_announce(s);
-	if (err == 0 && (err = crew_start(s)) != 0)
+	if (err == 0 && (err = start_crew(s)) != 0)
 		log_line(LOG_ERR, "cannot serve: no thread: %s", strerror(-err));
 	if (err != 0) {
 		close_all(s);
@@ -121,7 +170,7 @@ http_server_start(struct http_server *s)
 		return -ENOMEM;
 	}
 	pthread_sigmask(SIG_SETMASK, NULL, &given);
-	signals_learn(s, &given);
+	signals_masks(s, &given);
 	return start(s);
 }
 
@@ -130,8 +179,7 @@ http_server_drain(struct http_server *s)
 {
 	if (s == NULL)
 		return; /* it has never been started */
-	atomic_store(&s->drain_wanted, true);
-	loop_wake(s);
+	loop_drain(s);
 }
 
 int
@@ -143,12 +191,14 @@ http_server_wait(struct http_server *s)
 		return -ENOMEM;
 	if (!s->started)
 		return -ESRCH;
-	left = crew_join(s, HANDLERS_END_MS);
+	left = crew_join(s->crew, HANDLERS_END_MS);
 	if (left > 0) {
 		log_line(LOG_ERR, "%d handlers are still running after the drain deadline", left);
 		return -EBUSY;
 	}
 	s->started = false;
+	work_drop(s);
+	TALLOC_FREE(s->crew);
 	close_all(s);
 	return s->failed;
 }

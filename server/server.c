@@ -225,9 +225,9 @@ http_server_thread_hooks(
 {
 	if (s == NULL)
 		return -ENOMEM;
-	s->thread_start = start;
-	s->thread_end = end;
-	s->thread_data = data;
+	s->threads.thread_start = start;
+	s->threads.thread_end = end;
+	s->threads.thread_data = data;
 	return 0;
 }
 

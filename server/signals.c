@@ -1,11 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Signals: those that end a server that was given them, and those that our threads leave alone.
- *
- * The program's signals are for the program's threads, so ours block them while they wait for
- * work. While a thread of ours may run a handler, its mask is the one that the program was given,
- * for the programs that a handler starts (by popen, posix_spawn, fork) have it from that thread.
- * A signal to the process goes to its main thread even then, unless that one blocks it.
+ * Signals: those that end a server that was given them, and those that our threads leave alone
+ * (why they do: engine/crew_thread.c).
  */
 #include <string.h>
 #include <unistd.h>
@@ -18,33 +14,20 @@ static const int faults[] = {SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGSYS, S
 #define FAULTS (sizeof(faults) / sizeof(faults[0]))
 
 void
-signals_learn(struct http_server *s, const sigset_t *given)
+signals_masks(struct http_server *s, const sigset_t *given)
 {
 	sigset_t others;
 
 	sigfillset(&others);
 	for (size_t i = 0; i < FAULTS; i++)
 		sigdelset(&others, faults[i]);
-	s->signals_given = *given;
-	sigorset(&s->signals_waiting, given, &others);
-}
-
-void
-signals_wait(const struct http_server *s)
-{
-	pthread_sigmask(SIG_SETMASK, &s->signals_waiting, NULL);
-}
-
-void
-signals_work(const struct http_server *s)
-{
-	pthread_sigmask(SIG_SETMASK, &s->signals_given, NULL);
+	s->threads.working = *given;
+	sigorset(&s->threads.waiting, given, &others);
 }
 
 /* ---- Those of http_server_run --------------------------------------------------------------- */
 
 static _Atomic(struct http_server *) signalled;
-static atomic_int signals;
 
 /* The first signal drains, the second ends at once: also as PID 1, where the default would not. */
 static void
@@ -52,9 +35,9 @@ on_stop(int sig)
 {
 	struct http_server *s = atomic_load(&signalled);
 
-	if (s == NULL || atomic_fetch_add(&signals, 1) > 0)
+	if (s == NULL || atomic_fetch_add(&s->stop_signals, 1) > 0)
 		_exit(128 + sig);
-	http_server_drain(s);
+	loop_drain(s);
 }
 
 static void
@@ -63,10 +46,8 @@ on_dump(int sig)
 	struct http_server *s = atomic_load(&signalled);
 
 	(void)sig;
-	if (s != NULL) {
-		atomic_store(&s->dump_wanted, true);
-		loop_wake(s);
-	}
+	if (s != NULL)
+		loop_dump(s);
 }
 
 /* Who writes to nobody is told by EPIPE. Unlike SIG_IGN, this is not inherited by a program that
@@ -129,7 +110,6 @@ signals_take(struct http_server *s)
 	if (!atomic_compare_exchange_strong(&signalled, &none, s))
 		return false;
 	pthread_once(&once, guard_fork);
-	atomic_store(&signals, 0);
 	sigemptyset(&comes);
 	for (size_t i = 0; i < ACTIONS; i++) {
 		struct sigaction act = {.sa_handler = actions[i].handler, .sa_flags = SA_RESTART};
@@ -142,7 +122,7 @@ signals_take(struct http_server *s)
 		sigaction(actions[i].sig, &act, NULL);
 	}
 	pthread_sigmask(SIG_UNBLOCK, &comes, &before.mask);
-	signals_learn(s, &before.mask);
+	signals_masks(s, &before.mask);
 	return true;
 }
 
@@ -152,11 +132,4 @@ signals_release(void)
 	restore_actions();
 	pthread_sigmask(SIG_SETMASK, &before.mask, NULL);
 	atomic_store(&signalled, NULL);
-}
-
-void
-signals_forget(const struct http_server *s)
-{
-	if (s == atomic_load(&signalled))
-		atomic_store(&signals, 0);
 }

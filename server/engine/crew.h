@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: MIT */
-/* The crew of threads: what its files and the monitor that watches the leader share. */
+/* The crew of threads: what the files of the engine share, and nobody else knows (engine.h). */
 #ifndef BATON_SERVER_CREW_H
 #define BATON_SERVER_CREW_H
 
+#include <pthread.h>
 #include <semaphore.h>
+#include <stdatomic.h>
 #include <time.h>
 
+#include "server/engine/engine.h"
 #include "server/engine/ring.h"
-#include "server/internal.h"
 
 struct crew {
-	struct http_server *server;
-	pthread_attr_t attr; /* of every thread: detached, stack_bytes, without signals */
-	int threads_max;
-	int worker_nice;               /* of handlers that compute for long */
-	bool gives_way;                /* is that more than the program's own? */
+	struct crew_config config;
+	pthread_attr_t attr;           /* of every thread: detached, stack_bytes, without signals */
+	bool gives_way;                /* is worker_nice more than the program's own nice value? */
 	atomic_int threads;            /* that exist, the monitor not counted */
 	atomic_int made;               /* ever */
 	sem_t gone;                    /* posted by each as it ends */
@@ -25,7 +25,7 @@ struct crew {
 	_Atomic int64_t complained_ms; /* when that was last logged */
 
 	/*
-	 * The lead: odd while the leader runs a handler itself, and another number each time.
+	 * The lead: odd while the leader runs a job itself, and another number each time.
 	 * Whoever changes it from odd to even by compare-and-exchange is, or names, the leader.
 	 */
 	_Atomic uint64_t lead;
@@ -36,13 +36,13 @@ struct crew {
 	atomic_bool relief_wanted; /* there was none: the leader is to be woken when one comes */
 	sem_t spare;
 
-	struct ring handed; /* requests, from the leader to workers */
+	struct ring handed; /* jobs, from the leader to workers */
 	sem_t work;         /* how many there are */
 	atomic_int slack;   /* workers idle or in the making, less work not taken yet */
 	atomic_bool growing;
 	atomic_int dismissed; /* idle workers that shall end, so that a spare can be made */
-	_Atomic(struct http_request *) done; /* what has come back */
-	struct http_request *back;           /* what the leader has fetched of it */
+	_Atomic(struct crew_job *) done; /* what has come back */
+	struct crew_job *back;           /* what the leader has fetched of it */
 
 	struct seat *seats;       /* of every thread, threads_max */
 	atomic_int seats_used;    /* those beyond were never taken */
@@ -55,7 +55,7 @@ struct crew {
 	bool monitored;
 };
 
-/* ---- crew.c: threads and roles --------------------------------------------------------------- */
+/* ---- crew_thread.c: threads, and how they wait ------------------------------------------------- */
 
 /* Makes a thread; -EUSERS: there are as many as there may be. */
 int crew_spawn(struct crew *c, void *(*run)(void *));
@@ -64,13 +64,18 @@ void crew_thread_begins(struct crew *c);
 void crew_thread_ends(struct crew *c);
 /* Names the calling thread. */
 void crew_enter_role(const char *name);
+/* The calling thread's signal mask: while it waits for work, and while it may run a job. */
+void crew_signals_wait(const struct crew *c);
+void crew_signals_work(const struct crew *c);
 int crew_wait_for(sem_t *sem);
 /* Waits for a semaphore, until such a moment of the monotonic clock; false if it passed. */
 bool crew_wait_until(sem_t *sem, const struct timespec *until);
+/* Makes the monitor look, if it sleeps. */
+void crew_wake_monitor(struct crew *c);
 
 /* ---- crew_work.c: workers --------------------------------------------------------------------- */
 
-/* Works until it shall end, after a first handler if it has led before. */
+/* Works until it shall end, after a first job if it has led before. */
 void crew_work(struct crew *c, bool led);
 /* Ends an idle worker, if there is one and none is about to end; the monitor's. */
 void crew_dismiss(struct crew *c);
@@ -86,12 +91,12 @@ int seats_new(struct crew *c);
 /* For the calling thread, which has one from its first act to its last. */
 void seat_take(struct crew *c);
 void seat_leave(void);
-/* It leads; a handler begins elsewhere than in the leader; one ends, or a leader is leader no more:
+/* It leads; a job begins elsewhere than in the leader; one ends, or a leader is leader no more:
  * true if it is nice now, so that it shall end. */
 void seat_lead(struct crew *c);
 void seat_begin(void);
 bool seat_end(void);
-/* The monitor's: the leader goes on with its handler, as a worker. */
+/* The monitor's: the leader goes on with its job, as a worker. */
 void seat_taken_over(struct seat *leader);
 /* The monitor's: makes nice who has computed for long; true if somebody may have to be soon. */
 bool seats_look(struct crew *c);
@@ -111,6 +116,5 @@ void crew_finish(struct crew *c);
 
 int monitor_start(struct crew *c);
 void monitor_stop(struct crew *c);
-void monitor_wake(struct crew *c);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The crew's lead: who has it, who takes it over from a handler that takes long, and the spare
+ * The crew's lead: who has it, who takes it over from a job that takes long, and the spare
  * that waits for it.
  */
 #include <errno.h>
@@ -19,7 +19,7 @@ crew_begin(struct crew *c)
 	 * monitor sees this before it falls asleep, or we see that it sleeps. */
 	atomic_store(&c->lead, mine);
 	if (atomic_load(&c->monitor_asleep))
-		monitor_wake(c);
+		crew_wake_monitor(c);
 	return mine;
 }
 
@@ -37,7 +37,7 @@ crew_end(struct crew *c, uint64_t mine)
 	return atomic_compare_exchange_strong(&c->lead, &lead, mine & ~UINT64_C(1));
 }
 
-/* Called by the monitor: the handler begun as `seen` has taken too long. */
+/* Called by the monitor: the job begun as `seen` has taken too long. */
 bool
 crew_take_over(struct crew *c, uint64_t seen)
 {
@@ -65,7 +65,7 @@ crew_has_spare(const struct crew *c)
 bool
 crew_relieves(struct crew *c)
 {
-	if (crew_has_spare(c) || c->server->debug || atomic_load(&c->threads) == 1)
+	if (crew_has_spare(c) || c->config.debug || atomic_load(&c->threads) == 1)
 		return true;
 	/* Whoever parks meanwhile has been seen, or sees this. */
 	atomic_store(&c->relief_wanted, true);
@@ -87,7 +87,7 @@ crew_finish(struct crew *c)
 	sem_post(&c->led);
 }
 
-/* For who looks at the threads: it goes on with its handler, and cannot do this itself. */
+/* For who looks at the threads: it goes on with its job, and cannot do this itself. */
 static void
 name_worker(pid_t tid)
 {
@@ -112,21 +112,19 @@ lead(struct crew *c)
 	seat_lead(c);
 	c->leader = gettid();
 	(void)pthread_getcpuclockid(pthread_self(), &c->leader_clock);
-	if (before == 0) {
-		spare_announce(c->server);
-	} else {
+	if (before != 0) {
 		/* It computes or blocks; either way it is a worker from now on. */
 		name_worker(before);
-		work_taken_over(c->server);
+		c->config.jobs->taken_over(c->config.data);
 	}
-	signals_work(c->server);
-	if (!loop_run(c->server))
+	crew_signals_work(c);
+	if (!c->config.jobs->lead(c->config.data))
 		return;
-	signals_wait(c->server);
+	crew_signals_wait(c);
 	crew_finish(c);
 }
 
-/* Leads, and when it was taken over and its handler is done, works. */
+/* Leads, and when it was taken over and its job is done, works. */
 static void
 lead_then_work(struct crew *c)
 {
@@ -159,7 +157,7 @@ run_spare(void *arg)
 	atomic_fetch_add(&c->spares, 1);
 	atomic_store(&c->spare_coming, false);
 	if (atomic_exchange(&c->relief_wanted, false))
-		loop_wake(c->server);
+		c->config.jobs->wake(c->config.data);
 	if (!atomic_load(&c->over) && crew_wait_for(&c->spare) == 0 && !atomic_load(&c->over))
 		lead_then_work(c);
 	crew_thread_ends(c);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Who computes for long gives way to the loop. Each thread of the crew has a seat, where the
- * monitor sees whether it is in a handler, and how much processor time that has taken. A handler
+ * monitor sees whether it is in a job, and how much processor time that has taken. A job
  * that has had more than its share is made nice, and its thread ends with it: an unprivileged
  * process can raise a nice value only.
  *
- * Others stay as they are. A handler that waits for a database or a program needs no processor,
+ * Others stay as they are. A job that waits for a database or a program needs no processor,
  * a program that it starts has the nice value of its thread, and who is nice and loses its
  * processor in the middle of something that others wait for (a lock of malloc's, say) keeps them
  * waiting until all who are not nice have had enough. For the same reason it gets short slices of
@@ -23,15 +23,15 @@
 /* So many times takeover_after_us of processor time, then it is nice. */
 #define SHARE    10
 #define SLICE_NS 300000
-/* Running handlers that one look of the monitor asks after: each costs a system call. */
+/* Running jobs that one look of the monitor asks after: each costs a system call. */
 #define LOOKS    16
 
-/* What a thread does, in seat->run: numbers from RUNS on tell handlers apart. */
+/* What a thread does, in seat->run: numbers from RUNS on tell jobs apart. */
 enum { NOTHING, LEADS, TAKEN_OVER, RUNS };
 
 struct seat {
 	atomic_bool taken;
-	atomic_bool held; /* by the monitor while it looks, or by the thread at a handler's end */
+	atomic_bool held; /* by the monitor while it looks, or by the thread at a job's end */
 	_Atomic uint32_t run;
 	bool nice; /* while held */
 	pid_t tid;
@@ -48,7 +48,7 @@ int
 seats_new(struct crew *c)
 {
 	/* Not talloc's: its zeroes would all be in memory. */
-	c->seats = calloc((size_t)c->threads_max, sizeof(*c->seats));
+	c->seats = calloc((size_t)c->config.threads_max, sizeof(*c->seats));
 	return c->seats == NULL ? -ENOMEM : 0;
 }
 
@@ -59,7 +59,7 @@ seat_take(struct crew *c)
 	int i = 0, used;
 
 	while (atomic_load(&c->seats[i].taken) || atomic_exchange(&c->seats[i].taken, true))
-		i = (i + 1) % c->threads_max;
+		i = (i + 1) % c->config.threads_max;
 	used = atomic_load(&c->seats_used);
 	while (used <= i && !atomic_compare_exchange_weak(&c->seats_used, &used, i + 1))
 		;
@@ -156,10 +156,10 @@ look_at(struct crew *c, struct seat *seat, uint32_t run)
 		seat->first_us = us;
 		return true;
 	}
-	if (us - seat->first_us < SHARE * c->server->set.takeover_after_us)
+	if (us - seat->first_us < SHARE * c->config.takeover_after_us)
 		return us > before;
 	seat->nice = true;
-	make_nice(seat->tid, c->worker_nice);
+	make_nice(seat->tid, c->config.worker_nice);
 	return false;
 }
 
@@ -175,7 +175,7 @@ seats_look(struct crew *c)
 
 		if (run < TAKEN_OVER || atomic_exchange(&seat->held, true))
 			continue;
-		/* As long as it is held, the thread is in this handler, and does not end. */
+		/* As long as it is held, the thread is in this job, and does not end. */
 		if (atomic_load(&seat->run) == run && !seat->nice) {
 			computes = look_at(c, seat, run) || computes;
 			looks++;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The crew's workers: how requests come to them and go back, and how many there are. A worker
+ * The crew's workers: how jobs come to them and go back, and how many there are. A worker
  * that is preempted at any point holds nothing that the leader needs.
  */
 #include <sched.h>
@@ -13,7 +13,7 @@
 static void *run_worker(void *arg);
 
 /*
- * Makes one worker if requests outnumber idle ones. Whoever is made makes the next before its
+ * Makes one worker if jobs outnumber idle ones. Whoever is made makes the next before its
  * own work: so a burst costs the leader one thread.
  */
 static void
@@ -22,14 +22,14 @@ grow(struct crew *c)
 	while (atomic_load(&c->slack) < 0 && !atomic_exchange(&c->growing, true)) {
 		if (atomic_load(&c->slack) >= 0) {
 			atomic_store(&c->growing, false);
-			continue; /* look again: a request may have come in between */
+			continue; /* look again: a job may have come in between */
 		}
 		atomic_fetch_add(&c->slack, 1);
 		if (crew_spawn(c, run_worker) == 0)
 			return; /* the new one goes on */
 		atomic_fetch_sub(&c->slack, 1);
 		atomic_store(&c->growing, false);
-		monitor_wake(c); /* it tries again */
+		crew_wake_monitor(c); /* it tries again */
 		return;
 	}
 }
@@ -52,12 +52,12 @@ wait_for_work(struct crew *c)
 {
 	if (sem_trywait(&c->work) == 0)
 		return;
-	signals_wait(c->server);
+	crew_signals_wait(c);
 	crew_wait_for(&c->work);
-	signals_work(c->server);
+	crew_signals_work(c);
 }
 
-static struct http_request *
+static struct crew_job *
 take(struct crew *c)
 {
 	if (!atomic_load(&c->over))
@@ -70,14 +70,14 @@ take(struct crew *c)
 }
 
 /*
- * A worker too many does not end by itself: when a crowd of handlers returns at once, the ends
- * of their threads would take more of the processor than their answers.
+ * A worker too many does not end by itself: when a crowd of jobs ends at once, the ends
+ * of their threads would take more of the processor than what the leader makes of them.
  */
 static void
 become_idle(struct crew *c)
 {
 	if (atomic_fetch_add(&c->slack, 1) >= IDLE_WORKERS)
-		monitor_wake(c);
+		crew_wake_monitor(c);
 }
 
 void
@@ -107,14 +107,14 @@ crew_settle(struct crew *c)
 }
 
 /*
- * A handler is done. False if it has made its thread nice, which then ends. Another in its place
+ * A job is done. False if it has made its thread nice, which then ends. Another in its place
  * is made by the monitor, if there must be one: made here it would be as nice.
  */
 static bool
 goes_on(struct crew *c)
 {
 	if (seat_end()) {
-		monitor_wake(c);
+		crew_wake_monitor(c);
 		return false;
 	}
 	become_idle(c);
@@ -124,18 +124,18 @@ goes_on(struct crew *c)
 void
 crew_work(struct crew *c, bool led)
 {
-	struct http_request *req;
+	struct crew_job *job;
 
 	if (led && !goes_on(c))
 		return;
-	signals_work(c->server);
-	while ((req = take(c)) != NULL) {
+	crew_signals_work(c);
+	while ((job = take(c)) != NULL) {
 		seat_begin();
-		work_in_worker(c->server, req);
+		c->config.jobs->run(c->config.data, job);
 		if (!goes_on(c))
 			break;
 	}
-	signals_wait(c->server);
+	crew_signals_wait(c);
 }
 
 static void *
@@ -144,7 +144,7 @@ run_worker(void *arg)
 	struct crew *c = arg;
 
 	crew_enter_role("worker");
-	sched_yield(); /* in a burst the leader, who has others to answer, comes first */
+	sched_yield(); /* in a burst the leader, whom others wait for, comes first */
 	atomic_store(&c->growing, false);
 	grow(c);
 	crew_thread_begins(c);
@@ -154,50 +154,50 @@ run_worker(void *arg)
 }
 
 void
-crew_give(struct crew *c, struct http_request *req)
+crew_give(struct crew *c, struct crew_job *job)
 {
 	/* Only the leader gives. What has not come back yet is not more than crew_size, so there is
 	 * room, however many threads are preempted while they take theirs. */
-	ring_put(&c->handed, req);
+	ring_put(&c->handed, job);
 	sem_post(&c->work);
 	if (atomic_load(&c->monitor_asleep))
-		monitor_wake(c); /* the handler may compute for long */
+		crew_wake_monitor(c); /* the job may compute for long */
 	if (atomic_fetch_sub(&c->slack, 1) <= 0)
 		grow(c);
 }
 
 void
-crew_give_back(struct crew *c, struct http_request *req)
+crew_give_back(struct crew *c, struct crew_job *job)
 {
-	struct http_request *first = atomic_load(&c->done);
+	struct crew_job *first = atomic_load(&c->done);
 
 	do
-		req->next_done = first;
-	while (!atomic_compare_exchange_weak(&c->done, &first, req));
+		job->next = first;
+	while (!atomic_compare_exchange_weak(&c->done, &first, job));
 	if (first == NULL)
-		loop_wake(c->server);
+		c->config.jobs->wake(c->config.data);
 }
 
 /* Those that came first are first, though the list that nobody locks is the other way round. */
-struct http_request *
+struct crew_job *
 crew_take_back(struct crew *c)
 {
-	struct http_request *req = c->back, *first, *next;
+	struct crew_job *job = c->back, *first, *next;
 
-	if (req == NULL) {
+	if (job == NULL) {
 		for (first = atomic_exchange(&c->done, NULL); first != NULL; first = next) {
-			next = first->next_done;
-			first->next_done = req;
-			req = first;
+			next = first->next;
+			first->next = job;
+			job = first;
 		}
 	}
-	c->back = req == NULL ? NULL : req->next_done;
-	return req;
+	c->back = job == NULL ? NULL : job->next;
+	return job;
 }
 
 unsigned
 crew_size(const struct crew *c)
 {
 	/* All but the leader and a spare. */
-	return (unsigned)c->threads_max - 2;
+	return (unsigned)c->config.threads_max - 2;
 }

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The monitor sees to it that a handler that takes long does not keep the loop waiting. While
+ * The monitor sees to it that a job that takes long does not keep the loop waiting. While
  * the leader works it looks every takeover_after_us, or twice that while it finds the leader in
- * no handler, whether the same handler is still running. When nothing has happened for a while
+ * no job, whether the same job is still running. When nothing has happened for a while
  * it sleeps until it is woken, so that an idle server makes no wake-ups and a busy one pays
  * nothing for a request.
  *
- * A handler that is still there may just not have got a processor, or the whole machine may have
+ * A job that is still there may just not have got a processor, or the whole machine may have
  * stood still. So it is taken over when its thread blocks, or has really run for some time:
  * else any pause would make a quick route count as one that blocks.
  *
- * It also makes nice whose handler has computed for long (crew_seat.c), makes spares and, if those
+ * It also makes nice whose job has computed for long (crew_seat.c), makes spares and, if those
  * that are there do not, workers: at the nice value of the program, which the threads inherit.
  */
 #include <errno.h>
@@ -25,7 +25,7 @@
 #define QUIET_LOOKS 50
 
 bool
-monitor_debugging(void)
+crew_debugging(void)
 {
 	const char *debug = getenv("BATON_DEBUG");
 	char line[128];
@@ -41,13 +41,6 @@ monitor_debugging(void)
 	if (f != NULL)
 		fclose(f);
 	return tracer != 0;
-}
-
-void
-monitor_wake(struct crew *c)
-{
-	if (atomic_exchange(&c->monitor_asleep, false))
-		sem_post(&c->monitor_sem);
 }
 
 /* Everything is quiet: sleeps until the leader or the end wakes it. */
@@ -69,8 +62,8 @@ static void
 tick(struct crew *c, bool watching)
 {
 	/* Each look costs the leader a thread switch where they share a processor: half as many
-	 * do as long as none has found it in a handler. */
-	int64_t us = c->server->set.takeover_after_us * (watching ? 1 : 2);
+	 * do as long as none has found it in a job. */
+	int64_t us = c->config.takeover_after_us * (watching ? 1 : 2);
 	struct timespec until;
 
 	clock_gettime(CLOCK_MONOTONIC, &until);
@@ -112,11 +105,11 @@ is_runnable(pid_t tid)
 	return state == 'R';
 }
 
-/* The handler was seen when the leader had run for SEEN_US, and is there still. */
+/* The job was seen when the leader had run for SEEN_US, and is there still. */
 static bool
 takes_long(const struct crew *c, int64_t seen_us)
 {
-	return 2 * (leader_ran_us(c) - seen_us) >= c->server->set.takeover_after_us ||
+	return 2 * (leader_ran_us(c) - seen_us) >= c->config.takeover_after_us ||
 	       !is_runnable(c->leader);
 }
 
@@ -160,7 +153,7 @@ monitor_start(struct crew *c)
 	int err;
 
 	pthread_attr_init(&attr);
-	pthread_attr_setsigmask_np(&attr, &c->server->signals_waiting);
+	pthread_attr_setsigmask_np(&attr, &c->config.waiting);
 	err = -pthread_create(&c->monitor, &attr, run_monitor, c);
 	pthread_attr_destroy(&attr);
 	c->monitored = err == 0;
@@ -172,7 +165,7 @@ monitor_stop(struct crew *c)
 {
 	if (!c->monitored)
 		return;
-	monitor_wake(c);
+	crew_wake_monitor(c);
 	pthread_join(c->monitor, NULL);
 	c->monitored = false;
 }

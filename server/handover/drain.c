@@ -83,7 +83,7 @@ drain_called_off(struct http_server *s)
 	}
 	s->drain = DRAIN_NO;
 	atomic_store(&s->drain_wanted, false);
-	signals_forget(s);
+	atomic_store(&s->stop_signals, 0);
 	s->accepting_on = true;
 	accept_poll(s);
 	conn_undrain(s);

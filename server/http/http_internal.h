@@ -21,6 +21,7 @@
 
 #include "ctx/calls.h"
 #include "ctx/due.h"
+#include "server/base/job.h"
 
 struct http_conn;
 struct load;
@@ -133,7 +134,7 @@ struct http_request {
 	/* Running (work.c). */
 	STAILQ_ENTRY(http_request) queued; /* in the ready list or its route's waiting list */
 	TAILQ_ENTRY(http_request) away;    /* in the list of those that run elsewhere */
-	struct http_request *next_done;    /* in the list of those that came back */
+	struct crew_job job;               /* while another thread has it */
 	struct load *load;
 	int64_t started_ms;
 	int64_t ran_us;            /* in a worker; -1: it was taken over */

@@ -117,7 +117,7 @@ send_away(struct http_server *s, struct http_request *req)
 	note_away(s, req);
 	req->ran_us = 0;
 	atomic_store(&req->phase, REQUEST_RUNNING);
-	crew_give(s->crew, req);
+	crew_give(s->crew, &req->job);
 }
 
 /* The leader answers in the handler's place. */
@@ -251,9 +251,16 @@ watch_deadline(struct http_request *req)
 		atomic_store(&req->watched, false);
 }
 
-void
-work_in_worker(struct http_server *s, struct http_request *req)
+static struct http_request *
+request_of(struct crew_job *job)
 {
+	return (struct http_request *)((char *)job - offsetof(struct http_request, job));
+}
+
+void
+work_in_worker(struct http_server *s, struct crew_job *job)
+{
+	struct http_request *req = request_of(job);
 	int64_t began = now_us();
 	struct rusage before;
 
@@ -263,7 +270,7 @@ work_in_worker(struct http_server *s, struct http_request *req)
 	run(s, req);
 	req->ran_us = ran_us(&before, began);
 	done(req);
-	crew_give_back(s->crew, req);
+	crew_give_back(s->crew, &req->job);
 }
 
 /* What a run tells about its route. */
@@ -278,13 +285,24 @@ learn(const struct http_server *s, struct load *load, int64_t ran_us)
 		load->blocking = false;
 }
 
+void
+work_drop_back(struct http_server *s)
+{
+	struct crew_job *job;
+
+	while ((job = crew_take_back(s->crew)) != NULL)
+		request_unref(request_of(job));
+}
+
 bool
 work_collect(struct http_server *s)
 {
-	struct http_request *req;
+	struct crew_job *job;
 	int n;
 
-	for (n = 0; n < COLLECT_AT_ONCE && (req = crew_take_back(s->crew)) != NULL; n++) {
+	for (n = 0; n < COLLECT_AT_ONCE && (job = crew_take_back(s->crew)) != NULL; n++) {
+		struct http_request *req = request_of(job);
+
 		note_back(s, req);
 		learn(s, req->load, req->ran_us);
 		parser_resume(req);
@@ -325,7 +343,7 @@ run_here(struct http_server *s, struct http_request *req)
 	if (!crew_end(s->crew, begun)) {
 		req->ran_us = -1;
 		done(req);
-		crew_give_back(s->crew, req);
+		crew_give_back(s->crew, &req->job);
 		return false;
 	}
 	s->running = NULL;

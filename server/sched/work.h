@@ -11,6 +11,8 @@
 
 #include <baton/http.h>
 
+#include "server/engine/engine.h"
+
 struct http_request;
 
 /* ---- work.c: which thread runs a request ------------------------------------------------------------ */
@@ -44,8 +46,10 @@ enum work_result work_run(struct http_server *s);
 void work_taken_over(struct http_server *s);
 /* Takes back what has come from other threads; true if there may be more. */
 bool work_collect(struct http_server *s);
+/* Nobody leads any more, and no thread is left: forgets what comes back. */
+void work_drop_back(struct http_server *s);
 /* In a worker: runs it and gives it back. */
-void work_in_worker(struct http_server *s, struct http_request *req);
+void work_in_worker(struct http_server *s, struct crew_job *job);
 /* The leader answers in the handler's place: 503. */
 void work_refuse(struct http_request *req, const char *why);
 
@@ -74,33 +78,5 @@ void line_make_ready(struct http_server *s, struct load *load);
 void line_expire_all(struct http_server *s);
 /* Forgets them all. */
 void line_drop_all(struct http_server *s);
-
-/* ---- crew*.c, monitor.c: the threads --------------------------------------------------------------------- */
-
-struct crew;
-
-/* BATON_DEBUG=1, or a tracer at the start: a breakpoint is no emergency. */
-bool monitor_debugging(void);
-int crew_start(struct http_server *s);
-/* Waits until all threads are gone, grace_ms at the most once the leader has ended; returns
- * how many are left in their handlers. */
-int crew_join(struct http_server *s, int grace_ms);
-/* The leader runs something itself: begin, and end: false if it was taken over meanwhile. */
-uint64_t crew_begin(struct crew *c);
-bool crew_end(struct crew *c, uint64_t begun);
-/* Its thread, as the leader asks it: gettid(2) would be a system call for each request. */
-pid_t crew_leader(const struct crew *c);
-/* Hands a request to a worker; never fails, at worst it waits for a thread. */
-void crew_give(struct crew *c, struct http_request *req);
-/* Gives back to the leader. */
-void crew_give_back(struct crew *c, struct http_request *req);
-struct http_request *crew_take_back(struct crew *c);
-/* Does a spare wait, or is certain to come? */
-bool crew_has_spare(const struct crew *c);
-/* If a handler takes long in the leader, does another thread lead on? Also true if there is no
- * other thread at all: nobody else could run it. If not, work_collect is called when one comes. */
-bool crew_relieves(struct crew *c);
-/* So many may be handed out at a time. */
-unsigned crew_size(const struct crew *c);
 
 #endif

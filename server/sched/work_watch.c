@@ -82,6 +82,7 @@ work_drop(struct http_server *s)
 {
 	struct http_request *req;
 
+	work_drop_back(s);
 	line_drop_all(s);
 	while ((req = STAILQ_FIRST(&s->ready)) != NULL) {
 		STAILQ_REMOVE_HEAD(&s->ready, queued);

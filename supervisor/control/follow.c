@@ -66,10 +66,10 @@ is_known(struct supervisor *sup, struct client *client, const char *name)
 {
 	TALLOC_CTX *tmp = talloc_new(NULL);
 	struct instance **list;
-	bool known = name == NULL || supervisor_select(sup, name, tmp, &list) > 0;
+	bool known = name == NULL || instances_select(&sup->all, name, tmp, &list) > 0;
 
 	if (!known)
-		client_error(client, "%s", supervisor_no_such(tmp, sup, name));
+		client_error(client, "%s", instances_no_such(tmp, &sup->all, name));
 	talloc_free(tmp);
 	return known;
 }
@@ -82,7 +82,7 @@ follow_events(struct supervisor *sup, struct client *client, const char *name, l
 
 	if (!is_known(sup, client, name))
 		return;
-	list = event_list(sup, name, count);
+	list = event_list(&sup->all, name, count);
 	json_array_foreach(list, i, event)
 	{
 		client_line(client, "event", json_copy(event));
@@ -99,7 +99,8 @@ follow_logs(struct supervisor *sup, struct client *client, const char *name, lon
 {
 	if (!is_known(sup, client, name))
 		return;
-	client_line(client, "lines", json_pack("{s:o}", "lines", recent_list(sup, name, count)));
+	client_line(
+	    client, "lines", json_pack("{s:o}", "lines", recent_list(&sup->all, name, count)));
 	if (on)
 		follow(sup, client, name, true);
 	else

@@ -16,23 +16,6 @@ struct asked {
 	struct client *client; /* NULL when it went away */
 };
 
-json_t *
-status_drained(const struct notify_drained *d)
-{
-	return json_pack("{s:I s:I s:I s:I}", "moved", (json_int_t)d->moved, "finished",
-	    (json_int_t)d->finished, "ended", (json_int_t)d->ended, "cut", (json_int_t)d->cut);
-}
-
-json_t *
-status_tail(const struct generation *g)
-{
-	json_t *lines = json_array();
-
-	for (unsigned i = 0; g != NULL && i < tail_count(g->tail); i++)
-		json_array_append_new(lines, json_text(tail_line(g->tail, i)));
-	return lines;
-}
-
 static json_t *
 sockets_json(const struct instance *inst)
 {
@@ -155,7 +138,7 @@ instance_json(const struct instance *inst, const struct connections *c)
 	json_object_set_new(
 	    o, "last_exit", inst->last_exit != NULL ? json_text(inst->last_exit) : json_null());
 	if (inst->last_drain_number > 0) {
-		json_t *d = status_drained(&inst->last_drain);
+		json_t *d = report_drained_json(&inst->last_drain);
 
 		json_object_set_new(d, "generation", json_integer(inst->last_drain_number));
 		json_object_set_new(o, "last_drain", d);
@@ -216,7 +199,7 @@ service_json(const struct service *s, const struct connections *c)
 }
 
 static const char *
-phase_name(enum supervisor_phase phase)
+phase_name(enum instances_phase phase)
 {
 	switch (phase) {
 	case SUP_STARTING:
@@ -241,7 +224,7 @@ all(const struct supervisor *sup, const struct connections *c)
 	for (size_t i = 0; i < sup->all.nservices; i++)
 		json_array_append_new(services, service_json(sup->all.services[i], c));
 	status = json_pack("{s:{s:s s:i s:s s:I s:o s:I} s:o s:o s:O? s:o}", "baton", "version",
-	    BATON_VERSION, "pid", (int)getpid(), "state", phase_name(sup->phase), "uptime_ms",
+	    BATON_VERSION, "pid", (int)getpid(), "state", phase_name(sup->all.phase), "uptime_ms",
 	    (json_int_t)(timer_now_ms() - sup->started_ms), "control",
 	    json_text(control_socket_path(sup->control)), "lines_dropped",
 	    (json_int_t)(output_dropped(sup->base.out) + logfile_dropped(sup)), "restart",

@@ -39,12 +39,12 @@ reap_all(struct supervisor *sup)
 			return;
 		if (upgrade_child(sup, si.si_pid))
 			continue;
-		g = supervisor_generation(sup, si.si_pid);
+		g = instances_generation(&sup->all, si.si_pid);
 		if (g != NULL)
 			generation_check(g);
 		else
 			waitid(P_PID, (id_t)si.si_pid, &si, WEXITED | WNOHANG);
-		g = supervisor_generation(sup, si.si_pid);
+		g = instances_generation(&sup->all, si.si_pid);
 		if (g != NULL && !g->lingers)
 			return; /* not reaped: its pidfd will say when it can be */
 	}
@@ -54,7 +54,7 @@ void
 signals_reap(struct supervisor *sup)
 {
 	reap_all(sup);
-	generation_check_lingering(sup);
+	generation_check_lingering(&sup->all);
 }
 
 static void
@@ -63,14 +63,14 @@ told_to_end(struct signals *s, int sig)
 	struct supervisor *sup = s->sup;
 	const char *name = sigabbrev_np(sig);
 
-	if (sup->phase != SUP_STOPPING) {
+	if (sup->all.phase != SUP_STOPPING) {
 		s->told_ms = timer_now_ms();
 		output_say(
 		    sup->base.out, "SIG%s: ending in good order; once more ends it at once", name);
 		order_stop(sup);
 	} else if (sig == SIGTERM && timer_now_ms() - s->told_ms < SAME_REQUEST_MS) {
 		output_say(sup->base.out, "SIGTERM: ending already");
-	} else if (!sup->killing) {
+	} else if (!sup->all.killing) {
 		output_warn(sup->base.out, "SIG%s while ending: killing what still runs", name);
 		order_kill(sup);
 	}
@@ -130,7 +130,7 @@ signals_end(struct signals *s)
 {
 	TALLOC_FREE(s->fde);
 	close(s->fd);
-	if (s->sup->phase == SUP_DONE)
+	if (s->sup->all.phase == SUP_DONE)
 		forget_pending();
 	sigprocmask(SIG_SETMASK, &s->sup->signals_given, NULL);
 	return 0;

@@ -115,6 +115,7 @@ supervisor_new(TALLOC_CTX *mem, struct config *config, const char *argv0)
 		return NULL;
 	json_memory_watch();
 	talloc_set_destructor(sup, supervisor_close);
+	sup->all.sup = sup;
 	sup->all.hearers = hearers;
 	sup->all.base = &sup->base;
 	sup->config = config;
@@ -144,7 +145,7 @@ supervisor_new(TALLOC_CTX *mem, struct config *config, const char *argv0)
 static int
 run_loop(struct supervisor *sup)
 {
-	while (sup->phase != SUP_DONE) {
+	while (sup->all.phase != SUP_DONE) {
 		if (tevent_loop_once(sup->base.ev) != 0) {
 			output_warn(
 			    sup->base.out, "the event loop failed: %s; ending", strerror(errno));
@@ -180,76 +181,4 @@ supervisor_resume(struct supervisor *sup)
 {
 	signals_reap(sup);
 	return run_loop(sup);
-}
-
-struct generation *
-supervisor_generation(struct supervisor *sup, pid_t pid)
-{
-	struct generation *g = sup->all.generations;
-
-	while (g != NULL && g->pid != pid)
-		g = g->next;
-	return g;
-}
-
-size_t
-supervisor_select(
-    struct supervisor *sup, const char *name, TALLOC_CTX *mem, struct instance ***list)
-{
-	struct instance **grown;
-	size_t n = 0;
-
-	*list = NULL;
-	for (size_t i = 0; i < sup->all.nservices; i++) {
-		struct service *s = sup->all.services[i];
-		bool all = name == NULL || strcmp(s->config->name, name) == 0;
-
-		for (unsigned k = 0; k < s->ninstances; k++) {
-			if (!all && strcmp(s->instances[k]->name, name) != 0)
-				continue;
-			grown = talloc_realloc(mem, *list, struct instance *, (unsigned)n + 1);
-			if (grown == NULL) {
-				TALLOC_FREE(*list);
-				return 0; /* a part of them would be taken for all */
-			}
-			*list = grown;
-			grown[n++] = s->instances[k];
-		}
-		if (all)
-			spare_append(s, mem, list, &n);
-	}
-	return n;
-}
-
-/* Then it was memory that was missing. */
-static bool
-exists(const struct supervisor *sup, const char *name)
-{
-	for (size_t i = 0; i < sup->all.nservices; i++) {
-		const struct service *s = sup->all.services[i];
-
-		if (strcmp(s->config->name, name) == 0)
-			return s->ninstances > 0;
-		for (unsigned k = 0; k < s->ninstances; k++) {
-			if (strcmp(s->instances[k]->name, name) == 0)
-				return true;
-		}
-	}
-	return false;
-}
-
-char *
-supervisor_no_such(TALLOC_CTX *mem, const struct supervisor *sup, const char *name)
-{
-	static char no_memory[] = "there is no memory";
-	char *why;
-
-	if (name == NULL || exists(sup, name))
-		return no_memory;
-	why = talloc_asprintf(mem, "there is no service \"%s\"; there is: ", name);
-	for (size_t i = 0; i < sup->all.nservices; i++)
-		why = why == NULL ? NULL
-				  : talloc_asprintf_append(why, "%s%s", i == 0 ? "" : ", ",
-					sup->all.services[i]->config->name);
-	return why == NULL ? no_memory : why;
 }

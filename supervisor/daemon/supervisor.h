@@ -36,9 +36,6 @@
 #include "supervisor/process/probe.h"
 #include "supervisor/sockets/socket_file.h"
 
-/* What is kept of what happened. */
-#define EVENTS_KEPT 200
-
 struct supervisor;
 struct events;
 struct follower;
@@ -53,13 +50,6 @@ struct client;
 struct manager;
 struct inherited;
 struct store;
-
-enum supervisor_phase {
-	SUP_STARTING, /* instance by instance, in order */
-	SUP_RUNNING,
-	SUP_STOPPING, /* service by service, in reverse order */
-	SUP_DONE,
-};
 
 struct supervisor {
 	struct instances all; /* what the instances have in common */
@@ -77,11 +67,9 @@ struct supervisor {
 	struct op *ops;             /* waiting for instances; NULL: none is */
 	struct roll *roll;          /* NULL: no restart is under way */
 	json_t *last_restart;       /* the verdict on the one before; NULL: there was none */
-	enum supervisor_phase phase;
-	size_t next_service; /* which one is started (or, plus one, stopped) now */
+	size_t next_service;        /* which one is started (or, plus one, stopped) now */
 	unsigned next_instance;
 	bool stop_next_runs; /* order.c: it is looking at the instances already */
-	bool killing;        /* told twice to end */
 	int64_t started_ms;
 	char **argv;             /* as baton was called, to be called so again */
 	const char *program;     /* where it is found: a path, or a name in PATH */
@@ -126,20 +114,6 @@ void op_forget(struct supervisor *sup, struct instance **list, size_t count);
 /* The supervisor stops: whoever waits is told. */
 void op_cancel_all(struct supervisor *sup, const char *why);
 
-/* --- event.c: what has happened ------------------------------------------------------- */
-
-struct events *events_new(TALLOC_CTX *mem);
-void event_state(struct state *s, struct events *e);
-/* WHAT ("ready", "reload") happened to INST and G, which may be NULL. FORMAT makes a text for
- * people that does not name the instance; MORE (taken over; NULL: nothing) adds members. */
-void event_emit(struct supervisor *sup, const struct instance *inst, const struct generation *g,
-    const char *what, json_t *more, const char *format, ...) __attribute__((format(printf, 6, 7)));
-void event_news(struct instance *inst, struct generation *g, enum instance_news news);
-/* Whether it is about that service or instance (NULL: any), or about baton as a whole. */
-bool event_is_about(const json_t *event, const char *name);
-/* The last COUNT of them, as an array. */
-json_t *event_list(const struct supervisor *sup, const char *name, long count);
-
 /* --- follow.c: clients who follow --------------------------------------------------------- */
 
 /* Tells CLIENT the last COUNT, and, if ON, what comes after them. */
@@ -172,18 +146,9 @@ void order_start(struct supervisor *sup);
 void order_stop(struct supervisor *sup);
 /* Ends everything now. */
 void order_kill(struct supervisor *sup);
+/* hints.c: all is started: what to try next. */
+void hints_say(struct supervisor *sup);
 void order_news(struct instance *inst, struct generation *g, enum instance_news news);
-
-/* --- report.c: what people read while baton runs ---------------------------------------- */
-
-void report_news(struct instance *inst, struct generation *g, enum instance_news news);
-/* All is started: what to try next. */
-void report_hints(struct supervisor *sup);
-/* "4.2 s", "3 min", "2 h": durations for people. */
-char *report_duration(TALLOC_CTX *mem, int64_t ms);
-
-/* "12 connections moved, 3 requests finished, 0 connections ended, 0 cut". */
-char *report_drained(TALLOC_CTX *mem, const struct notify_drained *d);
 
 /* --- status.c: for programs -------------------------------------------------------------- */
 
@@ -191,10 +156,6 @@ char *report_drained(TALLOC_CTX *mem, const struct notify_drained *d);
 void status_tell(struct supervisor *sup, struct client *client);
 /* Nothing more is waited for: whoever asked is told what is known. */
 void status_tell_all(struct supervisor *sup);
-/* Its last lines on stderr, for a verdict; none if G is NULL. */
-json_t *status_tail(const struct generation *g);
-/* {"moved":12,…} */
-json_t *status_drained(const struct notify_drained *d);
 
 /* --- roll.c: the rolling restart ------------------------------------------------------- */
 
@@ -332,13 +293,5 @@ void supervisor_service_reconfigure(
 int supervisor_run(struct supervisor *sup);
 /* The same after an upgrade. */
 int supervisor_resume(struct supervisor *sup);
-/* Finds the instance's process among generations by pid, NULL if it is none of ours. */
-struct generation *supervisor_generation(struct supervisor *sup, pid_t pid);
-/* The instances of the service NAME with its spares behind them, or the one instance of that
- * name, or all for NULL, as an array in MEM. Returns how many there are. */
-size_t supervisor_select(
-    struct supervisor *sup, const char *name, TALLOC_CTX *mem, struct instance ***list);
-/* "there is no service …", with those that there are. */
-char *supervisor_no_such(TALLOC_CTX *mem, const struct supervisor *sup, const char *name);
 
 #endif

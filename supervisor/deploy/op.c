@@ -143,7 +143,7 @@ failed(struct op *op, const struct instance *inst, const struct generation *g, c
 		"%s%s: %s", op->failures == NULL ? "" : "; ", inst->name, why);
 	if (op->failed == NULL)
 		op->failed =
-		    json_pack("{s:s s:o}", "instance", inst->name, "stderr", status_tail(g));
+		    json_pack("{s:s s:o}", "instance", inst->name, "stderr", report_tail_json(g));
 }
 
 static void
@@ -251,13 +251,13 @@ op_about(struct supervisor *sup, const char *name, struct client *client, enum o
 {
 	TALLOC_CTX *tmp = talloc_new(NULL);
 	struct instance **list;
-	size_t n = supervisor_select(sup, name, tmp, &list);
+	size_t n = instances_select(&sup->all, name, tmp, &list);
 	struct op *op = NULL;
 
-	if (sup->phase == SUP_STOPPING || sup->phase == SUP_DONE) {
+	if (sup->all.phase == SUP_STOPPING || sup->all.phase == SUP_DONE) {
 		client_error(client, "baton is stopping");
 	} else if (n == 0) {
-		client_error(client, "%s", supervisor_no_such(tmp, sup, name));
+		client_error(client, "%s", instances_no_such(tmp, &sup->all, name));
 	} else {
 		op = op_new(sup, client, goal);
 		if (op != NULL) {

@@ -10,7 +10,7 @@
 static struct instance *
 awaited(struct supervisor *sup)
 {
-	if (sup->phase != SUP_STARTING || sup->next_service >= sup->all.nservices)
+	if (sup->all.phase != SUP_STARTING || sup->next_service >= sup->all.nservices)
 		return NULL;
 	return sup->all.services[sup->next_service]->instances[sup->next_instance];
 }
@@ -24,17 +24,17 @@ start_next(struct supervisor *sup)
 		instance_event(inst, LIFE_EV_START);
 		return;
 	}
-	sup->phase = SUP_RUNNING;
-	spare_look_all(sup);
+	sup->all.phase = SUP_RUNNING;
+	spare_look_all(&sup->all);
 	manager_say(sup, "READY=1\nSTATUS=running\n");
-	event_emit(sup, NULL, NULL, "running", NULL, "every instance has been started");
-	report_hints(sup);
+	event_emit(&sup->all, NULL, NULL, "running", NULL, "every instance has been started");
+	hints_say(sup);
 }
 
 void
 order_start(struct supervisor *sup)
 {
-	sup->phase = SUP_STARTING;
+	sup->all.phase = SUP_STARTING;
 	start_next(sup);
 }
 
@@ -57,27 +57,28 @@ stop_next(struct supervisor *sup)
 	while (sup->next_service > 0) {
 		struct service *s = sup->all.services[sup->next_service - 1];
 
-		spare_event_all(s, sup->killing ? LIFE_EV_KILL : LIFE_EV_STOP);
+		spare_event_all(s, sup->all.killing ? LIFE_EV_KILL : LIFE_EV_STOP);
 		for (unsigned i = s->ninstances; i-- > 0;)
-			instance_event(s->instances[i], sup->killing ? LIFE_EV_KILL : LIFE_EV_STOP);
+			instance_event(
+			    s->instances[i], sup->all.killing ? LIFE_EV_KILL : LIFE_EV_STOP);
 		if (!service_is_down(s))
 			break;
 		sup->next_service--;
 	}
 	sup->stop_next_runs = false;
 	if (sup->next_service == 0)
-		sup->phase = SUP_DONE;
+		sup->all.phase = SUP_DONE;
 }
 
 void
 order_stop(struct supervisor *sup)
 {
-	if (sup->phase == SUP_STOPPING || sup->phase == SUP_DONE)
+	if (sup->all.phase == SUP_STOPPING || sup->all.phase == SUP_DONE)
 		return;
-	sup->phase = SUP_STOPPING;
+	sup->all.phase = SUP_STOPPING;
 	sup->next_service = sup->all.nservices;
 	manager_say(sup, "STOPPING=1\nSTATUS=stopping\n");
-	event_emit(sup, NULL, NULL, "stopping", NULL, "baton ends in good order");
+	event_emit(&sup->all, NULL, NULL, "stopping", NULL, "baton ends in good order");
 	upgrade_cancel(sup, "baton was told to stop");
 	reload_cancel(sup, "baton was told to stop");
 	roll_cancel(sup, "baton was told to stop");
@@ -88,7 +89,7 @@ order_stop(struct supervisor *sup)
 void
 order_kill(struct supervisor *sup)
 {
-	sup->killing = true;
+	sup->all.killing = true;
 	order_stop(sup);
 	for (size_t i = 0; i < sup->all.nservices; i++) {
 		for (unsigned n = 0; n < sup->all.services[i]->ninstances; n++)
@@ -112,7 +113,7 @@ order_news(struct instance *inst, struct generation *g, enum instance_news news)
 		start_next(sup);
 	}
 	/* An instance with no process goes down while stop_next looks on: it needs no news. */
-	if (news == NEWS_DOWN && sup->phase == SUP_STOPPING && !sup->stop_next_runs &&
+	if (news == NEWS_DOWN && sup->all.phase == SUP_STOPPING && !sup->stop_next_runs &&
 	    service_is_down(sup->all.services[sup->next_service - 1]))
 		stop_next(sup);
 }

@@ -68,7 +68,7 @@ go_back(struct instance *inst, struct generation *g, const char *why)
 	struct supervisor *sup = inst->sup;
 	char *reason, *text;
 
-	if (sup->phase == SUP_STOPPING || sup->phase == SUP_DONE || s->from != NULL ||
+	if (sup->all.phase == SUP_STOPPING || sup->all.phase == SUP_DONE || s->from != NULL ||
 	    (s->ngood > 0 && good_is(s->good[0], g)))
 		return;
 	if (rollback_start_from_good(s, g, &reason) < 0) {
@@ -84,8 +84,8 @@ go_back(struct instance *inst, struct generation *g, const char *why)
 	talloc_free(s->back_why);
 	s->back_why = talloc_strdup(s, text);
 	s->back_unix_ms = timer_unix_ms();
-	event_emit(
-	    sup, inst, g, "rollback", NULL, "%s; going back to %s", why, rollback_text(g, s->from));
+	event_emit(&sup->all, inst, g, "rollback", NULL, "%s; going back to %s", why,
+	    rollback_text(g, s->from));
 	rollback_due(s, text);
 	roll_spoil(sup, inst, g, why);
 	kill_successors(s);

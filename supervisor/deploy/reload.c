@@ -174,7 +174,7 @@ carry_out(struct plan *p, struct client *client)
 	    "the configuration was read anew: services: %zu new, %zu gone, %zu changed", fresh,
 	    gone, changed);
 	output_say(sup->base.out, "%s", text);
-	event_emit(sup, NULL, NULL, "reload", json_pack("{s:b}", "ok", 1), "%s", text);
+	event_emit(&sup->all, NULL, NULL, "reload", json_pack("{s:b}", "ok", 1), "%s", text);
 	if (client != NULL)
 		client_progress(client, text);
 	if (nstart > 0)
@@ -208,7 +208,7 @@ not_now(const struct supervisor *sup, TALLOC_CTX *mem)
 		return unchanged(
 		    mem, talloc_asprintf(
 			     mem, "%s: expected a regular file, found none", sup->config->file));
-	if (sup->phase != SUP_RUNNING)
+	if (sup->all.phase != SUP_RUNNING)
 		return "nothing has changed: baton is starting or stopping";
 	if (sup->roll != NULL)
 		return unchanged(
@@ -272,7 +272,7 @@ static void
 say_refused(struct supervisor *sup, struct client *client, const char *why)
 {
 	output_warn(sup->base.out, "reload failed: %s", why);
-	event_emit(sup, NULL, NULL, "reload", json_pack("{s:b}", "ok", 0), "failed: %s", why);
+	event_emit(&sup->all, NULL, NULL, "reload", json_pack("{s:b}", "ok", 0), "failed: %s", why);
 	if (client != NULL)
 		client_error(client, "%s", why);
 }
@@ -364,7 +364,7 @@ reload(struct supervisor *sup, struct client *client)
 	control_renew(sup->control);
 	if (r != NULL) {
 		/* READY=1 must not come too early or late. */
-		*r = (struct reload){.sup = sup, .tell = sup->phase == SUP_RUNNING};
+		*r = (struct reload){.sup = sup, .tell = sup->all.phase == SUP_RUNNING};
 		if (r->tell)
 			manager_reloading(sup);
 		why = begin(r, tmp);

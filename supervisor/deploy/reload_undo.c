@@ -144,7 +144,7 @@ undo_refused(struct service *s, const char *why)
 	s->refused_unix_ms = timer_unix_ms();
 	output_warn(sup->base.out,
 	    "%s: its new configuration is refused; the one before counts again", s->config->name);
-	event_emit(sup, NULL, NULL, "reload",
+	event_emit(&sup->all, NULL, NULL, "reload",
 	    json_pack("{s:b s:s}", "ok", 0, "service", s->config->name), "refused for %s: %s",
 	    s->config->name, why);
 }
@@ -311,7 +311,7 @@ reload_settle(struct supervisor *sup)
 		struct service *s = sup->all.services[i];
 
 		something = something || s->undo != NULL || s->refused;
-		if (sup->phase != SUP_RUNNING)
+		if (sup->all.phase != SUP_RUNNING)
 			TALLOC_FREE(s->undo); /* nothing is started any more */
 		else if (s->undo != NULL)
 			settle(s);
@@ -342,7 +342,7 @@ reload_revert(struct supervisor *sup)
 	struct instance **list = NULL;
 	size_t n = 0;
 
-	if (sup->roll != NULL || sup->phase != SUP_RUNNING)
+	if (sup->roll != NULL || sup->all.phase != SUP_RUNNING)
 		return;
 	for (size_t i = 0; i < sup->all.nservices; i++) {
 		struct service *s = sup->all.services[i];

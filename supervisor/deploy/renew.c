@@ -49,7 +49,7 @@ is_busy(struct supervisor *sup)
 {
 	TALLOC_CTX *tmp = talloc_new(NULL);
 	char *why = NULL;
-	bool busy = sup->phase != SUP_RUNNING || sup->roll != NULL || sup->ops != NULL ||
+	bool busy = sup->all.phase != SUP_RUNNING || sup->roll != NULL || sup->ops != NULL ||
 		    sup->reload != NULL || scale_busy(sup, tmp, &why) ||
 		    rollback_busy(sup, tmp, &why);
 
@@ -63,7 +63,7 @@ renew_sockets(struct supervisor *sup)
 	static const struct roll_order order = {
 	    .what = "restart", .why = "the file of a socket was removed"};
 	struct instance **list;
-	size_t n = supervisor_select(sup, NULL, sup, &list), live = 0;
+	size_t n = instances_select(&sup->all, NULL, sup, &list), live = 0;
 	bool some = false;
 
 	for (size_t i = 0; i < n && !is_busy(sup); i++) {

@@ -194,7 +194,7 @@ may_start(struct supervisor *sup, const struct roll_order *order, TALLOC_CTX *me
 {
 	const struct roll *r = sup->roll;
 
-	if (sup->phase == SUP_STOPPING || sup->phase == SUP_DONE) {
+	if (sup->all.phase == SUP_STOPPING || sup->all.phase == SUP_DONE) {
 		*why = talloc_strdup(mem, "baton is stopping");
 		return -EBUSY;
 	}
@@ -251,12 +251,12 @@ roll_start(struct supervisor *sup, const struct roll_order *order, struct client
     TALLOC_CTX *mem, char **why)
 {
 	struct instance **list;
-	size_t count = supervisor_select(sup, order->target, mem, &list);
+	size_t count = instances_select(&sup->all, order->target, mem, &list);
 	struct roll *fresh = NULL;
 	int error = 0;
 
 	if (count == 0) {
-		*why = supervisor_no_such(mem, sup, order->target);
+		*why = instances_no_such(mem, &sup->all, order->target);
 		return -ENOENT;
 	}
 	if (sup->roll != NULL && sup->roll->over)

@@ -21,7 +21,7 @@ end_pause(struct roll *r, const char *why)
 	struct turn *t = r->paused;
 
 	output_say(r->sup->base.out, "%s  %s; the %s goes on", t->inst->name, why, r->order.what);
-	event_emit(r->sup, t->inst, NULL, "restart-continued", NULL, "%s", why);
+	event_emit(&r->sup->all, t->inst, NULL, "restart-continued", NULL, "%s", why);
 	r->passed = t->inst->service;
 	r->paused = NULL;
 	TALLOC_FREE(r->pause_timer);
@@ -66,7 +66,7 @@ begin_pause(struct roll *r, struct turn *t)
 		    t->inst->name, r->order.what);
 	if (text != NULL) {
 		output_say(r->sup->base.out, "%s", text);
-		event_emit(r->sup, t->inst, NULL, "restart-paused",
+		event_emit(&r->sup->all, t->inst, NULL, "restart-paused",
 		    json_pack("{s:I}", "pause_ms", (json_int_t)ms), "%s", text);
 	}
 	roll_progress(r, t, text);
@@ -112,8 +112,8 @@ roll_continue(struct supervisor *sup, const char *service, TALLOC_CTX *mem, char
 	const char *at;
 	struct instance **list;
 
-	if (service != NULL && supervisor_select(sup, service, mem, &list) == 0) {
-		*why = supervisor_no_such(mem, sup, service);
+	if (service != NULL && instances_select(&sup->all, service, mem, &list) == 0) {
+		*why = instances_no_such(mem, &sup->all, service);
 		return -EINVAL;
 	}
 	if (r == NULL) {

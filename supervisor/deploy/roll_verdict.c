@@ -12,7 +12,7 @@
 void
 roll_tell_begin(const struct roll *r)
 {
-	event_emit(r->sup, NULL, NULL, "restart-begin",
+	event_emit(&r->sup->all, NULL, NULL, "restart-begin",
 	    json_pack("{s:s s:i}", "what", r->order.what, "instances", (int)r->count),
 	    "%s of %zu instance%s", r->order.what, r->count, r->count == 1 ? "" : "s");
 }
@@ -24,7 +24,7 @@ tell_end(const struct roll *r)
 	bool ok = !r->failed && r->cancelled == NULL;
 	size_t done = roll_count(r, TURN_DONE);
 
-	event_emit(r->sup, NULL, NULL, "restart-end",
+	event_emit(&r->sup->all, NULL, NULL, "restart-end",
 	    json_pack("{s:s s:b s:i s:i}", "what", r->order.what, "ok", ok, "restarted", (int)done,
 		"of", (int)r->count),
 	    "%s: %zu of %zu done%s%s", r->order.what, done, r->count,
@@ -110,7 +110,7 @@ roll_fail(struct roll *r, struct turn *t, const struct generation *g, const char
 	roll_forget_pause(r);
 	if (!r->failed)
 		r->failure = json_pack("{s:s s:o s:o s:o}", "instance", t->inst->name, "reason",
-		    json_text(reason), "left", json_text(left), "stderr", status_tail(g));
+		    json_text(reason), "left", json_text(left), "stderr", report_tail_json(g));
 	r->failed = true;
 	r->error = talloc_asprintf_append(r->error == NULL ? talloc_strdup(r, "") : r->error,
 	    "%s%s: %s; %s", r->error == NULL ? "" : "; ", t->inst->name, reason, left);
@@ -133,7 +133,7 @@ roll_take_account(struct roll *r, const struct turn *t, const struct generation 
 		r->sum.finished += g->counts.finished;
 		r->sum.ended += g->counts.ended;
 		r->sum.cut += g->counts.cut;
-		json_object_set_new(o, "connections", status_drained(&g->counts));
+		json_object_set_new(o, "connections", report_drained_json(&g->counts));
 	}
 	json_array_append_new(r->instances, o);
 }
@@ -150,7 +150,7 @@ verdict(struct roll *r)
 	if (r->order.why != NULL)
 		json_object_set_new(result, "why", json_text(r->order.why));
 	if (r->drained)
-		json_object_set_new(result, "connections", status_drained(&r->sum));
+		json_object_set_new(result, "connections", report_drained_json(&r->sum));
 	if (r->failure != NULL)
 		json_object_update(result, r->failure);
 	if (r->failed || r->cancelled != NULL)

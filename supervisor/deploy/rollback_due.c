@@ -84,7 +84,8 @@ rollback_next(struct supervisor *sup)
 	    .back = true,
 	    .after = b};
 
-	if (b == NULL || sup->roll != NULL || sup->phase == SUP_STOPPING || sup->phase == SUP_DONE)
+	if (b == NULL || sup->roll != NULL || sup->all.phase == SUP_STOPPING ||
+	    sup->all.phase == SUP_DONE)
 		return;
 	sup->rollbacks = b->next;
 	if (roll_start_list(

@@ -106,10 +106,10 @@ may_scale(struct supervisor *sup, const char *name, long instances, struct clien
 	char *why = NULL;
 	bool may = false;
 
-	if (sup->phase != SUP_RUNNING)
+	if (sup->all.phase != SUP_RUNNING)
 		client_error(client, "baton is starting or stopping");
 	else if (service_named(sup, name) == NULL)
-		client_error(client, "%s", supervisor_no_such(tmp, sup, name));
+		client_error(client, "%s", instances_no_such(tmp, &sup->all, name));
 	else if (instances < k->min || instances > k->max)
 		client_error(client, "expected %s, found %ld", key_expected(tmp, k), instances);
 	else if (sup->roll != NULL)
@@ -137,7 +137,7 @@ scale_service(struct supervisor *sup, const char *name, long instances, struct c
 		talloc_free(why);
 		return;
 	}
-	event_emit(sup, NULL, NULL, "scale",
+	event_emit(&sup->all, NULL, NULL, "scale",
 	    json_pack("{s:s s:i s:i}", "service", name, "from", (int)had, "to", (int)to),
 	    "%s from %u to %u instances", name, had, to);
 	if (to > had)
@@ -161,7 +161,7 @@ scale_shrink(struct service *s, unsigned keep)
 	/* Their end must not make sockets refuse that others have. */
 	for (unsigned i = keep; i < s->ninstances; i++)
 		listener_let_go(s->instances[i]);
-	if (s->sup->phase != SUP_RUNNING || shrink_to(s, keep, NULL))
+	if (s->sup->all.phase != SUP_RUNNING || shrink_to(s, keep, NULL))
 		return;
 	s->shrinks = true;
 	s->keep = keep;

@@ -137,8 +137,8 @@ counts(const struct instance *inst)
 		return false;
 	if (inst->index >= s->ninstances || s->instances[inst->index] != inst)
 		return false;
-	return sup->phase == SUP_RUNNING ||
-	       (sup->phase == SUP_STARTING && sup->all.services[sup->next_service] != s);
+	return sup->all.phase == SUP_RUNNING ||
+	       (sup->all.phase == SUP_STARTING && sup->all.services[sup->next_service] != s);
 }
 
 static struct strategy *

@@ -43,7 +43,7 @@ keep(struct events *e, json_t *event)
 }
 
 void
-event_emit(struct supervisor *sup, const struct instance *inst, const struct generation *g,
+event_emit(struct instances *all, const struct instance *inst, const struct generation *g,
     const char *what, json_t *more, const char *format, ...)
 {
 	json_t *event;
@@ -53,7 +53,7 @@ event_emit(struct supervisor *sup, const struct instance *inst, const struct gen
 	va_start(ap, format);
 	text = talloc_vasprintf(NULL, format, ap);
 	va_end(ap);
-	event = json_pack("{s:I s:I s:s s:o}", "number", ++sup->all.events->number, "time_unix_ms",
+	event = json_pack("{s:I s:I s:s s:o}", "number", ++all->events->number, "time_unix_ms",
 	    (json_int_t)timer_unix_ms(), "event", what, "text",
 	    json_text(text == NULL ? "" : text));
 	if (inst != NULL) {
@@ -65,8 +65,8 @@ event_emit(struct supervisor *sup, const struct instance *inst, const struct gen
 	if (g != NULL && g->pid > 0)
 		json_object_set_new(event, "pid", json_integer(g->pid));
 	json_object_update(event, more);
-	keep(sup->all.events, event);
-	follow_event(sup, event);
+	keep(all->events, event);
+	follow_event(all->sup, event);
 	json_decref(event);
 	json_decref(more);
 	talloc_free(text);
@@ -83,9 +83,9 @@ event_is_about(const json_t *event, const char *name)
 }
 
 json_t *
-event_list(const struct supervisor *sup, const char *name, long count)
+event_list(const struct instances *all, const char *name, long count)
 {
-	const json_t *kept = sup->all.events->kept;
+	const json_t *kept = all->events->kept;
 	size_t first = json_array_size(kept);
 	json_t *list = json_array();
 
@@ -110,10 +110,10 @@ became_ready(const struct instance *inst, const struct generation *g)
 	TALLOC_CTX *tmp = talloc_new(NULL);
 	int64_t ms = generation_age_ms(g);
 
-	event_emit(inst->sup, inst, g, "ready", json_pack("{s:I}", "ready_in_ms", (json_int_t)ms),
+	event_emit(inst->all, inst, g, "ready", json_pack("{s:I}", "ready_in_ms", (json_int_t)ms),
 	    "generation %u, pid %d, in %s", g->number, (int)g->pid, report_duration(tmp, ms));
 	if (inst->old != NULL && g == inst->current)
-		event_emit(inst->sup, inst, g, "replaced",
+		event_emit(inst->all, inst, g, "replaced",
 		    json_pack("{s:i}", "replaces", (int)inst->old->number),
 		    "generation %u by generation %u; the old one drains", inst->old->number,
 		    g->number);
@@ -124,7 +124,7 @@ became_ready(const struct instance *inst, const struct generation *g)
 static void
 ended(const struct instance *inst, const struct generation *g, bool was_ready)
 {
-	json_t *counts = g->drained ? status_drained(&g->counts) : NULL;
+	json_t *counts = g->drained ? report_drained_json(&g->counts) : NULL;
 	TALLOC_CTX *tmp = talloc_new(NULL);
 	const char *what = "crashed";
 
@@ -134,7 +134,7 @@ ended(const struct instance *inst, const struct generation *g, bool was_ready)
 		what = "killed";
 	else if (g->succeeded && was_ready)
 		what = "exited";
-	event_emit(inst->sup, inst, g, what,
+	event_emit(inst->all, inst, g, what,
 	    counts == NULL ? NULL : json_pack("{s:o}", "connections", counts),
 	    "generation %u %s%s%s%s", g->number, how(g),
 	    was_ready || g->failure != NULL ? "" : " before it was ready", g->drained ? "; " : "",
@@ -152,7 +152,7 @@ waits(const struct instance *inst)
 	if (inst->life.state == LIFE_BACKOFF) {
 		ms = life_backoff_ms(inst->life.crashes - 1, &inst->service->policy);
 		if (ms > 0)
-			event_emit(inst->sup, inst, NULL, "backoff",
+			event_emit(inst->all, inst, NULL, "backoff",
 			    json_pack("{s:I}", "wait_ms", (json_int_t)ms), "started again in %s",
 			    report_duration(tmp, ms));
 	}
@@ -164,36 +164,36 @@ event_news(struct instance *inst, struct generation *g, enum instance_news news)
 {
 	switch (news) {
 	case NEWS_STARTED:
-		event_emit(inst->sup, inst, g, "started", NULL, "generation %u, pid %d", g->number,
+		event_emit(inst->all, inst, g, "started", NULL, "generation %u, pid %d", g->number,
 		    (int)g->pid);
 		break;
 	case NEWS_READY:
 		became_ready(inst, g);
 		break;
 	case NEWS_BACK:
-		event_emit(inst->sup, inst, g, "recalled", NULL,
+		event_emit(inst->all, inst, g, "recalled", NULL,
 		    "generation %u, pid %d, serves again", g->number, (int)g->pid);
 		break;
 	case NEWS_FAILED:
 	case NEWS_ENDED:
 		if (g == NULL)
-			event_emit(inst->sup, inst, NULL, "crashed", NULL,
+			event_emit(inst->all, inst, NULL, "crashed", NULL,
 			    "there is no memory to start it");
 		else
 			ended(inst, g, news == NEWS_ENDED);
 		waits(inst);
 		break;
 	case NEWS_GAVE_UP:
-		event_emit(inst->sup, inst, NULL, "failed", NULL,
+		event_emit(inst->all, inst, NULL, "failed", NULL,
 		    "%s, and is not started again before `baton reset %s`",
 		    g != NULL ? "crashed too often" : "depends on one that has failed", inst->name);
 		break;
 	case NEWS_HELD:
-		event_emit(inst->sup, inst, NULL, "held", NULL,
+		event_emit(inst->all, inst, NULL, "held", NULL,
 		    "waits until the others of its service have ended");
 		break;
 	case NEWS_DOWN:
-		event_emit(inst->sup, inst, NULL, "stopped", NULL, "nothing runs any more");
+		event_emit(inst->all, inst, NULL, "stopped", NULL, "nothing runs any more");
 		break;
 	}
 }

@@ -193,14 +193,14 @@ generation_check(struct generation *g)
 }
 
 void
-generation_check_lingering(struct supervisor *sup)
+generation_check_lingering(struct instances *all)
 {
-	struct generation *g = sup->all.generations;
+	struct generation *g = all->generations;
 
 	while (g != NULL) {
 		if (g->lingers && has_ended(g)) {
 			generation_check(g);
-			g = sup->all.generations; /* others may have gone with it */
+			g = all->generations; /* others may have gone with it */
 		} else {
 			g = g->next;
 		}

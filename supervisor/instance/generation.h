@@ -20,6 +20,7 @@
 
 struct check;
 struct instance;
+struct instances;
 struct service;
 struct supervisor;
 
@@ -173,7 +174,7 @@ void generation_kill(struct generation *g, const char *why);
 /* Takes what there is to know about one that has ended (a no-op while it lives). */
 void generation_check(struct generation *g);
 /* The same of those of which only the process group was left: a child of baton has ended. */
-void generation_check_lingering(struct supervisor *sup);
+void generation_check_lingering(struct instances *all);
 /* Milliseconds from start to readiness, or since the start if it is not ready. */
 int64_t generation_age_ms(const struct generation *g);
 

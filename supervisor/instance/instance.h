@@ -173,7 +173,7 @@ void instance_rearm(struct instance *inst, int64_t due_ms, int64_t old_due_ms);
 
 void recent_add(struct instance *inst, bool err, const char *text, size_t len);
 /* The last COUNT lines of a service or an instance, or of all (NULL), as an array. */
-json_t *recent_list(struct supervisor *sup, const char *name, long count);
+json_t *recent_list(struct instances *all, const char *name, long count);
 /* {"instance":…,"stream":"stdout","text":…} */
 json_t *recent_line_json(const char *instance, bool err, const char *text, size_t len);
 

@@ -95,7 +95,7 @@ end_by_force(struct instance *inst, struct generation *g)
 
 	if (g == NULL || g->doomed)
 		return;
-	if (inst->sup->killing)
+	if (inst->all->killing)
 		why = talloc_strdup(g, "was killed: baton was told twice to end");
 	else if (g->told && g->failure != NULL)
 		g->failure = why = talloc_asprintf(g, "%s and was killed", g->failure);

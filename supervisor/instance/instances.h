@@ -14,6 +14,9 @@
 #include "supervisor/instance/life.h"
 #include "supervisor/instance/service.h"
 
+/* What is kept of what happened. */
+#define EVENTS_KEPT 200
+
 struct events;
 struct owners;
 
@@ -24,7 +27,18 @@ struct instance_hearer {
 	void (*news)(struct instance *inst, struct generation *g, enum instance_news news);
 };
 
+/* Of all of them; whoever orders them moves it on. */
+enum instances_phase {
+	SUP_STARTING, /* instance by instance, in order */
+	SUP_RUNNING,
+	SUP_STOPPING, /* service by service, in reverse order */
+	SUP_DONE,
+};
+
 struct instances {
+	struct supervisor *sup; /* whose they are; for those above who are called */
+	enum instances_phase phase;
+	bool killing;          /* told twice to end */
 	struct base *base;     /* loop, clock, and baton's own output */
 	struct owners *owners; /* who has accepted the connections of checks */
 	struct service **services;
@@ -40,5 +54,43 @@ struct instances {
 
 /* Tells all who hear, one after the other. */
 void instance_news(struct instance *inst, struct generation *g, enum instance_news news);
+
+/* --- select.c ------------------------------------------------------------------------------ */
+
+/* Finds the instance's process among generations by pid, NULL if it is none of ours. */
+struct generation *instances_generation(struct instances *all, pid_t pid);
+/* The instances of the service NAME with its spares behind them, or the one instance of that
+ * name, or all for NULL, as an array in MEM. Returns how many there are. */
+size_t
+instances_select(struct instances *all, const char *name, TALLOC_CTX *mem, struct instance ***list);
+/* "there is no service …", with those that there are. */
+char *instances_no_such(TALLOC_CTX *mem, const struct instances *all, const char *name);
+
+/* --- event.c: what has happened ------------------------------------------------------- */
+
+struct events *events_new(TALLOC_CTX *mem);
+void event_state(struct state *s, struct events *e);
+/* WHAT ("ready", "reload") happened to INST and G, which may be NULL. FORMAT makes a text for
+ * people that does not name the instance; MORE (taken over; NULL: nothing) adds members. */
+void event_emit(struct instances *all, const struct instance *inst, const struct generation *g,
+    const char *what, json_t *more, const char *format, ...) __attribute__((format(printf, 6, 7)));
+void event_news(struct instance *inst, struct generation *g, enum instance_news news);
+/* Whether it is about that service or instance (NULL: any), or about baton as a whole. */
+bool event_is_about(const json_t *event, const char *name);
+/* The last COUNT of them, as an array. */
+json_t *event_list(const struct instances *all, const char *name, long count);
+
+/* --- report.c: what people read while baton runs ---------------------------------------- */
+
+void report_news(struct instance *inst, struct generation *g, enum instance_news news);
+/* "4.2 s", "3 min", "2 h": durations for people. */
+char *report_duration(TALLOC_CTX *mem, int64_t ms);
+
+/* "12 connections moved, 3 requests finished, 0 connections ended, 0 cut". */
+char *report_drained(TALLOC_CTX *mem, const struct notify_drained *d);
+/* Its last lines on stderr, for a verdict; none if G is NULL. */
+json_t *report_tail_json(const struct generation *g);
+/* {"moved":12,…} */
+json_t *report_drained_json(const struct notify_drained *d);
 
 #endif

@@ -140,7 +140,7 @@ tell(void *data)
 	    "%s: generation %u (pid %d) is not ready yet after %s: %s; it is given %s%s",
 	    g->instance->name, g->number, (int)g->pid, report_duration(tmp, generation_age_ms(g)),
 	    waits_for, report_duration(tmp, s->config->start_timeout_ms), remedy(tmp, s));
-	event_emit(s->sup, g->instance, g, "waiting", NULL, "not ready yet: %s", waits_for);
+	event_emit(s->all, g->instance, g, "waiting", NULL, "not ready yet: %s", waits_for);
 out:
 	talloc_free(tmp);
 }

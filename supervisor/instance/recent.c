@@ -235,11 +235,11 @@ find_lines(
 }
 
 json_t *
-recent_list(struct supervisor *sup, const char *name, long count)
+recent_list(struct instances *all, const char *name, long count)
 {
 	TALLOC_CTX *tmp = talloc_new(NULL);
 	struct instance **instances;
-	size_t ninstances = supervisor_select(sup, name, tmp, &instances), n = 0;
+	size_t ninstances = instances_select(all, name, tmp, &instances), n = 0;
 	struct found *list = talloc_array(tmp, struct found, 64);
 	char *text = talloc_size(tmp, RECENT_SHORT_MAX_BYTES);
 	size_t last = count < RECENT_TOLD_MAX ? (size_t)count : RECENT_TOLD_MAX;

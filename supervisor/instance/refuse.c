@@ -45,7 +45,7 @@ refuse_while_stopping(struct instance *inst)
 static bool
 next_baton_listens(const struct instance *inst)
 {
-	return inst->sup->phase == SUP_STOPPING && inst->sup->manager != NULL;
+	return inst->all->phase == SUP_STOPPING && inst->sup->manager != NULL;
 }
 
 /* Nothing serves. A process that is starting must find its sockets listening, however long it

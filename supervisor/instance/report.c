@@ -2,6 +2,7 @@
 /* What people read in the terminal where `baton run` runs. */
 #include <string.h>
 
+#include "supervisor/base/json_memory.h"
 #include "supervisor/daemon/supervisor.h"
 
 char *
@@ -23,14 +24,14 @@ report_duration(TALLOC_CTX *mem, int64_t ms)
 
 /* Columns are as wide as the widest of all instances, so that lines printed one by one align. */
 static void
-widths(const struct supervisor *sup, int *name, int *url)
+widths(const struct instances *all, int *name, int *url)
 {
 	TALLOC_CTX *tmp = talloc_new(NULL);
 
 	*name = *url = 0;
-	for (size_t i = 0; i < sup->all.nservices; i++) {
-		for (unsigned n = 0; n < sup->all.services[i]->ninstances; n++) {
-			const struct instance *inst = sup->all.services[i]->instances[n];
+	for (size_t i = 0; i < all->nservices; i++) {
+		for (unsigned n = 0; n < all->services[i]->ninstances; n++) {
+			const struct instance *inst = all->services[i]->instances[n];
 			int nlen = (int)strlen(inst->name);
 			const char *urls = instance_urls(tmp, inst);
 			int ulen = urls == NULL ? 0 : (int)strlen(urls);
@@ -51,7 +52,7 @@ say_ready(struct instance *inst, const struct generation *g)
 	const char *urls = instance_urls(tmp, inst);
 	int name, url;
 
-	widths(inst->sup, &name, &url);
+	widths(inst->all, &name, &url);
 	output_say(inst->all->base->out, "%-*s  %-*s  pid %d  %s in %s%s", name, inst->name, url,
 	    urls == NULL ? "?" : urls, (int)g->pid, inst->spare ? "warm" : "ready",
 	    report_duration(tmp, generation_age_ms(g)), which);
@@ -164,66 +165,19 @@ report_drained(TALLOC_CTX *mem, const struct notify_drained *d)
 	    (long long)d->ended, plural(d->ended), (long long)d->cut);
 }
 
-/* That serves, so that what is said to try works. */
-static const struct instance *
-first_with_socket(const struct supervisor *sup)
+json_t *
+report_drained_json(const struct notify_drained *d)
 {
-	for (size_t i = 0; i < sup->all.nservices; i++) {
-		const struct service *s = sup->all.services[i];
-
-		for (unsigned n = 0; n < s->ninstances; n++) {
-			if (s->instances[n]->life.state == LIFE_READY &&
-			    s->instances[n]->nlisteners > 0)
-				return s->instances[n];
-		}
-	}
-	return NULL;
+	return json_pack("{s:I s:I s:I s:I}", "moved", (json_int_t)d->moved, "finished",
+	    (json_int_t)d->finished, "ended", (json_int_t)d->ended, "cut", (json_int_t)d->cut);
 }
 
-static unsigned
-count_missing(const struct supervisor *sup, unsigned *all)
+json_t *
+report_tail_json(const struct generation *g)
 {
-	unsigned missing = 0;
+	json_t *lines = json_array();
 
-	*all = 0;
-	for (size_t i = 0; i < sup->all.nservices; i++) {
-		for (unsigned n = 0; n < sup->all.services[i]->ninstances; n++, (*all)++)
-			missing += sup->all.services[i]->instances[n]->life.state != LIFE_READY;
-	}
-	return missing;
-}
-
-static void
-say_what_to_try(struct supervisor *sup)
-{
-	TALLOC_CTX *tmp = talloc_new(NULL);
-	const struct instance *inst = first_with_socket(sup);
-
-	output_say(sup->base.out, "%s", "");
-	output_say(sup->base.out, "try, from a second terminal:");
-	if (inst != NULL && inst->listeners[0].file != NULL)
-		output_say(sup->base.out, "  curl --unix-socket %s http://localhost/",
-		    inst->listeners[0].address.un.sun_path);
-	else if (inst != NULL)
-		output_say(
-		    sup->base.out, "  curl %s/", address_url(tmp, &inst->listeners[0].address));
-	output_say(sup->base.out, "  %s status%s", sup->argv0, sup->how_to_reach);
-	output_say(sup->base.out, "  %s restart%s", sup->argv0, sup->how_to_reach);
-	talloc_free(tmp);
-}
-
-void
-report_hints(struct supervisor *sup)
-{
-	unsigned all, missing = count_missing(sup, &all);
-
-	if (missing > 0)
-		output_warn(sup->base.out,
-		    "%u of %u instances are not ready; baton goes on trying, "
-		    "`%s status%s` shows them",
-		    missing, all, sup->argv0, sup->how_to_reach);
-	if (missing < all)
-		say_what_to_try(sup);
-	output_say(sup->base.out, "Ctrl-C here ends it in good order.");
-	output_say(sup->base.out, "%s", "");
+	for (unsigned i = 0; g != NULL && i < tail_count(g->tail); i++)
+		json_array_append_new(lines, json_text(tail_line(g->tail, i)));
+	return lines;
 }

@@ -187,7 +187,7 @@ void rollback_cancel(struct supervisor *sup, const char *why);
 /* Their number and state follow from the configuration and the instances: it is looked at soon
  * whether something is to be done, at the loop's next turn. */
 void spare_look(struct service *s);
-void spare_look_all(struct supervisor *sup);
+void spare_look_all(struct instances *all);
 /* The place of one that can be what CURRENT of INST is, or was until it ended; NULL: none. It
  * is never older; it may be newer, as one that would be started instead. */
 struct instance *spare_for(const struct instance *inst);

@@ -95,7 +95,7 @@ sick_found(struct generation *g, unsigned how, char *why)
 	wait_ms = (how & SICK_UNHEALTHY) != 0 ? unwell_ms(inst) : 0;
 	output_warn(inst->all->base->out, "%s: generation %u (pid %d) %s; %s", inst->name,
 	    g->number, (int)g->pid, why == NULL ? "is sick" : why, what_follows(g, known, wait_ms));
-	event_emit(inst->sup, inst, g, "sick", NULL, "generation %u %s; it is replaced", g->number,
+	event_emit(inst->all, inst, g, "sick", NULL, "generation %u %s; it is replaced", g->number,
 	    why == NULL ? "is sick" : why);
 	if (known)
 		return;
@@ -115,7 +115,7 @@ sick_over(struct generation *g, unsigned how, const char *what)
 	output_say(g->instance->all->base->out, "%s  generation %u  pid %d  %s", g->instance->name,
 	    g->number, (int)g->pid, what);
 	event_emit(
-	    g->instance->sup, g->instance, g, "well", NULL, "generation %u %s", g->number, what);
+	    g->instance->all, g->instance, g, "well", NULL, "generation %u %s", g->number, what);
 	if (g->sick != 0)
 		return;
 	TALLOC_FREE(g->sick_why);

@@ -252,7 +252,7 @@ settle(void *data)
 	unsigned epoch = newest(s, &serves, &lives);
 
 	s->spares.look = NULL;
-	if (s->sup->phase != SUP_RUNNING)
+	if (s->all->phase != SUP_RUNNING)
 		return;
 	/* A restart may be about the program; it sees to the spares itself. */
 	if (s->spares.refused && s->spares.epoch > s->spares.refused_epoch &&
@@ -291,10 +291,10 @@ spare_news(struct instance *inst, struct generation *g, enum instance_news news)
 }
 
 void
-spare_look_all(struct supervisor *sup)
+spare_look_all(struct instances *all)
 {
-	for (size_t i = 0; i < sup->all.nservices; i++)
-		spare_look(sup->all.services[i]);
+	for (size_t i = 0; i < all->nservices; i++)
+		spare_look(all->services[i]);
 }
 
 /* --- All of them, for those who order ---------------------------------------------------------- */

@@ -229,7 +229,7 @@ supervisor(struct state *s, struct supervisor *sup)
 	STATE_FIELDS(&sub, sup->config, config_fields);
 	STATE_FIELDS(s, sup, fields);
 	STATE_FIELDS(s, &sup->all, all_fields);
-	sup->phase = STATE_WORD(s, "phase", sup->phase, phases);
+	sup->all.phase = STATE_WORD(s, "phase", sup->all.phase, phases);
 	state_json(s, "last_restart", &sup->last_restart);
 	signals_state(s, sup);
 	spawn_state(s);
@@ -240,7 +240,7 @@ supervisor(struct state *s, struct supervisor *sup)
 	store_state(s, sup);
 	manager_state(s, sup);
 	services(s, sup);
-	if (state_ok(s) && sup->phase == SUP_STARTING &&
+	if (state_ok(s) && sup->all.phase == SUP_STARTING &&
 	    (sup->next_service >= sup->all.nservices ||
 		sup->next_instance >= sup->all.services[sup->next_service]->ninstances))
 		state_fail(s, "next_service", "there is no such instance");

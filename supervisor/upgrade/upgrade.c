@@ -36,7 +36,8 @@ void
 upgrade_refused(struct supervisor *sup, struct client *client, const char *why)
 {
 	output_warn(sup->base.out, "upgrade failed: nothing has changed: %s", why);
-	event_emit(sup, NULL, NULL, "upgrade", json_pack("{s:b}", "ok", 0), "failed: %s", why);
+	event_emit(
+	    &sup->all, NULL, NULL, "upgrade", json_pack("{s:b}", "ok", 0), "failed: %s", why);
 	if (client != NULL)
 		client_error(client, "nothing has changed: %s", why);
 }
@@ -62,7 +63,7 @@ not_now(const struct supervisor *sup, TALLOC_CTX *mem)
 {
 	char *why = NULL;
 
-	if (sup->phase == SUP_STOPPING || sup->phase == SUP_DONE)
+	if (sup->all.phase == SUP_STOPPING || sup->all.phase == SUP_DONE)
 		return "baton is stopping";
 	if (sup->reload != NULL)
 		return "a reload is under way; ask again later";

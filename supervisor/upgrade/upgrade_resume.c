@@ -105,7 +105,7 @@ tell(struct supervisor *sup, const char *from)
 	    BATON_VERSION, (int)getpid(), n, n == 1 ? "" : "s");
 
 	output_say(sup->base.out, "baton was upgraded %s", text == NULL ? "" : text);
-	event_emit(sup, NULL, NULL, "upgrade", json_pack("{s:b}", "ok", 1), "%s",
+	event_emit(&sup->all, NULL, NULL, "upgrade", json_pack("{s:b}", "ok", 1), "%s",
 	    text == NULL ? "done" : text);
 	talloc_free(text);
 	if (sup->upgrader != NULL)

@@ -117,21 +117,21 @@ the_last_events_are_kept(void **state)
 
 	(void)state;
 	for (int i = 1; i <= EVENTS_KEPT + 50; i++)
-		event_emit(sup, i % 2 == 0 ? sup->all.services[0]->instances[0] : NULL, NULL,
+		event_emit(&sup->all, i % 2 == 0 ? sup->all.services[0]->instances[0] : NULL, NULL,
 		    "test", json_pack("{s:i}", "i", i), "number %d", i);
-	list = event_list(sup, NULL, 100000);
+	list = event_list(&sup->all, NULL, 100000);
 	assert_int_equal(json_array_size(list), EVENTS_KEPT);
 	assert_int_equal(json_integer_value(json_object_get(json_array_get(list, 0), "i")), 51);
 	json_decref(list);
-	list = event_list(sup, "web.0", 3);
+	list = event_list(&sup->all, "web.0", 3);
 	assert_int_equal(json_array_size(list), 3);
 	json_decref(list);
 	/* Those about baton as a whole are everybody's. */
-	list = event_list(sup, "db", 100000);
+	list = event_list(&sup->all, "db", 100000);
 	assert_int_equal(json_array_size(list), EVENTS_KEPT / 2);
 	assert_int_equal(json_integer_value(json_object_get(json_array_get(list, 0), "i")), 51);
 	json_decref(list);
-	list = event_list(sup, NULL, 0);
+	list = event_list(&sup->all, NULL, 0);
 	assert_int_equal(json_array_size(list), 0);
 	json_decref(list);
 }
@@ -142,15 +142,15 @@ followers_get_what_they_asked_for(void **state)
 	int all = dial(), web = dial(), once = dial();
 
 	(void)state;
-	event_emit(sup, NULL, NULL, "old", NULL, "before");
+	event_emit(&sup->all, NULL, NULL, "old", NULL, "before");
 	ask(all, "{\"command\":\"events\",\"follow\":true}\n");
 	expect(all, "event", "event", "old");
 	ask(web, "{\"command\":\"events\",\"follow\":true,\"lines\":1,\"service\":\"web\"}\n");
 	expect(web, "event", "event", "old");
 	ask(once, "{\"command\":\"events\",\"lines\":0}\n");
 	expect(once, "result", "type", NULL);
-	event_emit(sup, sup->all.services[1]->instances[0], NULL, "db", NULL, "for all only");
-	event_emit(sup, sup->all.services[0]->instances[1], NULL, "web", NULL, "for both");
+	event_emit(&sup->all, sup->all.services[1]->instances[0], NULL, "db", NULL, "for all only");
+	event_emit(&sup->all, sup->all.services[0]->instances[1], NULL, "web", NULL, "for both");
 	expect(all, "event", "event", "db");
 	expect(all, "event", "instance", "web.1");
 	expect(web, "event", "instance", "web.1");
@@ -184,20 +184,20 @@ who_does_not_read_events_is_cut_off(void **state)
 	unsigned emitted = 0;
 
 	(void)state;
-	event_emit(sup, NULL, NULL, "first", NULL, "x");
+	event_emit(&sup->all, NULL, NULL, "first", NULL, "x");
 	ask(slow, "{\"command\":\"events\",\"follow\":true}\n");
 	ask(other, "{\"command\":\"events\",\"follow\":true}\n");
 	expect(slow, "event", "event", "first");
 	expect(other, "event", "event", "first");
 	while (!is_cut_off(slow)) {
 		assert_true(emitted < 100000);
-		event_emit(sup, NULL, NULL, "more", NULL, "%u", ++emitted);
+		event_emit(&sup->all, NULL, NULL, "more", NULL, "%u", ++emitted);
 		expect(other, "event", "event", "more");
 	}
 	assert_in_range(emitted, 1000, 99999);
 	assert_true(talloc_total_size(sup->control) < 3UL * 1024 * 1024);
 	/* Of the two who followed one is left. */
-	event_emit(sup, NULL, NULL, "last", NULL, "x");
+	event_emit(&sup->all, NULL, NULL, "last", NULL, "x");
 	expect(other, "event", "event", "last");
 	close(slow);
 	close(other);
@@ -254,7 +254,7 @@ lines_are_kept_within_bounds_and_in_order(void **state)
 		    (size_t)len + (size_t)rand() % (i % 100 == 0 ? 4000 : 60));
 	}
 	assert_true(talloc_total_size(a->recent) < RECENT_MAX_BYTES + 1000);
-	list = recent_list(sup, NULL, 10);
+	list = recent_list(&sup->all, NULL, 10);
 	assert_int_equal(json_array_size(list), 10);
 	for (size_t i = 0; i < 10; i++) {
 		const json_t *line = json_array_get(list, i);
@@ -268,7 +268,7 @@ lines_are_kept_within_bounds_and_in_order(void **state)
 	}
 	json_decref(list);
 	/* All that is kept of one: without a gap up to the end. */
-	list = recent_list(sup, "web", 1000000);
+	list = recent_list(&sup->all, "web", 1000000);
 	n = json_array_size(list);
 	assert_in_range(n, 200, RECENT_MAX_BYTES / 16);
 	for (size_t i = 0; i < n; i++)
@@ -281,7 +281,7 @@ lines_are_kept_within_bounds_and_in_order(void **state)
 static size_t
 length_of_last(const char *name)
 {
-	json_t *list = recent_list(sup, name, 1);
+	json_t *list = recent_list(&sup->all, name, 1);
 	size_t len = json_string_length(json_object_get(json_array_get(list, 0), "text"));
 
 	assert_int_equal(json_array_size(list), 1);

@@ -14,7 +14,7 @@
 
 /* A supervisor in that phase gets SIG when its loop does not run any more, and ends with 0. */
 static int
-end_after(enum supervisor_phase phase, int sig)
+end_after(enum instances_phase phase, int sig)
 {
 	int status;
 	pid_t pid = fork();
@@ -28,7 +28,7 @@ end_after(enum supervisor_phase phase, int sig)
 		sup = supervisor_new(NULL, c, "baton");
 		if (sup == NULL || signals_start(sup) < 0)
 			_exit(99);
-		sup->phase = phase;
+		sup->all.phase = phase;
 		kill(getpid(), sig);
 		talloc_free(sup);
 		_exit(0);

@@ -41,7 +41,7 @@ begin(void **state)
 	config_finish(c);
 	sup = supervisor_new(NULL, c, "baton");
 	talloc_steal(sup, c);
-	sup->phase = SUP_RUNNING;
+	sup->all.phase = SUP_RUNNING;
 	return 0;
 }
 

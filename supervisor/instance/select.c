@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: MIT */
+/* Which of them is meant: by the name of a service or an instance, or by a process. */
+#include <string.h>
+
+#include "supervisor/instance/instances.h"
+
+struct generation *
+instances_generation(struct instances *all, pid_t pid)
+{
+	struct generation *g = all->generations;
+
+	while (g != NULL && g->pid != pid)
+		g = g->next;
+	return g;
+}
+
+size_t
+instances_select(struct instances *all, const char *name, TALLOC_CTX *mem, struct instance ***list)
+{
+	struct instance **grown;
+	size_t n = 0;
+
+	*list = NULL;
+	for (size_t i = 0; i < all->nservices; i++) {
+		struct service *s = all->services[i];
+		bool whole = name == NULL || strcmp(s->config->name, name) == 0;
+
+		for (unsigned k = 0; k < s->ninstances; k++) {
+			if (!whole && strcmp(s->instances[k]->name, name) != 0)
+				continue;
+			grown = talloc_realloc(mem, *list, struct instance *, (unsigned)n + 1);
+			if (grown == NULL) {
+				TALLOC_FREE(*list);
+				return 0; /* a part of them would be taken for all */
+			}
+			*list = grown;
+			grown[n++] = s->instances[k];
+		}
+		if (whole)
+			spare_append(s, mem, list, &n);
+	}
+	return n;
+}
+
+/* Then it was memory that was missing. */
+static bool
+exists(const struct instances *all, const char *name)
+{
+	for (size_t i = 0; i < all->nservices; i++) {
+		const struct service *s = all->services[i];
+
+		if (strcmp(s->config->name, name) == 0)
+			return s->ninstances > 0;
+		for (unsigned k = 0; k < s->ninstances; k++) {
+			if (strcmp(s->instances[k]->name, name) == 0)
+				return true;
+		}
+	}
+	return false;
+}
+
+char *
+instances_no_such(TALLOC_CTX *mem, const struct instances *all, const char *name)
+{
+	static char no_memory[] = "there is no memory";
+	char *why;
+
+	if (name == NULL || exists(all, name))
+		return no_memory;
+	why = talloc_asprintf(mem, "there is no service \"%s\"; there is: ", name);
+	for (size_t i = 0; i < all->nservices; i++)
+		why = why == NULL ? NULL
+				  : talloc_asprintf_append(why, "%s%s", i == 0 ? "" : ", ",
+					all->services[i]->config->name);
+	return why == NULL ? no_memory : why;
+}

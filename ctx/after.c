@@ -281,8 +281,8 @@ ctx_after_func(TALLOC_CTX *mem, const struct ctx *ctx, void (*fn)(void *data), v
 	return a;
 }
 
-void
-ctxi_after_fork(enum ctxi_fork when)
+static void
+fork_workers(enum ctxi_fork when)
 {
 	if (when == CTXI_PREPARE) {
 		pthread_mutex_lock(&workers.lock);
@@ -297,4 +297,10 @@ ctxi_after_fork(enum ctxi_fork when)
 		workers.more = workers.finished = (pthread_cond_t)PTHREAD_COND_INITIALIZER;
 	}
 	pthread_mutex_unlock(&workers.lock);
+}
+
+__attribute__((constructor)) static void
+guard_workers(void)
+{
+	ctxi_on_fork(CTXI_RANK_WORKERS, fork_workers);
 }

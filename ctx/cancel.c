@@ -9,67 +9,6 @@
  */
 #include "ctx/ctx_internal.h"
 
-struct ctxi_stripe ctxi_stripes[CTXI_STRIPES] = {
-    [0 ... CTXI_STRIPES - 1] = {PTHREAD_MUTEX_INITIALIZER},
-};
-
-static void
-lock(uint8_t stripe)
-{
-	pthread_mutex_lock(&ctxi_stripes[stripe].lock);
-}
-
-static void
-unlock(uint8_t stripe)
-{
-	pthread_mutex_unlock(&ctxi_stripes[stripe].lock);
-}
-
-/* A tree's stripe: its root's address, multiplicatively hashed. */
-static uint8_t
-stripe_of(const void *root)
-{
-	return ((uintptr_t)root >> 4) * UINT64_C(0x9e3779b97f4a7c15) >> 59;
-}
-static_assert(CTXI_STRIPES == 1 << (64 - 59), "stripe_of yields as many bits as there are stripes");
-
-/* fork() must find every lock free, or the child would never see it given back. */
-static void
-before_fork(void)
-{
-	for (int i = 0; i < CTXI_STRIPES; i++)
-		lock(i);
-	ctxi_timer_fork(CTXI_PREPARE);
-	ctxi_after_fork(CTXI_PREPARE);
-}
-
-static void
-after_fork(enum ctxi_fork when)
-{
-	ctxi_after_fork(when);
-	ctxi_timer_fork(when);
-	for (int i = 0; i < CTXI_STRIPES; i++)
-		unlock(i);
-}
-
-static void
-after_fork_in_parent(void)
-{
-	after_fork(CTXI_PARENT);
-}
-
-static void
-after_fork_in_child(void)
-{
-	after_fork(CTXI_CHILD);
-}
-
-__attribute__((constructor)) static void
-guard_fork(void)
-{
-	pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
-}
-
 static bool
 is_foreign(const struct ctx *ctx)
 {
@@ -116,7 +55,7 @@ ctxi_attach(struct ctxi_link *link, const struct ctx *up_ctx)
 	link->up = up_ctx;
 	link->linked = false;
 	atomic_init(&link->busy, false);
-	link->stripe = up_ctx == NULL || is_foreign(up_ctx) ? stripe_of(link) : up_ctx->stripe;
+	link->stripe = up_ctx == NULL || is_foreign(up_ctx) ? ctxi_stripe_of(link) : up_ctx->stripe;
 	if (up_ctx == NULL)
 		return 0;
 	if (is_foreign(up_ctx))
@@ -125,7 +64,7 @@ ctxi_attach(struct ctxi_link *link, const struct ctx *up_ctx)
 	if (state != 0)
 		return state;
 
-	lock(link->stripe);
+	ctxi_lock(link->stripe);
 	ctxi_guard(up);
 	first = atomic_load_explicit(&up->children, memory_order_relaxed);
 	link->watch = (struct ctx_watch){.next = first};
@@ -139,7 +78,7 @@ ctxi_attach(struct ctxi_link *link, const struct ctx *up_ctx)
 	} else {
 		unlink_watch(up, &link->watch);
 	}
-	unlock(link->stripe);
+	ctxi_unlock(link->stripe);
 	return state;
 }
 
@@ -174,9 +113,9 @@ ctxi_detach(struct ctxi_link *link)
 
 	if (!atomic_load_explicit(&link->busy, memory_order_acquire))
 		return;
-	lock(link->stripe);
+	ctxi_lock(link->stripe);
 	foreign = untie_locked(link);
-	unlock(link->stripe);
+	ctxi_unlock(link->stripe);
 	if (foreign)
 		unwatch(link);
 }
@@ -252,12 +191,12 @@ ctxi_overtake(struct ctxi_link *link)
 {
 	if (!atomic_load_explicit(&link->busy, memory_order_acquire))
 		return;
-	lock(link->stripe);
+	ctxi_lock(link->stripe);
 	if (link->linked && !is_foreign(link->up) && ctxi_state(link->up) != 0) {
 		unlink_watch(ctxi_node(link->up), &link->watch);
 		tell_all(tell(link, NULL));
 	}
-	unlock(link->stripe);
+	ctxi_unlock(link->stripe);
 }
 
 void
@@ -281,10 +220,10 @@ ctxi_end(struct ctxi_node *node, uintptr_t state)
 	if (atomic_load(&node->children) == NULL && atomic_load(&node->fd) < 0 &&
 	    !atomic_load_explicit(&link->busy, memory_order_acquire))
 		return;
-	lock(link->stripe);
+	ctxi_lock(link->stripe);
 	tell_all(settle(node, NULL));
 	foreign = untie_locked(link);
-	unlock(link->stripe);
+	ctxi_unlock(link->stripe);
 	if (foreign)
 		unwatch(link);
 }
@@ -299,9 +238,9 @@ ctx_watch_fire(struct ctx_watch *w, int err, const struct ctx_cause *cause)
 		ctxi_misuse(__func__, "NULL watch, or neither -ECANCELED nor -ETIMEDOUT");
 	link = ctxi_container(w, struct ctxi_link, watch);
 	stripe = link->stripe;
-	lock(stripe);
+	ctxi_lock(stripe);
 	if (link->what == CTXI_NODE)
 		set_state(ctxi_container(link, struct ctxi_node, link), ctxi_pack(err, cause));
 	tell_all(tell(link, NULL));
-	unlock(stripe);
+	ctxi_unlock(stripe);
 }

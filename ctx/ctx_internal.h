@@ -4,11 +4,6 @@
  *
  * Every context knows its nearest ancestor that can end (itself, maybe): `canceler`. Thus
  * err, cause and deadline cost one step, however many values lie between.
- *
- * LOCKS  All contexts connected by cancellation (a tree) share one mutex out of a static
- * array, its `stripe`. Locks therefore outlive all contexts, and a child may be freed while
- * its parent is being freed in another thread. Order: user's lock in a foreign type, stripe,
- * then one of the timers' or the workers' lock; never two stripes. No callback runs under any.
  */
 #ifndef BATON_CTX_INTERNAL_H
 #define BATON_CTX_INTERNAL_H
@@ -22,6 +17,7 @@
 #include <baton/ctx.h>
 
 #include "ctx/calls.h"
+#include "ctx/lock.h"
 
 #if !defined(CTX_DEBUG) && (defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__))
 #define CTX_DEBUG 1
@@ -141,11 +137,6 @@ ctxi_pack(int err, const struct ctx_cause *cause)
 
 /* ---- cancel.c: the tree ------------------------------------------------------------ */
 
-#define CTXI_STRIPES 32
-extern struct ctxi_stripe {
-	_Alignas(64) pthread_mutex_t lock;
-} ctxi_stripes[CTXI_STRIPES];
-
 /* Ties link to up (NULL: nothing to tie), or returns the state if that has ended. */
 uintptr_t ctxi_attach(struct ctxi_link *link, const struct ctx *up);
 /* Unties it; when this returns nobody reaches it any more. */
@@ -169,6 +160,8 @@ int64_t ctxi_deadline(const struct ctx *canceler);
 int ctxi_timer_arm(struct ctxi_node *node);
 /* Takes it off, if it is there; under the node's stripe. */
 void ctxi_timer_disarm(struct ctxi_node *node);
+/* What fork() does with the heap and its thread. */
+void ctxi_timer_fork(enum ctxi_fork when);
 
 /* ---- after.c, wait.c: what a canceler tells when it ends; under the stripe ---------- */
 
@@ -181,10 +174,5 @@ void ctxi_fd_signal(int fd);
 
 /* Starts a detached thread that gets no signals. 0, or a negative errno. */
 int ctxi_thread_start(const char *name, size_t stack_bytes, void *(*run)(void *));
-
-/* What fork() is to do with the locks and threads of a file. */
-enum ctxi_fork { CTXI_PREPARE, CTXI_PARENT, CTXI_CHILD };
-void ctxi_timer_fork(enum ctxi_fork when);
-void ctxi_after_fork(enum ctxi_fork when);
 
 #endif

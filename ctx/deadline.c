@@ -1,19 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* Contexts with a deadline, and the clock they go by. */
+/* Contexts with a deadline. */
 #include <limits.h>
-#include <time.h>
 
 #include "ctx/ctx_internal.h"
 #include "ctx/due.h"
-
-int64_t
-ctx_now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-}
 
 int64_t
 ctxi_deadline(const struct ctx *canceler)
@@ -34,18 +24,18 @@ ctxi_deadline(const struct ctx *canceler)
 static int
 arm(struct ctxi_node *n)
 {
-	pthread_mutex_t *lock = n->link.up == NULL ? NULL : &ctxi_stripes[n->link.stripe].lock;
+	bool known = n->link.up != NULL; /* to others, already */
 	int rc = 0;
 
-	if (lock != NULL) /* others know it already */
-		pthread_mutex_lock(lock);
+	if (known)
+		ctxi_lock(n->link.stripe);
 	if (atomic_load(&n->state) == 0) {
 		ctxi_guard(n);
 		atomic_store_explicit(&n->link.busy, true, memory_order_relaxed);
 		rc = ctxi_timer_arm(n);
 	}
-	if (lock != NULL)
-		pthread_mutex_unlock(lock);
+	if (known)
+		ctxi_unlock(n->link.stripe);
 	return rc;
 }
 
@@ -134,7 +124,7 @@ ctxi_due_watch(struct ctx *ctx)
 		ctxi_due_over(ctx);
 		return 0;
 	}
-	pthread_mutex_lock(&ctxi_stripes[n->link.stripe].lock);
+	ctxi_lock(n->link.stripe);
 	/* First: who ends it by a compare-and-swap alone sees this, or is seen here. */
 	atomic_store(&n->link.busy, true);
 	if (atomic_load(&n->state) == 0) {
@@ -143,7 +133,7 @@ ctxi_due_watch(struct ctx *ctx)
 	}
 	if (!n->armed)
 		atomic_store(&n->link.busy, false);
-	pthread_mutex_unlock(&ctxi_stripes[n->link.stripe].lock);
+	ctxi_unlock(n->link.stripe);
 	return rc;
 }
 

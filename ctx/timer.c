@@ -89,7 +89,7 @@ end_due(uint8_t stripe, int64_t now_ns)
 {
 	struct ctxi_node *node;
 
-	pthread_mutex_lock(&ctxi_stripes[stripe].lock);
+	ctxi_lock(stripe);
 	for (;;) {
 		pthread_mutex_lock(&timers.lock);
 		node = timers.n == 0 ? NULL : timers.heap[0].node;
@@ -101,7 +101,7 @@ end_due(uint8_t stripe, int64_t now_ns)
 		pthread_mutex_unlock(&timers.lock);
 		ctxi_end_locked(node, ctxi_pack(-ETIMEDOUT, node->ctx.value));
 	}
-	pthread_mutex_unlock(&ctxi_stripes[stripe].lock);
+	ctxi_unlock(stripe);
 }
 
 /* Under the lock. */
@@ -209,4 +209,10 @@ ctxi_timer_fork(enum ctxi_fork when)
 		timers.earlier = (pthread_cond_t)PTHREAD_COND_INITIALIZER;
 	}
 	pthread_mutex_unlock(&timers.lock);
+}
+
+__attribute__((constructor)) static void
+guard_timers(void)
+{
+	ctxi_on_fork(CTXI_RANK_TIMERS, ctxi_timer_fork);
 }

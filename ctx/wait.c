@@ -74,7 +74,6 @@ int
 ctx_done(const struct ctx *ctx)
 {
 	struct ctxi_node *n;
-	pthread_mutex_t *lock;
 	int fd, found;
 
 	CTXI_CHECK(ctx);
@@ -94,8 +93,7 @@ ctx_done(const struct ctx *ctx)
 	if (fd < 0)
 		return -errno;
 
-	lock = &ctxi_stripes[n->link.stripe].lock;
-	pthread_mutex_lock(lock);
+	ctxi_lock(n->link.stripe);
 	found = atomic_load_explicit(&n->fd, memory_order_relaxed);
 	if (found < 0) {
 		ctxi_guard(n);
@@ -103,7 +101,7 @@ ctx_done(const struct ctx *ctx)
 		if (atomic_load(&n->state) != 0)
 			ctxi_fd_signal(fd);
 	}
-	pthread_mutex_unlock(lock);
+	ctxi_unlock(n->link.stripe);
 	if (found < 0)
 		return fd;
 	close(fd);

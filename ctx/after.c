@@ -188,8 +188,8 @@ work(void *name)
 	return NULL;
 }
 
-void
-ctxi_after_due(struct ctxi_link *link)
+static void
+after_due(struct ctxi_link *link)
 {
 	struct ctx_after *a = ctxi_container(link, struct ctx_after, link);
 
@@ -265,7 +265,7 @@ ctx_after_func(TALLOC_CTX *mem, const struct ctx *ctx, void (*fn)(void *data), v
 		return NULL;
 	a->fn = fn;
 	a->data = data;
-	a->link.what = CTXI_AFTER;
+	a->link.due = after_due;
 	pthread_mutex_lock(&workers.lock);
 	rc = workers.n == 0 ? add_worker() : 0;
 	pthread_mutex_unlock(&workers.lock);
@@ -277,7 +277,7 @@ ctx_after_func(TALLOC_CTX *mem, const struct ctx *ctx, void (*fn)(void *data), v
 	a->calls = calls_of(ctx->canceler);
 	count_in(a->calls);
 	if (ctxi_attach(&a->link, ctx->canceler) != 0)
-		ctxi_after_due(&a->link);
+		after_due(&a->link);
 	return a;
 }
 

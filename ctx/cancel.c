@@ -146,7 +146,7 @@ settle(struct ctxi_node *node, struct ctx_watch *rest)
 	for (struct ctx_watch *w = first; w != NULL; w = w->next) {
 		struct ctxi_link *link = ctxi_container(w, struct ctxi_link, watch);
 
-		if (link->what == CTXI_NODE)
+		if (link->due == NULL)
 			set_state(ctxi_container(link, struct ctxi_node, link), state);
 		last = w;
 	}
@@ -163,17 +163,10 @@ settle(struct ctxi_node *node, struct ctx_watch *rest)
 static struct ctx_watch *
 tell(struct ctxi_link *link, struct ctx_watch *rest)
 {
-	switch ((enum ctxi_what)link->what) {
-	case CTXI_NODE:
+	if (link->due == NULL)
 		rest = settle(ctxi_container(link, struct ctxi_node, link), rest);
-		break;
-	case CTXI_AFTER:
-		ctxi_after_due(link);
-		break;
-	case CTXI_WAITER:
-		ctxi_waiter_due(link);
-		break;
-	}
+	else
+		link->due(link);
 	link->linked = false;
 	atomic_store_explicit(&link->busy, false, memory_order_release);
 	return rest;
@@ -239,7 +232,7 @@ ctx_watch_fire(struct ctx_watch *w, int err, const struct ctx_cause *cause)
 	link = ctxi_container(w, struct ctxi_link, watch);
 	stripe = link->stripe;
 	ctxi_lock(stripe);
-	if (link->what == CTXI_NODE)
+	if (link->due == NULL)
 		set_state(ctxi_container(link, struct ctxi_node, link), ctxi_pack(err, cause));
 	tell_all(tell(link, NULL));
 	ctxi_unlock(stripe);

@@ -56,12 +56,12 @@ struct ctx {
 struct ctxi_link {
 	struct ctx_watch watch;
 	const struct ctx *up; /* the canceler, does not change */
-	uint8_t what;         /* enum ctxi_what */
+	/* What to do at the end, under the stripe. NULL: it is a context's, which ends too. */
+	void (*due)(struct ctxi_link *link);
 	uint8_t stripe;
 	bool linked; /* is in up's list (under the stripe) */
 	atomic_bool busy;
 };
-enum ctxi_what { CTXI_NODE, CTXI_AFTER, CTXI_WAITER };
 
 /*
  * A context that can end. `state` is 0 while it lives, then the address of its cause, with
@@ -163,10 +163,8 @@ void ctxi_timer_disarm(struct ctxi_node *node);
 /* What fork() does with the heap and its thread. */
 void ctxi_timer_fork(enum ctxi_fork when);
 
-/* ---- after.c, wait.c: what a canceler tells when it ends; under the stripe ---------- */
+/* ---- wait.c -------------------------------------------------------------------------- */
 
-void ctxi_after_due(struct ctxi_link *link);
-void ctxi_waiter_due(struct ctxi_link *link);
 /* Marks the fd of ctx_done() readable. */
 void ctxi_fd_signal(int fd);
 

@@ -40,7 +40,7 @@ ctxi_node_new(TALLOC_CTX *mem, const struct ctx *parent, enum ctx_kind kind)
 	if (n == NULL)
 		return NULL;
 	n->ctx.canceler = &n->ctx;
-	n->link.what = CTXI_NODE;
+	n->link.due = NULL;
 	atomic_init(&n->state, 0);
 	atomic_init(&n->children, NULL);
 	n->deadline_ns = up == NULL ? CTXI_NO_DEADLINE : ctxi_deadline(up);

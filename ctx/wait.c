@@ -26,8 +26,8 @@ ctxi_fd_signal(int fd)
 	(void)!write(fd, &one, sizeof(one));
 }
 
-void
-ctxi_waiter_due(struct ctxi_link *link)
+static void
+waiter_due(struct ctxi_link *link)
 {
 	struct waiter *w = ctxi_container(link, struct waiter, link);
 
@@ -50,7 +50,7 @@ ended(const struct ctx *ctx)
 int
 ctx_sleep(const struct ctx *ctx, int64_t ms)
 {
-	struct waiter w = {.link.what = CTXI_WAITER, .fd = -1};
+	struct waiter w = {.link.due = waiter_due, .fd = -1};
 	int64_t at_ns = INT64_MAX;
 	struct timespec at;
 
@@ -136,7 +136,7 @@ poll_with(const struct ctx *ctx, int end_fd, struct pollfd *fds, nfds_t nfds, in
 static int
 poll_foreign(const struct ctx *ctx, struct pollfd *fds, nfds_t nfds, int timeout_ms)
 {
-	struct waiter w = {.link.what = CTXI_WAITER};
+	struct waiter w = {.link.due = waiter_due};
 	int rc;
 
 	w.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

@@ -8,5 +8,6 @@ base_start(struct base *base, TALLOC_CTX *mem)
 	base->ev = tevent_context_init(mem);
 	base->timers = base->ev == NULL ? NULL : timers_new(mem, base->ev);
 	base->out = base->ev == NULL ? NULL : output_new(mem, base->ev, 1, 2);
-	return base->timers != NULL && base->out != NULL;
+	base->logfiles = base->out == NULL ? NULL : logfiles_new(mem, base->out);
+	return base->timers != NULL && base->logfiles != NULL;
 }

@@ -2,7 +2,7 @@
 /*
  * The face of base/: what every other room of the supervisor builds on, and what of the running
  * program the rooms need that know no more of it than this: the loop, the clock, baton's own
- * output. Every room may call it; it never knows a configuration, a process, or who uses it.
+ * output, the log files. Every room may call it; it never knows a configuration, a process, or who uses it.
  */
 #ifndef SUPERVISOR_BASE_H
 #define SUPERVISOR_BASE_H
@@ -11,6 +11,7 @@
 #include <talloc.h>
 #include <tevent.h>
 
+#include "supervisor/base/logfile.h"
 #include "supervisor/base/output.h"
 #include "supervisor/base/timer.h"
 
@@ -20,6 +21,7 @@ struct base {
 	struct tevent_context *ev;
 	struct timers *timers;
 	struct output *out; /* baton's own stdout and stderr */
+	struct logfiles *logfiles;
 };
 
 /* False: no memory, or no descriptors. What was made until then belongs to MEM, as the rest. */

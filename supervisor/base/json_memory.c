@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "supervisor/base/lines.h"
+#include "supervisor/base/utf8.h"
 
 static unsigned failures;
 static jmp_buf parser; /* where it is left */
@@ -73,7 +73,7 @@ escaped(const char *text)
 	char *clean = malloc(4 * len + 1);
 
 	for (size_t i = 0; clean != NULL && i < len;) {
-		size_t n = (signed char)text[i] >= 0 ? 1 : lines_character(text + i, len - i);
+		size_t n = (signed char)text[i] >= 0 ? 1 : utf8_character(text + i, len - i);
 
 		if (n == 0)
 			used += (size_t)sprintf(clean + used, "\\x%02x", (unsigned char)text[i]);

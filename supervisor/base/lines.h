@@ -31,9 +31,6 @@ struct tail;
 
 struct tail *tail_new(TALLOC_CTX *mem, unsigned count, size_t line_max);
 
-/* The length of the printable UTF-8 character at S, 0 if there is none. N is not 0. */
-size_t lines_character(const char *s, size_t n);
-
 /* Keeps a copy, cut at line_max bytes; what is not printable ASCII or UTF-8 becomes '?'. */
 void tail_add(struct tail *t, const char *line, size_t len);
 

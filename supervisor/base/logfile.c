@@ -4,6 +4,8 @@
  * anew after they were moved away, and so that a full disk is baton's trouble, not that of a
  * program which writes to its standard output. A line is one write at the end of the file.
  */
+#include "supervisor/base/logfile.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -11,19 +13,35 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "supervisor/base/output.h"
 #include "supervisor/base/state.h"
 #include "supervisor/base/trusted_path.h"
-#include "supervisor/daemon/supervisor.h"
 
 struct logfile {
-	struct logfile *next; /* in supervisor.logfiles */
-	struct supervisor *sup;
+	struct logfile *next;
+	struct logfiles *all;
 	char *path;
 	int fd;
 	uint64_t dropped; /* lines, in all */
 	uint64_t unsaid;  /* … of which the file itself does not tell yet */
 	bool middle;      /* the last write ended within a line */
 };
+
+struct logfiles {
+	struct output *out; /* where it is said what goes wrong */
+	struct logfile *first;
+	uint64_t dropped; /* lines, of those that are closed */
+};
+
+struct logfiles *
+logfiles_new(TALLOC_CTX *mem, struct output *out)
+{
+	struct logfiles *all = talloc_zero(mem, struct logfiles);
+
+	if (all != NULL)
+		all->out = out;
+	return all;
+}
 
 static int
 logfile_close(struct logfile *l)
@@ -42,28 +60,29 @@ open_file(const char *path)
 }
 
 static struct logfile *
-logfile_new(struct supervisor *sup)
+logfile_new(struct logfiles *all)
 {
-	struct logfile *l = talloc_zero(sup, struct logfile);
+	struct logfile *l = talloc_zero(all, struct logfile);
 
 	if (l == NULL)
 		return NULL;
-	l->sup = sup;
+	l->all = all;
 	l->fd = -1;
 	talloc_set_destructor(l, logfile_close);
 	return l;
 }
 
-struct logfile *
-logfile_get(struct supervisor *sup, const char *path, int *error)
+/* The one of that path, opened if it is new; NULL with *ERROR set if it cannot be. */
+static struct logfile *
+get(struct logfiles *all, const char *path, int *error)
 {
 	struct logfile *l;
 
-	for (l = sup->logfiles; l != NULL; l = l->next) {
+	for (l = all->first; l != NULL; l = l->next) {
 		if (strcmp(l->path, path) == 0)
 			return l;
 	}
-	l = logfile_new(sup);
+	l = logfile_new(all);
 	*error = -ENOMEM;
 	if (l == NULL)
 		return NULL;
@@ -74,8 +93,8 @@ logfile_get(struct supervisor *sup, const char *path, int *error)
 		talloc_free(l);
 		return NULL;
 	}
-	l->next = sup->logfiles;
-	sup->logfiles = l;
+	l->next = all->first;
+	all->first = l;
 	return l;
 }
 
@@ -83,8 +102,8 @@ static void
 lost(struct logfile *l, int error)
 {
 	if (l->unsaid == 0)
-		output_warn(l->sup->base.out, "%s: %s; lines are dropped until there is room",
-		    l->path, strerror(error));
+		output_warn(l->all->out, "%s: %s; lines are dropped until there is room", l->path,
+		    strerror(error));
 	l->dropped++;
 	l->unsaid++;
 }
@@ -133,15 +152,15 @@ logfile_line(struct logfile *l, const char *text, size_t len)
 }
 
 void
-logfile_reopen_all(struct supervisor *sup)
+logfiles_reopen(struct logfiles *all)
 {
 	unsigned n = 0;
 
-	for (struct logfile *l = sup->logfiles; l != NULL; l = l->next) {
+	for (struct logfile *l = all->first; l != NULL; l = l->next) {
 		int fd = open_file(l->path);
 
 		if (fd < 0) {
-			output_warn(sup->base.out,
+			output_warn(all->out,
 			    "SIGUSR1: %s: %s; the file that is open is written on", l->path,
 			    trusted_text(fd));
 			continue;
@@ -151,48 +170,38 @@ logfile_reopen_all(struct supervisor *sup)
 		l->middle = false;
 		n++;
 	}
-	output_say(sup->base.out, "SIGUSR1: %u log file%s opened anew", n, n == 1 ? "" : "s");
-}
-
-static bool
-is_used(const struct supervisor *sup, const struct logfile *l)
-{
-	for (size_t i = 0; i < sup->all.nservices; i++) {
-		if (sup->all.services[i]->out == l || sup->all.services[i]->err == l)
-			return true;
-	}
-	return false;
+	output_say(all->out, "SIGUSR1: %u log file%s opened anew", n, n == 1 ? "" : "s");
 }
 
 void
-logfile_close_unused(struct supervisor *sup)
+logfiles_close_unused(struct logfiles *all, logfile_used_fn *used, const void *data)
 {
-	for (struct logfile **at = &sup->logfiles; *at != NULL;) {
+	for (struct logfile **at = &all->first; *at != NULL;) {
 		struct logfile *l = *at;
 
-		if (is_used(sup, l)) {
+		if (used(l, data)) {
 			at = &l->next;
 			continue;
 		}
 		*at = l->next;
-		sup->logfiles_dropped += l->dropped;
+		all->dropped += l->dropped;
 		talloc_free(l);
 	}
 }
 
 uint64_t
-logfile_dropped(const struct supervisor *sup)
+logfiles_dropped(const struct logfiles *all)
 {
-	uint64_t n = sup->logfiles_dropped;
+	uint64_t n = all->dropped;
 
-	for (const struct logfile *l = sup->logfiles; l != NULL; l = l->next)
+	for (const struct logfile *l = all->first; l != NULL; l = l->next)
 		n += l->dropped;
 	return n;
 }
 
-static int
-open_for(
-    struct supervisor *sup, const char *where, struct logfile **out, TALLOC_CTX *mem, char **why)
+int
+logfile_open(
+    struct logfiles *all, const char *where, struct logfile **out, TALLOC_CTX *mem, char **why)
 {
 	int error = 0;
 
@@ -200,34 +209,16 @@ open_for(
 	*why = NULL;
 	if (strchr(where, '/') == NULL)
 		return 0;
-	*out = logfile_get(sup, where, &error);
+	*out = get(all, where, &error);
 	if (*out != NULL)
 		return 0;
 	*why = talloc_asprintf(mem, "cannot open the log file %s: %s", where, trusted_text(error));
 	return error;
 }
 
-int
-logfile_open_named(
-    struct supervisor *sup, const struct service_config *c, TALLOC_CTX *mem, char **why)
-{
-	struct logfile *ignored;
-	int error = open_for(sup, c->out, &ignored, mem, why);
-
-	return error < 0 ? error : open_for(sup, c->err, &ignored, mem, why);
-}
-
-int
-logfile_open_service(struct service *s, TALLOC_CTX *mem, char **why)
-{
-	int error = open_for(s->sup, s->config->out, &s->out, mem, why);
-
-	return error < 0 ? error : open_for(s->sup, s->config->err, &s->err, mem, why);
-}
-
 /* The files that are open, wherever their names lead by now. */
 void
-logfile_state(struct state *s, struct supervisor *sup)
+logfiles_state(struct state *s, struct logfiles *all)
 {
 	static const struct state_field fields[] = {
 	    STATE_STRING(struct logfile, path),
@@ -235,17 +226,20 @@ logfile_state(struct state *s, struct supervisor *sup)
 	    STATE_NUMBER(struct logfile, unsaid),
 	    STATE_FLAG(struct logfile, middle),
 	};
-	struct logfile **at = &sup->logfiles;
+	static const struct state_field closed[] = {{"logfiles_dropped", STATE_UNSIGNED,
+	    offsetof(struct logfiles, dropped), sizeof(((struct logfiles *)0)->dropped)}};
+	struct logfile **at = &all->first;
 	unsigned n = 0;
 
-	for (const struct logfile *l = sup->logfiles; l != NULL; l = l->next)
+	STATE_FIELDS(s, all, closed);
+	for (const struct logfile *l = all->first; l != NULL; l = l->next)
 		n++;
 	n = state_array(s, "logfiles", n);
 	for (unsigned i = 0; i < n && state_ok(s); i++, at = &(*at)->next) {
 		struct state sub = state_element(s, "logfiles", i);
 
 		if (!state_saving(s))
-			*at = logfile_new(sup);
+			*at = logfile_new(all);
 		if (*at == NULL) {
 			state_fail(&sub, "path", "there is no memory");
 			return;

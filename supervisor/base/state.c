@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The document: objects and arrays in it, and plain values, all of them both ways. */
+/* The document, and the objects and arrays in it. */
 #include "supervisor/base/state.h"
 
 #include <stdarg.h>
@@ -190,9 +190,8 @@ state_array(struct state *s, const char *name, size_t n)
 	return s->doc->saving ? (unsigned)n : (unsigned)json_array_size(array);
 }
 
-/* Takes VALUE, as the next element. */
-static void
-append(struct state *s, const char *name, json_t *value)
+void
+state_append(struct state *s, const char *name, json_t *value)
 {
 	if (!state_ok(s))
 		json_decref(value);
@@ -206,127 +205,9 @@ state_element(struct state *s, const char *name, unsigned i)
 	struct state sub = {.doc = s->doc, .up = s, .name = name, .index = (int)i};
 
 	if (s->doc->saving)
-		append(s, name, json_object());
+		state_append(s, name, json_object());
 	sub.at = json_array_get(state_get(s, name), i);
 	if (!json_is_object(sub.at))
 		state_fail(s, name, "expected objects in it");
 	return sub;
-}
-
-char *
-state_text_element(struct state *s, const char *name, unsigned i, TALLOC_CTX *mem, char *text)
-{
-	size_t len;
-
-	if (s->doc->saving) {
-		append(s, name, state_json_of_bytes(text, strlen(text)));
-		return text;
-	}
-	text = state_bytes_of_json(s, name, json_array_get(state_get(s, name), i), mem, &len);
-	if (text == NULL)
-		state_fail(s, name, "expected texts in it");
-	return text;
-}
-
-static int64_t
-load_field(const void *at, const struct state_field *f)
-{
-	switch (f->size) {
-	case 1:
-		return f->kind == STATE_SIGNED ? *(const int8_t *)at : *(const uint8_t *)at;
-	case 2:
-		return f->kind == STATE_SIGNED ? *(const int16_t *)at : *(const uint16_t *)at;
-	case 4:
-		return f->kind == STATE_SIGNED ? (int64_t) * (const int32_t *)at
-					       : (int64_t) * (const uint32_t *)at;
-	default:
-		return *(const int64_t *)at;
-	}
-}
-
-static void
-store_field(void *at, const struct state_field *f, int64_t value)
-{
-	switch (f->size) {
-	case 1:
-		*(int8_t *)at = (int8_t)value;
-		break;
-	case 2:
-		*(int16_t *)at = (int16_t)value;
-		break;
-	case 4:
-		*(int32_t *)at = (int32_t)value;
-		break;
-	default:
-		*(int64_t *)at = value;
-	}
-}
-
-static void
-number_field(struct state *s, void *at, const struct state_field *f)
-{
-	const unsigned bits = 8 * (unsigned)f->size - (f->kind == STATE_SIGNED);
-	const int64_t max = bits >= 63 ? INT64_MAX : (INT64_C(1) << bits) - 1;
-	const int64_t min = f->kind == STATE_SIGNED ? -max - 1 : 0;
-	int64_t value = load_field(at, f);
-
-	state_number(s, f->name, &value);
-	if (s->doc->saving || !state_ok(s))
-		return;
-	/* Of 64 bits each value is good, whatever its sign: inode numbers use all of them. */
-	if (f->size < 8 && (value < min || value > max))
-		state_fail(s, f->name, "the number %lld does not fit", (long long)value);
-	else
-		store_field(at, f, value);
-}
-
-static void
-flag_field(struct state *s, bool *at, const char *name)
-{
-	const json_t *value;
-
-	if (s->doc->saving) {
-		state_put(s, name, json_boolean(*at));
-		return;
-	}
-	value = state_get(s, name);
-	if (value == NULL)
-		return;
-	if (!json_is_boolean(value))
-		state_fail(s, name, "expected true or false");
-	else
-		*at = json_is_true(value);
-}
-
-void
-state_fields(struct state *s, void *object, const struct state_field *fields, size_t nfields)
-{
-	for (size_t i = 0; i < nfields; i++) {
-		void *at = (char *)object + fields[i].offset;
-
-		if (fields[i].kind == STATE_TEXT)
-			state_text(s, fields[i].name, object, at);
-		else if (fields[i].kind == STATE_BOOL)
-			flag_field(s, at, fields[i].name);
-		else
-			number_field(s, at, &fields[i]);
-	}
-}
-
-void
-state_number(struct state *s, const char *name, int64_t *value)
-{
-	const json_t *found;
-
-	if (s->doc->saving) {
-		state_put(s, name, json_integer(*value));
-		return;
-	}
-	found = state_get(s, name);
-	if (found == NULL)
-		return;
-	if (!json_is_integer(found))
-		state_fail(s, name, "expected a number");
-	else
-		*value = json_integer_value(found);
 }

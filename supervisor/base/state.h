@@ -17,8 +17,6 @@
 #include <stdint.h>
 #include <talloc.h>
 
-#include "supervisor/config/config.h"
-
 /*
  * A document of another major number is not read, but for 1: that was baton 0.1's, and had numbers
  * where now there are words.
@@ -31,9 +29,6 @@
 /* As many signals as the kernel has: 1 to this. */
 #define STATE_SIGNALS 64
 
-struct channel;
-struct socket_file;
-struct supervisor;
 struct state_doc;
 struct timer;
 
@@ -140,47 +135,6 @@ unsigned state_words(
 	state_word((s), (name), (unsigned)(value), (words), sizeof(words) / sizeof((words)[0]))
 #define STATE_WORDS(s, name, bits, words) \
 	state_words((s), (name), (unsigned)(bits), (words), sizeof(words) / sizeof((words)[0]))
-
-/* --- state_shared.c --------------------------------------------------------------------- */
-
-/* A holder's reference, or NULL. */
-void state_channel(struct state *s, const char *name, struct channel **c);
-void state_socket_file(struct state *s, const char *name, struct socket_file **f);
-/* All that were referred to: written last, read first; and let go when all is read. */
-void state_shared(struct state *s);
-void state_shared_done(struct state_doc *doc);
-
-/* --- state_config.c --------------------------------------------------------------------- */
-
-struct address;
-struct service_config;
-void state_address(struct state *s, const char *name, struct address *a);
-void state_service_config(struct state *s, struct service_config *c);
-enum ready_kind state_ready_kind(struct state *s, const char *name, enum ready_kind kind);
-
-/* --- state_good.c ------------------------------------------------------------------------ */
-
-struct executable;
-struct service;
-void state_executable(struct state *s, const char *name, struct executable *e);
-void state_good(struct state *s, struct service *service);
-
-/* --- state_generation.c, state_instance.c ------------------------------------------------- */
-
-struct generation;
-struct instance;
-void
-state_generation(struct state *s, const char *name, struct instance *inst, struct generation **g);
-void state_instance(struct state *s, struct instance *inst);
-
-/* --- state_tree.c: the supervisor and everything below ------------------------------------ */
-
-/* Writes it all; look at state_error. */
-void state_save(struct state_doc *doc, struct supervisor *sup);
-/* NULL: look at state_error. What has been made of it until then is left as it is, and none of
- * its descriptors was closed, for they are those of a baton that goes on: end the process by
- * _exit, or execute that one. */
-struct supervisor *state_load(TALLOC_CTX *mem, struct state_doc *doc);
 
 /* --- state_memfd.c ------------------------------------------------------------------------ */
 

@@ -23,11 +23,7 @@ struct state_doc {
 json_t *state_get(const struct state *s, const char *name);
 /* Makes VALUE, which is taken over, the member NAME. */
 void state_put(struct state *s, const char *name, json_t *value);
-
-/* Bytes as JSON: a string, or {"hex":…} for what cannot be one. NULL: no memory. (state_value.c) */
-json_t *state_json_of_bytes(const char *bytes, size_t len);
-/* Back, in MEM, with a NUL after the *LEN bytes. NULL if it is neither, or for no memory. */
-char *state_bytes_of_json(
-    const struct state *s, const char *name, const json_t *json, TALLOC_CTX *mem, size_t *len);
+/* … the next element of the array NAME. */
+void state_append(struct state *s, const char *name, json_t *value);
 
 #endif

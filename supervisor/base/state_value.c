@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Values of the document that take more than a line: text of any bytes, descriptors. */
+/* Values of the document, both ways: numbers, texts of any bytes, descriptors, and the plain
+ * fields of a struct by a table of them. */
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -29,8 +30,8 @@ hex_of_bytes(const char *bytes, size_t len)
 }
 
 /* What programs write, and names of files, need not be UTF-8; JSON is. */
-json_t *
-state_json_of_bytes(const char *bytes, size_t len)
+static json_t *
+json_of_bytes(const char *bytes, size_t len)
 {
 	json_t *json = memchr(bytes, '\0', len) != NULL ? NULL : json_stringn(bytes, len);
 
@@ -67,8 +68,8 @@ bytes_of_hex(TALLOC_CTX *mem, const char *hex, size_t *len)
 	return bytes;
 }
 
-char *
-state_bytes_of_json(
+static char *
+bytes_of_json(
     const struct state *s, const char *name, const json_t *json, TALLOC_CTX *mem, size_t *len)
 {
 	const char *text = json_string_value(json);
@@ -97,15 +98,133 @@ state_text(struct state *s, const char *name, TALLOC_CTX *mem, char **text)
 
 	if (state_saving(s)) {
 		if (*text != NULL)
-			state_put(s, name, state_json_of_bytes(*text, strlen(*text)));
+			state_put(s, name, json_of_bytes(*text, strlen(*text)));
 		return;
 	}
 	found = state_get(s, name);
 	if (found == NULL)
 		return;
-	copy = state_bytes_of_json(s, name, found, mem, &len);
+	copy = bytes_of_json(s, name, found, mem, &len);
 	if (copy != NULL)
 		*text = copy;
+}
+
+char *
+state_text_element(struct state *s, const char *name, unsigned i, TALLOC_CTX *mem, char *text)
+{
+	size_t len;
+
+	if (state_saving(s)) {
+		state_append(s, name, json_of_bytes(text, strlen(text)));
+		return text;
+	}
+	text = bytes_of_json(s, name, json_array_get(state_get(s, name), i), mem, &len);
+	if (text == NULL)
+		state_fail(s, name, "expected texts in it");
+	return text;
+}
+
+void
+state_number(struct state *s, const char *name, int64_t *value)
+{
+	const json_t *found;
+
+	if (state_saving(s)) {
+		state_put(s, name, json_integer(*value));
+		return;
+	}
+	found = state_get(s, name);
+	if (found == NULL)
+		return;
+	if (!json_is_integer(found))
+		state_fail(s, name, "expected a number");
+	else
+		*value = json_integer_value(found);
+}
+
+static int64_t
+load_field(const void *at, const struct state_field *f)
+{
+	switch (f->size) {
+	case 1:
+		return f->kind == STATE_SIGNED ? *(const int8_t *)at : *(const uint8_t *)at;
+	case 2:
+		return f->kind == STATE_SIGNED ? *(const int16_t *)at : *(const uint16_t *)at;
+	case 4:
+		return f->kind == STATE_SIGNED ? (int64_t) * (const int32_t *)at
+					       : (int64_t) * (const uint32_t *)at;
+	default:
+		return *(const int64_t *)at;
+	}
+}
+
+static void
+store_field(void *at, const struct state_field *f, int64_t value)
+{
+	switch (f->size) {
+	case 1:
+		*(int8_t *)at = (int8_t)value;
+		break;
+	case 2:
+		*(int16_t *)at = (int16_t)value;
+		break;
+	case 4:
+		*(int32_t *)at = (int32_t)value;
+		break;
+	default:
+		*(int64_t *)at = value;
+	}
+}
+
+static void
+number_field(struct state *s, void *at, const struct state_field *f)
+{
+	const unsigned bits = 8 * (unsigned)f->size - (f->kind == STATE_SIGNED);
+	const int64_t max = bits >= 63 ? INT64_MAX : (INT64_C(1) << bits) - 1;
+	const int64_t min = f->kind == STATE_SIGNED ? -max - 1 : 0;
+	int64_t value = load_field(at, f);
+
+	state_number(s, f->name, &value);
+	if (state_saving(s) || !state_ok(s))
+		return;
+	/* Of 64 bits each value is good, whatever its sign: inode numbers use all of them. */
+	if (f->size < 8 && (value < min || value > max))
+		state_fail(s, f->name, "the number %lld does not fit", (long long)value);
+	else
+		store_field(at, f, value);
+}
+
+static void
+flag_field(struct state *s, bool *at, const char *name)
+{
+	const json_t *value;
+
+	if (state_saving(s)) {
+		state_put(s, name, json_boolean(*at));
+		return;
+	}
+	value = state_get(s, name);
+	if (value == NULL)
+		return;
+	if (!json_is_boolean(value))
+		state_fail(s, name, "expected true or false");
+	else
+		*at = json_is_true(value);
+}
+
+void
+state_fields(struct state *s, void *object, const struct state_field *fields, size_t nfields)
+{
+	for (size_t i = 0; i < nfields; i++) {
+		void *at = (char *)object + fields[i].offset;
+
+		if (fields[i].kind == STATE_TEXT)
+			state_text(s, fields[i].name, object, at);
+		else if (fields[i].kind == STATE_BOOL)
+			flag_field(s, at, fields[i].name);
+		else
+			number_field(s, at, &fields[i]);
+	}
 }
 
 size_t
@@ -117,13 +236,13 @@ state_bytes(struct state *s, const char *name, void *buf, size_t used, size_t ma
 
 	if (state_saving(s)) {
 		if (used > 0)
-			state_put(s, name, state_json_of_bytes(buf, used));
+			state_put(s, name, json_of_bytes(buf, used));
 		return used;
 	}
 	found = state_get(s, name);
 	if (found == NULL)
 		return used;
-	copy = state_bytes_of_json(s, name, found, NULL, &len);
+	copy = bytes_of_json(s, name, found, NULL, &len);
 	if (copy != NULL && len > max)
 		state_fail(s, name, "expected at most %zu bytes, found %zu", max, len);
 	if (copy != NULL && state_ok(s))
@@ -180,11 +299,11 @@ state_blob(struct state *s, const char *name, TALLOC_CTX *mem, char **bytes, siz
 
 	if (state_saving(s)) {
 		if (*len > 0)
-			state_put(s, name, state_json_of_bytes(*bytes, *len));
+			state_put(s, name, json_of_bytes(*bytes, *len));
 		return;
 	}
 	found = state_get(s, name);
-	copy = found == NULL ? NULL : state_bytes_of_json(s, name, found, mem, &n);
+	copy = found == NULL ? NULL : bytes_of_json(s, name, found, mem, &n);
 	if (copy == NULL)
 		return;
 	*bytes = copy;

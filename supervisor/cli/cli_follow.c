@@ -6,7 +6,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "supervisor/base/lines.h"
+#include "supervisor/base/utf8.h"
 #include "supervisor/cli/cli.h"
 
 /* The first answer takes no longer, unless something is very wrong. */
@@ -66,7 +66,7 @@ print_text(const json_t *text, bool terminal)
 		return;
 	}
 	while (len > 0) {
-		size_t n = lines_character(s, len);
+		size_t n = utf8_character(s, len);
 
 		if (n > 0)
 			fwrite(s, 1, n, stdout);

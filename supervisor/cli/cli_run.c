@@ -190,7 +190,7 @@ open_all(struct supervisor *sup, const char *control, TALLOC_CTX *mem, char **wh
 	if (error == 0)
 		error = listener_open_all(sup, mem, why);
 	for (size_t i = 0; error == 0 && i < sup->all.nservices; i++)
-		error = logfile_open_service(sup->all.services[i], mem, why);
+		error = logs_open_service(sup->all.services[i], mem, why);
 	if (error == 0) {
 		inherited_settle(sup);
 		store_update(sup);

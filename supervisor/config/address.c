@@ -12,6 +12,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "supervisor/base/state.h"
+
 #define UNIX_PREFIX "unix:"
 
 /* Instances are numbered from 0 to 255, which may need so much more room than %i. */
@@ -271,4 +273,18 @@ address_url(TALLOC_CTX *mem, const struct address *a)
 	url = talloc_asprintf(mem, "http://%s", text);
 	talloc_free(text);
 	return url;
+}
+
+/* A socket address is the kernel's own form, and always will be. */
+void
+address_state(struct state *s, const char *name, struct address *a)
+{
+	static const struct state_field fields[] = {STATE_FLAG(struct address, any)};
+	struct state sub = state_object(s, name);
+
+	a->len =
+	    (socklen_t)state_bytes(&sub, "address", &a->sa, a->len, offsetof(struct address, len));
+	STATE_FIELDS(&sub, a, fields);
+	if (state_ok(s) && a->len < sizeof(a->sa.sa_family))
+		state_fail(&sub, "address", "is missing");
 }

@@ -50,4 +50,8 @@ char *address_text(TALLOC_CTX *mem, const struct address *a);
  * Unix socket has no URL of its own: it stays as it is. */
 char *address_url(TALLOC_CTX *mem, const struct address *a);
 
+struct state;
+/* To the document of state.h or from it. */
+void address_state(struct state *s, const char *name, struct address *a);
+
 #endif

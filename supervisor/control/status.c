@@ -227,8 +227,8 @@ all(const struct supervisor *sup, const struct connections *c)
 	    BATON_VERSION, "pid", (int)getpid(), "state", phase_name(sup->all.phase), "uptime_ms",
 	    (json_int_t)(timer_now_ms() - sup->started_ms), "control",
 	    json_text(control_socket_path(sup->control)), "lines_dropped",
-	    (json_int_t)(output_dropped(sup->base.out) + logfile_dropped(sup)), "restart",
-	    roll != NULL ? json_text(roll) : json_null(), "pause", roll_pause_json(sup),
+	    (json_int_t)(output_dropped(sup->base.out) + logfiles_dropped(sup->base.logfiles)),
+	    "restart", roll != NULL ? json_text(roll) : json_null(), "pause", roll_pause_json(sup),
 	    "last_restart", sup->last_restart, "services", services);
 	add_usage(json_object_get(status, "baton"), getpid(), timer_now_ms() - sup->started_ms);
 	json_object_set_new(status, "configuration",

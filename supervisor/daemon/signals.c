@@ -95,7 +95,7 @@ take_signal(struct signals *s, int sig)
 	case SIGUSR1:
 		control_renew(sup->control);
 		renew_sockets(sup);
-		logfile_reopen_all(sup);
+		logfiles_reopen(sup->base.logfiles);
 		break;
 	case SIGUSR2:
 		upgrade(sup, NULL);

@@ -62,8 +62,6 @@ struct supervisor {
 	struct store *store;         /* those of its own that the manager keeps */
 	struct control *control;
 	struct follower *followers; /* clients to whom events or lines go */
-	struct logfile *logfiles;   /* all that are open */
-	uint64_t logfiles_dropped;  /* lines, of those that are closed */
 	struct op *ops;             /* waiting for instances; NULL: none is */
 	struct roll *roll;          /* NULL: no restart is under way */
 	json_t *last_restart;       /* the verdict on the one before; NULL: there was none */

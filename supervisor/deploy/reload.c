@@ -27,7 +27,7 @@ apply_running(struct part *part, TALLOC_CTX *mem)
 	TALLOC_FREE(s->refused_why);
 	s->fresh = false;
 	supervisor_service_configure(s, part->config);
-	logfile_open_service(s, mem, &ignored); /* opened already: only found again */
+	logs_open_service(s, mem, &ignored); /* opened already: only found again */
 	for (unsigned i = 0; i < part->nstay; i++) {
 		struct instance *inst = s->instances[i];
 
@@ -337,7 +337,7 @@ checked(const char *why, const void *owners, size_t n, void *data)
 		tell_manager(sup, good);
 	talloc_free(p);
 	talloc_free(tmp);
-	logfile_close_unused(sup);
+	logs_close_unused(&sup->all);
 }
 
 static const char *

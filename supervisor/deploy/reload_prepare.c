@@ -34,7 +34,7 @@ prepare_new(struct plan *p, struct part *part, TALLOC_CTX *mem, char **why)
 			return *why == NULL ? -ENOMEM : -EADDRINUSE;
 		inst->nlisteners = part->config->nlistens;
 	}
-	return logfile_open_service(s, mem, why);
+	return logs_open_service(s, mem, why);
 }
 
 /* What the file says, unless it says the same as before: then it may have been scaled since. */
@@ -92,7 +92,7 @@ prepare_running(struct plan *p, struct part *part, TALLOC_CTX *mem, char **why)
 		if (part->undo == NULL)
 			return -ENOMEM;
 	}
-	return logfile_open_named(p->sup, part->config, mem, why);
+	return logs_open_named(&p->sup->all, part->config, mem, why);
 }
 
 /* For the lists of what is to be done, and for the configuration that counted until now. */

@@ -124,7 +124,7 @@ undo_apply(struct service *s)
 	s->from = still_kept(s, u->from);
 	s->read_unix_ms = u->read_unix_ms;
 	supervisor_service_reconfigure(s, u->config, u->config_number);
-	if (logfile_open_service(s, tmp, &why) < 0)
+	if (logs_open_service(s, tmp, &why) < 0)
 		output_warn(
 		    s->sup->base.out, "%s: %s", s->config->name, why == NULL ? "no memory" : why);
 	put_listeners_back(s, u);
@@ -321,7 +321,7 @@ reload_settle(struct supervisor *sup)
 	}
 	if (something) {
 		store_update(sup);
-		logfile_close_unused(sup);
+		logs_close_unused(&sup->all);
 	}
 	reload_revert(sup);
 }

@@ -44,11 +44,11 @@ reconfigure(
 		if (fresh[i] == NULL)
 			return *why == NULL ? -ENOMEM : -EADDRINUSE;
 	}
-	error = logfile_open_named(s->sup, c, mem, why);
+	error = logs_open_named(s->all, c, mem, why);
 	if (error < 0)
 		return error;
 	supervisor_service_reconfigure(s, c, number);
-	logfile_open_service(s, mem, &ignored); /* opened already: only found again */
+	logs_open_service(s, mem, &ignored); /* opened already: only found again */
 	for (unsigned i = 0; i < s->ninstances; i++) {
 		talloc_free(s->instances[i]->listeners);
 		s->instances[i]->listeners = talloc_steal(s->instances[i], fresh[i]);
@@ -57,7 +57,7 @@ reconfigure(
 		listener_settle(s->instances[i]);
 	}
 	store_update(s->sup);
-	logfile_close_unused(s->sup);
+	logs_close_unused(s->all);
 	return 0;
 }
 

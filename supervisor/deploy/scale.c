@@ -37,7 +37,7 @@ remove_them(void *data)
 		break;
 	}
 	talloc_free(s);
-	logfile_close_unused(sup);
+	logs_close_unused(&sup->all);
 }
 
 /* False: no memory, and nothing has changed. */

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "supervisor/base/utf8.h"
 #include "supervisor/daemon/supervisor.h"
 
 #define RECENT_FIRST_BYTES 4096U
@@ -189,7 +190,7 @@ recent_line_json(const char *instance, bool err, const char *text, size_t len)
 	if (value == NULL && (clean = malloc(len)) != NULL) {
 		/* Not UTF-8, which JSON must be. */
 		for (size_t i = 0, n; i < len; i += n) {
-			n = lines_character(text + i, len - i);
+			n = utf8_character(text + i, len - i);
 			if (n > 0)
 				memcpy(clean + i, text + i, n);
 			else

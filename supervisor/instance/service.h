@@ -74,22 +74,15 @@ struct service {
 	bool refused;      /* … and it is to go again, for it is in another one's way */
 };
 
-/* --- logfile.c ------------------------------------------------------------------------- */
+/* --- logs.c ------------------------------------------------------------------------------ */
 
-/* The one of that path, opened if it is new; NULL with *ERROR set if it cannot be. */
-struct logfile *logfile_get(struct supervisor *sup, const char *path, int *error);
 /* Opens those that the service's section names. Returns 0, or -errno with *WHY set. */
-int logfile_open_service(struct service *s, TALLOC_CTX *mem, char **why);
+int logs_open_service(struct service *s, TALLOC_CTX *mem, char **why);
 /* Opens those of a section before it counts. */
-int logfile_open_named(
-    struct supervisor *sup, const struct service_config *c, TALLOC_CTX *mem, char **why);
-void logfile_line(struct logfile *l, const char *text, size_t len);
-/* For SIGUSR1: whoever rotates logs has moved them away. */
-void logfile_reopen_all(struct supervisor *sup);
+int logs_open_named(
+    struct instances *all, const struct service_config *c, TALLOC_CTX *mem, char **why);
 /* Closes those to which no service writes any more: after a reload, good or failed, and the like. */
-void logfile_close_unused(struct supervisor *sup);
-uint64_t logfile_dropped(const struct supervisor *sup);
-void logfile_state(struct state *s, struct supervisor *sup);
+void logs_close_unused(struct instances *all);
 
 /* --- scale.c: how many instances a service has ------------------------------------------ */
 

@@ -272,7 +272,7 @@ inherited_state(struct state *s, struct supervisor *sup)
 		state_text(&sub, "name", in, &g->name);
 		STATE_FIELDS(&sub, g, fields);
 		if (state_saving(s) ? g->fd >= 0 : state_has(&sub, "address"))
-			state_address(&sub, "address", &g->address);
+			address_state(&sub, "address", &g->address);
 		if (!state_saving(s))
 			in->count++;
 		if (state_ok(s) && g->fd >= 0 && (g->name == NULL || g->address.len == 0))

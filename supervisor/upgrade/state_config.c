@@ -8,6 +8,7 @@
 
 #include "supervisor/base/state_internal.h"
 #include "supervisor/config/config.h"
+#include "supervisor/upgrade/state_tree.h"
 
 static const struct state_word answers[] = {{"no", 0, 0}, {"yes", 1, 1}};
 static const struct state_word ports[] = {{"each", 0, 0}, {"shared", 1, 1}};
@@ -54,20 +55,6 @@ static const struct state_word resources[] = {
     {"stack", RLIMIT_STACK, RLIMIT_STACK},
 };
 
-/* A socket address is the kernel's own form, and always will be. */
-void
-state_address(struct state *s, const char *name, struct address *a)
-{
-	static const struct state_field fields[] = {STATE_FLAG(struct address, any)};
-	struct state sub = state_object(s, name);
-
-	a->len =
-	    (socklen_t)state_bytes(&sub, "address", &a->sa, a->len, offsetof(struct address, len));
-	STATE_FIELDS(&sub, a, fields);
-	if (state_ok(s) && a->len < sizeof(a->sa.sa_family))
-		state_fail(&sub, "address", "is missing");
-}
-
 static void
 words(struct state *s, const struct key *k, void *mem, char ***list)
 {
@@ -105,7 +92,7 @@ listens(struct state *s, const struct key *k, struct service_config *c)
 		struct state sub = state_element(s, k->name, i);
 		struct listen_config *l = &c->listens[i];
 
-		state_address(&sub, "base", &l->base);
+		address_state(&sub, "base", &l->base);
 		state_text(&sub, "name", c, &l->name);
 		state_text(&sub, "where", c, &l->where);
 		if (state_ok(s) && (l->name == NULL || l->where == NULL))

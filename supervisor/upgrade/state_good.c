@@ -2,6 +2,7 @@
 /* What has proved good, in the document: the copies themselves go along as descriptors. */
 #include "supervisor/base/state.h"
 #include "supervisor/deploy/good.h"
+#include "supervisor/upgrade/state_tree.h"
 
 static const struct state_field executable_fields[] = {
     STATE_FLAG(struct executable, known),

@@ -2,6 +2,7 @@
 /* One instance in the document: its life, its sockets, its processes, its timers. */
 #include "supervisor/base/state.h"
 #include "supervisor/daemon/supervisor.h"
+#include "supervisor/upgrade/state_tree.h"
 
 static const struct state_field fields[] = {
     STATE_NUMBER(struct instance, last_number),
@@ -84,7 +85,7 @@ listeners(struct state *s, struct instance *inst)
 
 		state_text(&sub, "name", inst->listeners, (char **)&l->name);
 		STATE_FIELDS(&sub, l, listener_fields);
-		state_address(&sub, "address", &l->address);
+		address_state(&sub, "address", &l->address);
 		state_fd(&sub, "fd", &l->fd);
 		state_socket_file(&sub, "file", &l->file);
 		if (state_ok(s) && (l->fd < 0 || l->name == NULL))

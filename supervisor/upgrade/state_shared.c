@@ -7,6 +7,7 @@
 #include "supervisor/base/state_internal.h"
 #include "supervisor/process/channel.h"
 #include "supervisor/sockets/socket_file.h"
+#include "supervisor/upgrade/state_tree.h"
 
 static void
 channel_save(struct state *s, void *object)

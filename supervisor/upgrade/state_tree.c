@@ -7,6 +7,7 @@
 #include "supervisor/control/control.h"
 #include "supervisor/daemon/supervisor.h"
 #include "supervisor/process/spawn.h"
+#include "supervisor/upgrade/state_tree.h"
 
 static const struct state_field fields[] = {
     STATE_STRING(struct supervisor, argv0),
@@ -18,7 +19,6 @@ static const struct state_field fields[] = {
     STATE_NUMBER(struct supervisor, read_unix_ms),
     STATE_STRING(struct supervisor, refused_why),
     STATE_NUMBER(struct supervisor, refused_unix_ms),
-    STATE_NUMBER(struct supervisor, logfiles_dropped),
 };
 
 static const struct state_field all_fields[] = {
@@ -134,7 +134,7 @@ open_logs(struct state *s, struct service *service)
 	char *why = NULL;
 
 	/* They are open: only found again. */
-	if (state_ok(s) && logfile_open_service(service, service, &why) < 0)
+	if (state_ok(s) && logs_open_service(service, service, &why) < 0)
 		state_fail(s, "name", "%s", why == NULL ? "there is no memory" : why);
 }
 
@@ -234,7 +234,7 @@ supervisor(struct state *s, struct supervisor *sup)
 	signals_state(s, sup);
 	spawn_state(s);
 	output_state(s, "output", sup->base.out);
-	logfile_state(s, sup);
+	logfiles_state(s, sup->base.logfiles);
 	event_state(s, sup->all.events);
 	inherited_state(s, sup);
 	store_state(s, sup);

@@ -11,6 +11,7 @@
 #include "supervisor/base/state.h"
 #include "supervisor/control/control.h"
 #include "supervisor/daemon/supervisor.h"
+#include "supervisor/upgrade/state_tree.h"
 #include "supervisor/upgrade/upgrade.h"
 
 /* Why it cannot go on, in one line, however little memory there is. */

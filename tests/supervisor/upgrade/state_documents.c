@@ -26,6 +26,7 @@
 
 #include "supervisor/base/state.h"
 #include "supervisor/daemon/supervisor.h"
+#include "supervisor/upgrade/state_tree.h"
 
 #define DOCUMENTS "tests/supervisor/upgrade/documents/"
 

@@ -23,6 +23,7 @@
 #include "supervisor/base/state.h"
 #include "supervisor/control/control.h"
 #include "supervisor/daemon/supervisor.h"
+#include "supervisor/upgrade/state_tree.h"
 #include "supervisor/upgrade/upgrade.h"
 
 struct stage {
@@ -157,7 +158,7 @@ setup(void **state)
 	    0);
 	assert_int_equal(listener_open_all(st->sup, st->mem, &why), 0);
 	for (size_t i = 0; i < st->sup->all.nservices; i++)
-		assert_int_equal(logfile_open_service(st->sup->all.services[i], st->mem, &why), 0);
+		assert_int_equal(logs_open_service(st->sup->all.services[i], st->mem, &why), 0);
 	populate(st->sup);
 	save(st);
 	*state = st;

@@ -51,7 +51,7 @@ INTERNALS := $(B)/obj/internals.a
 # gcc's -flto is over when the library is one object: what is hidden can be told from then on.
 LTO       = $(if $(filter -flto%,$(CFLAGS)),$(CFLAGS) -flinker-output=nolto-rel)
 LIB_LIBS  := -lmicrohttpd -ltalloc
-SUP_LIBS  := -ltevent -ltalloc -linih -ljansson
+SUP_LIBS  := -ltevent -ltalloc -ljansson
 HEADERS   := $(patsubst %,$(B)/include/baton/%,$(notdir $(PUBLIC)))
 PROGRAMS  := $(B)/baton $(patsubst server/examples/%.c,$(B)/%,$(EXAMPLES))
 LIBRARIES := $(B)/libbaton.a $(B)/$(SONAME) $(B)/libbaton.so

@@ -5,6 +5,10 @@
  * instance nothing, and nobody has to wake up to report it. What the kernel cannot tell is
  * which process has a connection, so for a socket that several share there is one number.
  * Its answer names each connection: it is taken in pieces, from the loop, for a limited time.
+ *
+ * A connection that was made to a listening Unix socket has that socket's file, by inode and
+ * device, wherever the file is by now and whatever name others know it by. So the kernel is asked
+ * twice: for the files of our sockets with the queues before them, and for what is connected.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -12,13 +16,13 @@
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 #include <linux/sock_diag.h>
+#include <linux/unix_diag.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-#include "supervisor/control/unix_diag.h"
 #include "supervisor/daemon/supervisor.h"
 
 /* Connections that a process has a descriptor of, or can accept. */
@@ -27,18 +31,31 @@
 /* About 250 connections. */
 #define PIECE_BYTES 32768
 
-struct port {
+/* One of our sockets. */
+struct counted {
 	struct address address;
+	uint32_t number; /* of a Unix socket its own inode, by which the kernel names it */
+	uint64_t key;    /* what its connections have of it: the port, or the file */
+	bool known;      /* … of a Unix socket, once its file is found */
 	int64_t count;
 };
 
 /* What is asked for, one after the other. */
 enum pass { PASS_IPV4, PASS_IPV6, PASS_UNIX_FILES, PASS_UNIX, PASSES };
 
+static const struct {
+	int family;
+	uint32_t states;
+} passes[PASSES] = {
+    [PASS_IPV4] = {AF_INET, STATES},
+    [PASS_IPV6] = {AF_INET6, STATES},
+    [PASS_UNIX_FILES] = {AF_UNIX, 1U << TCP_LISTEN},
+    [PASS_UNIX] = {AF_UNIX, 1U << TCP_ESTABLISHED},
+};
+
 struct connections {
-	struct port *ports; /* by number */
-	unsigned nports;
-	struct unix_sockets *unix_sockets;
+	struct counted *list; /* by family and key, while it is counted */
+	unsigned n;
 	int fd;
 	enum pass pass;        /* which is asked for now */
 	bool answered[PASSES]; /* … and was in full, or there was nothing to ask for */
@@ -49,26 +66,20 @@ struct connections {
 	char buffer[PIECE_BYTES] __attribute__((aligned(8)));
 };
 
-struct request {
-	struct nlmsghdr head;
-	struct inet_diag_req_v2 body;
-	struct rtattr attribute;
-	/* "From port … to port …", as the kernel's little language has it. */
-	struct inet_diag_bc_op from, from_port, to, to_port;
-};
-
 static int
-by_port(const void *a, const void *b)
+order(const struct counted *s, int family, uint64_t key)
 {
-	const struct port *x = a, *y = b;
-
-	return (int)address_port(&x->address) - (int)address_port(&y->address);
+	if (s->address.sa.sa_family != family)
+		return s->address.sa.sa_family < family ? -1 : 1;
+	return (s->key > key) - (s->key < key);
 }
 
-static bool
-is_tcp(const struct address *a)
+static int
+by_key(const void *a, const void *b)
 {
-	return a->sa.sa_family == AF_INET || a->sa.sa_family == AF_INET6;
+	const struct counted *y = b;
+
+	return order(a, y->address.sa.sa_family, y->key);
 }
 
 static bool
@@ -85,32 +96,65 @@ same_host(const struct address *a, const struct inet_diag_msg *m)
 	       a->in.sin_addr.s_addr == m->id.idiag_src[0];
 }
 
+/* One connection; M tells of TCP to which host of several with that port. */
 static void
-count(struct connections *c, const struct inet_diag_msg *m)
+count(struct connections *c, int family, uint64_t key, const struct inet_diag_msg *m)
 {
-	const unsigned port = ntohs(m->id.idiag_sport);
-	unsigned low = 0, high = c->nports;
+	unsigned low = 0, high = c->n;
 
 	while (low < high) {
 		unsigned middle = (low + high) / 2;
 
-		if (address_port(&c->ports[middle].address) < port)
+		if (order(&c->list[middle], family, key) < 0)
 			low = middle + 1;
 		else
 			high = middle;
 	}
-	for (; low < c->nports && address_port(&c->ports[low].address) == port; low++) {
-		if (same_host(&c->ports[low].address, m)) {
-			c->ports[low].count++;
+	for (; low < c->n && order(&c->list[low], family, key) == 0; low++) {
+		if (c->list[low].known && (m == NULL || same_host(&c->list[low].address, m))) {
+			c->list[low].count++;
 			return;
 		}
 	}
 }
 
-static enum unix_diag_pass
-unix_pass(const struct connections *c)
+/* NULL: it is not there, as the file at a client's side. */
+static const void *
+attribute(const struct nlmsghdr *m, unsigned short type, size_t size)
 {
-	return c->pass == PASS_UNIX ? UNIX_DIAG_CONNECTIONS : UNIX_DIAG_FILES;
+	const struct unix_diag_msg *body = NLMSG_DATA(m);
+	int left = (int)m->nlmsg_len - (int)NLMSG_LENGTH(sizeof(*body));
+
+	for (const struct rtattr *a = (const void *)(body + 1); RTA_OK(a, left);
+	     a = RTA_NEXT(a, left)) {
+		if (a->rta_type == type && RTA_PAYLOAD(a) >= size)
+			return RTA_DATA(a);
+	}
+	return NULL;
+}
+
+static void
+take_unix(struct connections *c, const struct nlmsghdr *m)
+{
+	const struct unix_diag_msg *body = NLMSG_DATA(m);
+	const struct unix_diag_vfs *file = attribute(m, UNIX_DIAG_VFS, sizeof(*file));
+	const struct unix_diag_rqlen *queue = attribute(m, UNIX_DIAG_RQLEN, sizeof(*queue));
+	const uint64_t key =
+	    file == NULL ? 0 : (uint64_t)file->udiag_vfs_ino << 32 | file->udiag_vfs_dev;
+
+	if (file != NULL && c->pass == PASS_UNIX)
+		count(c, AF_UNIX, key, NULL);
+	for (unsigned i = 0; file != NULL && c->pass == PASS_UNIX_FILES && i < c->n; i++) {
+		struct counted *s = &c->list[i];
+
+		if (s->address.sa.sa_family != AF_UNIX || s->number != body->udiag_ino)
+			continue;
+		s->key = key;
+		s->known = true;
+		/* Those that wait to be accepted have no number yet, and are not in the other
+		 * answer. */
+		s->count = queue == NULL ? 0 : queue->udiag_rqueue;
+	}
 }
 
 /* Takes one piece of the answer. Returns 1 if more is to come, 0 at the end, or -errno. */
@@ -124,42 +168,38 @@ take(struct connections *c)
 		return errno == EINTR || errno == EAGAIN ? 1 : -errno;
 	for (const struct nlmsghdr *m = (void *)c->buffer; NLMSG_OK(m, (unsigned)left);
 	     m = NLMSG_NEXT(m, left)) {
+		const struct inet_diag_msg *tcp = NLMSG_DATA(m);
+
 		if (m->nlmsg_type == NLMSG_DONE)
 			return 0;
 		if (m->nlmsg_type == NLMSG_ERROR)
 			return -EOPNOTSUPP;
 		if (m->nlmsg_type != SOCK_DIAG_BY_FAMILY)
 			continue;
-		if (c->pass == PASS_UNIX_FILES || c->pass == PASS_UNIX)
-			unix_sockets_take(c->unix_sockets, m, unix_pass(c));
+		if (passes[c->pass].family == AF_UNIX)
+			take_unix(c, m);
 		else
-			count(c, NLMSG_DATA(m));
+			count(c, tcp->idiag_family, ntohs(tcp->id.idiag_sport), tcp);
 	}
 	return 1;
 }
 
 static bool
-has_family(const struct connections *c, int family)
+ask_for_tcp(const struct connections *c, uint64_t first, uint64_t last)
 {
-	for (unsigned i = 0; i < c->nports; i++) {
-		if (c->ports[i].address.sa.sa_family == family)
-			return true;
-	}
-	return false;
-}
-
-static bool
-ask_for_tcp(struct connections *c)
-{
-	const unsigned first = address_port(&c->ports[0].address);
-	const unsigned last = address_port(&c->ports[c->nports - 1].address);
-	const struct request r = {
+	const struct {
+		struct nlmsghdr head;
+		struct inet_diag_req_v2 body;
+		struct rtattr attribute;
+		/* "From port … to port …", as the kernel's little language has it. */
+		struct inet_diag_bc_op from, from_port, to, to_port;
+	} r = {
 	    .head = {.nlmsg_len = sizeof(r),
 		.nlmsg_type = SOCK_DIAG_BY_FAMILY,
 		.nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP},
-	    .body = {.sdiag_family = c->pass == PASS_IPV4 ? AF_INET : AF_INET6,
+	    .body = {.sdiag_family = (uint8_t)passes[c->pass].family,
 		.sdiag_protocol = IPPROTO_TCP,
-		.idiag_states = STATES},
+		.idiag_states = passes[c->pass].states},
 	    .attribute = {.rta_type = INET_DIAG_REQ_BYTECODE,
 		.rta_len = RTA_LENGTH(4 * sizeof(struct inet_diag_bc_op))},
 	    /* yes: on to what follows; no: past the end, which means "not this one" */
@@ -172,30 +212,45 @@ ask_for_tcp(struct connections *c)
 	return send(c->fd, &r, sizeof(r), MSG_DONTWAIT) == (ssize_t)sizeof(r);
 }
 
-/* A kernel without IPv6 need not be asked about it. */
 static bool
-is_wanted(const struct connections *c)
+ask_for_unix(const struct connections *c)
 {
-	switch (c->pass) {
-	case PASS_IPV4:
-		return has_family(c, AF_INET);
-	case PASS_IPV6:
-		return has_family(c, AF_INET6);
-	default:
-		return !unix_sockets_none(c->unix_sockets);
-	}
+	const struct {
+		struct nlmsghdr head;
+		struct unix_diag_req body;
+	} r = {
+	    .head = {.nlmsg_len = sizeof(r),
+		.nlmsg_type = SOCK_DIAG_BY_FAMILY,
+		.nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP},
+	    .body = {.sdiag_family = AF_UNIX,
+		.udiag_states = passes[c->pass].states,
+		.udiag_show = UDIAG_SHOW_VFS | UDIAG_SHOW_RQLEN},
+	};
+
+	return send(c->fd, &r, sizeof(r), MSG_DONTWAIT) == (ssize_t)sizeof(r);
 }
 
-/* The first from C->pass on that there is something to ask for. False: there is none left. One
- * that the kernel knows nothing of does not keep it from telling the others. */
+/* The first from C->pass on that there is something to ask for: a kernel without IPv6 need not be
+ * asked about it. False: there is none left. One that the kernel knows nothing of does not keep it
+ * from telling the others. */
 static bool
 ask(struct connections *c)
 {
+	if (c->n > 0)
+		qsort(c->list, c->n, sizeof(c->list[0]), by_key);
 	for (; c->pass < PASSES; c->pass++) {
-		c->answered[c->pass] = !is_wanted(c);
-		if (!c->answered[c->pass] &&
-		    (c->pass <= PASS_IPV6 ? ask_for_tcp(c)
-					  : unix_sockets_ask(c->unix_sockets, c->fd, unix_pass(c))))
+		const struct counted *first = NULL, *last = NULL;
+
+		for (unsigned i = 0; i < c->n; i++) {
+			if (c->list[i].address.sa.sa_family != passes[c->pass].family)
+				continue;
+			last = &c->list[i];
+			first = first == NULL ? last : first;
+		}
+		c->answered[c->pass] = first == NULL;
+		if (first != NULL &&
+		    (passes[c->pass].family == AF_UNIX ? ask_for_unix(c)
+						       : ask_for_tcp(c, first->key, last->key)))
 			return true;
 	}
 	return false;
@@ -240,16 +295,20 @@ add_sockets(struct connections *c, const struct instance *inst)
 {
 	for (size_t i = 0; i < inst->nlisteners; i++) {
 		const struct listener *l = &inst->listeners[i];
+		const bool tcp = !address_is_unix(&l->address);
+		struct counted *grown;
+		struct stat st;
 
-		if (address_is_unix(&l->address))
-			unix_sockets_add(c->unix_sockets, l->fd, &l->address);
-		if (!is_tcp(&l->address))
+		if (fstat(l->fd, &st) < 0)
 			continue;
-		c->ports = talloc_realloc(c, c->ports, struct port, c->nports + 1);
-		if (c->ports == NULL)
-			c->nports = 0;
-		else
-			c->ports[c->nports++] = (struct port){.address = l->address};
+		grown = talloc_realloc(c, c->list, struct counted, c->n + 1);
+		if (grown == NULL)
+			continue;
+		c->list = grown;
+		c->list[c->n++] = (struct counted){.address = l->address,
+		    .number = (uint32_t)st.st_ino,
+		    .key = tcp ? address_port(&l->address) : 0,
+		    .known = tcp};
 	}
 }
 
@@ -263,8 +322,6 @@ list_sockets(struct connections *c, const struct supervisor *sup)
 		for (unsigned k = 0; k < n; k++)
 			add_sockets(c, s->instances[k]);
 	}
-	if (c->nports > 0)
-		qsort(c->ports, c->nports, sizeof(c->ports[0]), by_port);
 }
 
 static int
@@ -288,10 +345,8 @@ connections_count(
 	c->data = data;
 	c->fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
 	talloc_set_destructor(c, connections_close);
-	c->unix_sockets = unix_sockets_new(c);
-	if (c->unix_sockets != NULL)
-		list_sockets(c, sup);
-	if (c->fd >= 0 && c->unix_sockets != NULL && ask(c))
+	list_sockets(c, sup);
+	if (c->fd >= 0 && ask(c))
 		c->fde = tevent_add_fd(sup->base.ev, c, c->fd, TEVENT_FD_READ, readable, c);
 	if (c->fde != NULL)
 		c->limit = timer_after(c, sup->base.timers, limit_ms, too_long, c);
@@ -304,19 +359,15 @@ connections_count(
 static int64_t
 on(const struct connections *c, const struct listener *l)
 {
-	const int family = l->address.sa.sa_family;
-
-	if (family == AF_UNIX)
-		return c->answered[PASS_UNIX_FILES] && c->answered[PASS_UNIX]
-			   ? unix_sockets_count(c->unix_sockets, &l->address)
-			   : -1;
-	if (!c->answered[family == AF_INET ? PASS_IPV4 : PASS_IPV6])
-		return -1;
-	for (unsigned i = 0; i < c->nports; i++) {
-		if (address_equal(&c->ports[i].address, &l->address))
-			return c->ports[i].count;
+	for (int pass = 0; pass < PASSES; pass++) {
+		if (passes[pass].family == l->address.sa.sa_family && !c->answered[pass])
+			return -1;
 	}
-	return 0;
+	for (unsigned i = 0; i < c->n; i++) {
+		if (address_equal(&c->list[i].address, &l->address))
+			return c->list[i].known ? c->list[i].count : -1;
+	}
+	return -1;
 }
 
 int64_t

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Functions called after a context's end, by worker threads.
+ * Functions called after a context's end, by worker threads. At the top; uses cancel.c and
+ * thread.c.
  *
  * The end itself only puts them on a queue, so whoever cancels never waits for them and never
  * needs memory or a thread. The worker who takes one first sees that another is idle, so that
@@ -11,7 +12,9 @@
  */
 #include <time.h>
 
-#include "ctx/ctx_internal.h"
+#include "ctx/calls.h"
+#include "ctx/cancel.h"
+#include "ctx/thread.h"
 
 #define WORKERS_MAX 64
 #define IDLE_S      5

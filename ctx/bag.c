@@ -4,7 +4,7 @@
  * a mutex. It lives on malloc, since other threads than the one that owns its talloc parent
  * may make it grow. A context has its bag as the value of a key that is private to this file.
  *
- * In the tree: a user of the chain's values, that is of context.c, and of nothing else.
+ * Uses context.c, as anybody does who puts a value into the chain.
  */
 #include <pthread.h>
 #include <stdlib.h>
@@ -12,7 +12,7 @@
 
 #include <baton/bag.h>
 
-#include "ctx/ctx_internal.h"
+#include "ctx/context.h"
 
 struct item {
 	char *key; /* NULL: free */

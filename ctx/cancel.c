@@ -1,13 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Cancellation: who hangs on whom, and how an end runs down the tree.
+ * Contexts that can end: making, cancelling and freeing them; who hangs on whom, and how an end
+ * runs down the tree. The fd of ctx_done() is made, marked and closed here.
+ *
+ * In the middle: used by what makes ends (deadline.c) and by what is told of them (after.c,
+ * wait.c), by a function of each. Uses node.c, timer.c and lock.c.
  *
  * A node without children, fd, timer and canceler above it is ended by one compare-and-swap.
  * That is safe beside a child being tied to it: the one stores its state and then looks for
  * children, the other stores the child and then looks at the state, all sequentially
  * consistent, so at least one of the two sees the other.
  */
-#include "ctx/ctx_internal.h"
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "ctx/cancel.h"
+
+/* ---- Who hangs on whom ------------------------------------------------------------- */
 
 static bool
 is_foreign(const struct ctx *ctx)
@@ -120,6 +129,17 @@ ctxi_detach(struct ctxi_link *link)
 		unwatch(link);
 }
 
+/* ---- The end ------------------------------------------------------------------------- */
+
+void
+ctxi_fd_signal(int fd)
+{
+	uint64_t one = 1;
+
+	/* Fails only if the counter is full: then it is readable already. */
+	(void)!write(fd, &one, sizeof(one));
+}
+
 static void
 set_state(struct ctxi_node *node, uintptr_t state)
 {
@@ -152,7 +172,7 @@ settle(struct ctxi_node *node, struct ctx_watch *rest)
 	}
 	if (fd >= 0)
 		ctxi_fd_signal(fd);
-	ctxi_timer_disarm(node);
+	ctxi_timer_disarm(&node->timer);
 	if (last == NULL)
 		return rest;
 	last->next = rest;
@@ -236,4 +256,125 @@ ctx_watch_fire(struct ctx_watch *w, int err, const struct ctx_cause *cause)
 		set_state(ctxi_container(link, struct ctxi_node, link), ctxi_pack(err, cause));
 	tell_all(tell(link, NULL));
 	ctxi_unlock(stripe);
+}
+
+/* ---- Lives --------------------------------------------------------------------------- */
+
+/* Freeing is cancelling; after it nobody else can reach the node. */
+static int
+node_free(struct ctxi_node *node)
+{
+	int fd;
+
+	ctxi_end(node, ctxi_pack(-ECANCELED, NULL));
+	fd = atomic_load_explicit(&node->fd, memory_order_relaxed);
+	if (fd >= 0)
+		close(fd);
+	node->ctx.magic = CTX_DEAD;
+	return 0;
+}
+
+void
+ctxi_guard(struct ctxi_node *node)
+{
+	if (node->ctx.guarded)
+		return;
+	talloc_set_destructor(node, node_free);
+	node->ctx.guarded = true;
+}
+
+struct ctxi_node *
+ctxi_node_new(TALLOC_CTX *mem, const struct ctx *parent, enum ctx_kind kind)
+{
+	const struct ctx *up = parent->canceler;
+	struct ctxi_node *n;
+	uintptr_t state;
+
+	n = (struct ctxi_node *)ctxi_new(mem, parent, kind, sizeof(*n), "ctx_with_cancel");
+	if (n == NULL)
+		return NULL;
+	n->ctx.canceler = &n->ctx;
+	n->link.due = NULL;
+	atomic_init(&n->state, 0);
+	atomic_init(&n->children, NULL);
+	n->deadline_ns = up == NULL ? CTXI_NO_DEADLINE : ctxi_deadline(up);
+	atomic_init(&n->fd, -1);
+	n->timer.armed = false;
+	n->calls = up == NULL || up->kind == CTX_FOREIGN ? NULL : ctxi_node(up)->calls;
+	state = ctxi_attach(&n->link, up);
+	n->ctx.stripe = n->link.stripe;
+	if (state != 0)
+		atomic_store_explicit(&n->state, state, memory_order_relaxed);
+	else if (up != NULL)
+		ctxi_guard(n);
+	return n;
+}
+
+struct ctx *
+ctx_with_cancel(TALLOC_CTX *mem, const struct ctx *parent)
+{
+	struct ctxi_node *n;
+
+	ctxi_check(parent, __func__, "NULL parent");
+	n = ctxi_node_new(mem, parent, CTX_CANCEL);
+	return n == NULL ? NULL : &n->ctx;
+}
+
+static void
+cancel(struct ctx *ctx, const struct ctx_cause *cause, const char *function)
+{
+	ctxi_check(ctx, function, "NULL context");
+	if (ctx->canceler != ctx || ctx->kind == CTX_FOREIGN)
+		ctxi_misuse(function, "not made by ctx_with_cancel() or its kin");
+	ctxi_end(ctxi_node(ctx), ctxi_pack(-ECANCELED, cause));
+}
+
+void
+ctx_cancel(struct ctx *ctx)
+{
+	cancel(ctx, NULL, __func__);
+}
+
+void
+ctx_cancel_cause(struct ctx *ctx, const struct ctx_cause *cause)
+{
+	cancel(ctx, cause, __func__);
+}
+
+int
+ctx_done(const struct ctx *ctx)
+{
+	struct ctxi_node *n;
+	int fd, found;
+
+	CTXI_CHECK(ctx);
+	if (ctx->canceler == NULL)
+		return -ENOENT;
+	if (ctx->canceler->kind == CTX_FOREIGN)
+		return -ENOTSUP;
+	n = ctxi_node(ctx->canceler);
+	found = atomic_load_explicit(&n->fd, memory_order_acquire);
+	if (found >= 0) {
+		/* Who ended it may not have come to that yet; who saw the end must find it so. */
+		if (atomic_load_explicit(&n->state, memory_order_acquire) != 0)
+			ctxi_fd_signal(found);
+		return found;
+	}
+	fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (fd < 0)
+		return -errno;
+
+	ctxi_lock(n->link.stripe);
+	found = atomic_load_explicit(&n->fd, memory_order_relaxed);
+	if (found < 0) {
+		ctxi_guard(n);
+		atomic_store(&n->fd, fd); /* then the state: see the top */
+		if (atomic_load(&n->state) != 0)
+			ctxi_fd_signal(fd);
+	}
+	ctxi_unlock(n->link.stripe);
+	if (found < 0)
+		return fd;
+	close(fd);
+	return found;
 }

@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The chain: roots, values, and what any context can be asked. Nothing here takes a lock.
+ * The chain: roots and values. Nothing here takes a lock, or knows of an end. Below all that makes
+ * contexts; uses no other file.
  */
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "ctx/ctx_internal.h"
-
-const struct ctx_cause ctx_canceled = {-ECANCELED, "context canceled"};
-const struct ctx_cause ctx_deadline_exceeded = {-ETIMEDOUT, "context deadline exceeded"};
+#include "ctx/context.h"
 
 static const struct ctx background = {.magic = CTX_MAGIC, .kind = CTX_BACKGROUND};
 static const struct ctx todo = {.magic = CTX_MAGIC, .kind = CTX_TODO};
@@ -127,47 +125,4 @@ ctx_has_(const struct ctx *ctx, const struct ctx_key *key)
 	if (key == NULL)
 		ctxi_misuse("ctx_has", "NULL key");
 	return find(ctx, key, &value);
-}
-
-uintptr_t
-ctxi_state(const struct ctx *canceler)
-{
-	const struct ctxi_foreign *f;
-	const struct ctx_cause *cause = NULL;
-	int err;
-
-	while (canceler != NULL && canceler->kind == CTX_FOREIGN) {
-		f = ctxi_foreign(canceler);
-		if (f->type->err != NULL) {
-			err = f->type->err(f->data, &cause);
-			return err == 0 ? 0 : ctxi_pack(err, cause);
-		}
-		canceler = f->under->canceler;
-	}
-	if (canceler == NULL)
-		return 0;
-	return atomic_load_explicit(&ctxi_node(canceler)->state, memory_order_acquire);
-}
-
-int
-ctx_err(const struct ctx *ctx)
-{
-	uintptr_t state;
-
-	CTXI_CHECK(ctx);
-	if (ctx->canceler == NULL)
-		return 0;
-	CTXI_CHECK(ctx->canceler);
-	state = ctxi_state(ctx->canceler);
-	return state == 0 ? 0 : state & 1 ? -ETIMEDOUT : -ECANCELED;
-}
-
-const struct ctx_cause *
-ctx_cause(const struct ctx *ctx)
-{
-	CTXI_CHECK(ctx);
-	if (ctx->canceler == NULL)
-		return NULL;
-	CTXI_CHECK(ctx->canceler);
-	return (const struct ctx_cause *)(ctxi_state(ctx->canceler) & ~(uintptr_t)1);
 }

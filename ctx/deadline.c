@@ -1,23 +1,42 @@
 /* SPDX-License-Identifier: MIT */
-/* Contexts with a deadline. */
+/*
+ * Contexts with a deadline, and the thread that ends them in time. At the top; uses cancel.c, and
+ * timer.c, which tells the thread what is due.
+ */
 #include <limits.h>
 
-#include "ctx/ctx_internal.h"
+#include "ctx/cancel.h"
 #include "ctx/due.h"
 
-int64_t
-ctxi_deadline(const struct ctx *canceler)
+/* The thread: ends, one by one, what is due in a stripe and comes first. */
+static void *
+end_what_is_due(void *name)
 {
-	const struct ctxi_foreign *f;
-	int64_t at_ns;
+	struct ctxi_timer *timer;
+	struct ctxi_node *node;
+	int64_t now_ns;
+	uint8_t stripe;
 
-	while (canceler != NULL && canceler->kind == CTX_FOREIGN) {
-		f = ctxi_foreign(canceler);
-		if (f->type->deadline != NULL)
-			return f->type->deadline(f->data, &at_ns) ? at_ns : CTXI_NO_DEADLINE;
-		canceler = f->under->canceler;
+	pthread_setname_np(pthread_self(), name);
+	for (;;) {
+		stripe = ctxi_timer_wait(&now_ns);
+		ctxi_lock(stripe);
+		while ((timer = ctxi_timer_take(stripe, now_ns)) != NULL) {
+			node = ctxi_container(timer, struct ctxi_node, timer);
+			ctxi_end_locked(node, ctxi_pack(-ETIMEDOUT, node->ctx.value));
+		}
+		ctxi_unlock(stripe);
 	}
-	return canceler == NULL ? CTXI_NO_DEADLINE : ctxi_node(canceler)->deadline_ns;
+	return NULL;
+}
+
+/* Under the stripe, or before others know n. */
+static int
+arm_guarded(struct ctxi_node *n)
+{
+	ctxi_guard(n);
+	n->timer.stripe = n->link.stripe;
+	return ctxi_timer_arm(&n->timer, n->deadline_ns, end_what_is_due);
 }
 
 /* Puts a new node on the heap, unless it has ended meanwhile. */
@@ -30,9 +49,8 @@ arm(struct ctxi_node *n)
 	if (known)
 		ctxi_lock(n->link.stripe);
 	if (atomic_load(&n->state) == 0) {
-		ctxi_guard(n);
 		atomic_store_explicit(&n->link.busy, true, memory_order_relaxed);
-		rc = ctxi_timer_arm(n);
+		rc = arm_guarded(n);
 	}
 	if (known)
 		ctxi_unlock(n->link.stripe);
@@ -127,11 +145,9 @@ ctxi_due_watch(struct ctx *ctx)
 	ctxi_lock(n->link.stripe);
 	/* First: who ends it by a compare-and-swap alone sees this, or is seen here. */
 	atomic_store(&n->link.busy, true);
-	if (atomic_load(&n->state) == 0) {
-		ctxi_guard(n);
-		rc = ctxi_timer_arm(n);
-	}
-	if (!n->armed)
+	if (atomic_load(&n->state) == 0)
+		rc = arm_guarded(n);
+	if (!n->timer.armed)
 		atomic_store(&n->link.busy, false);
 	ctxi_unlock(n->link.stripe);
 	return rc;

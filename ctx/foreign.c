@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Contexts whose behaviour is given by callbacks. */
-#include "ctx/ctx_internal.h"
+/* Contexts whose behaviour is given by callbacks. Making them needs context.c only: the files that
+ * ask, watch and end them (context.c, node.c, cancel.c) call these callbacks themselves. */
+#include "ctx/context.h"
 
 const struct ctx *
 ctx_foreign(TALLOC_CTX *mem, const struct ctx *parent, const struct ctx_type *type, void *data)

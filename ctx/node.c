@@ -1,89 +1,67 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The lives of contexts that can end: making, cancelling and freeing them.
+ * Whether, why and when a context ends, for whoever asks. Nothing here takes a lock, and nothing
+ * is changed: that is for cancel.c, right above. Uses context.c.
  */
-#include <unistd.h>
+#include "ctx/node.h"
 
-#include "ctx/ctx_internal.h"
+const struct ctx_cause ctx_canceled = {-ECANCELED, "context canceled"};
+const struct ctx_cause ctx_deadline_exceeded = {-ETIMEDOUT, "context deadline exceeded"};
 
-/* Freeing is cancelling; after it nobody else can reach the node. */
-static int
-node_free(struct ctxi_node *node)
+uintptr_t
+ctxi_state(const struct ctx *canceler)
 {
-	int fd;
+	const struct ctxi_foreign *f;
+	const struct ctx_cause *cause = NULL;
+	int err;
 
-	ctxi_end(node, ctxi_pack(-ECANCELED, NULL));
-	fd = atomic_load_explicit(&node->fd, memory_order_relaxed);
-	if (fd >= 0)
-		close(fd);
-	node->ctx.magic = CTX_DEAD;
-	return 0;
+	while (canceler != NULL && canceler->kind == CTX_FOREIGN) {
+		f = ctxi_foreign(canceler);
+		if (f->type->err != NULL) {
+			err = f->type->err(f->data, &cause);
+			return err == 0 ? 0 : ctxi_pack(err, cause);
+		}
+		canceler = f->under->canceler;
+	}
+	if (canceler == NULL)
+		return 0;
+	return atomic_load_explicit(&ctxi_node(canceler)->state, memory_order_acquire);
 }
 
-void
-ctxi_guard(struct ctxi_node *node)
+int64_t
+ctxi_deadline(const struct ctx *canceler)
 {
-	if (node->ctx.guarded)
-		return;
-	talloc_set_destructor(node, node_free);
-	node->ctx.guarded = true;
+	const struct ctxi_foreign *f;
+	int64_t at_ns;
+
+	while (canceler != NULL && canceler->kind == CTX_FOREIGN) {
+		f = ctxi_foreign(canceler);
+		if (f->type->deadline != NULL)
+			return f->type->deadline(f->data, &at_ns) ? at_ns : CTXI_NO_DEADLINE;
+		canceler = f->under->canceler;
+	}
+	return canceler == NULL ? CTXI_NO_DEADLINE : ctxi_node(canceler)->deadline_ns;
 }
 
-struct ctxi_node *
-ctxi_node_new(TALLOC_CTX *mem, const struct ctx *parent, enum ctx_kind kind)
+int
+ctx_err(const struct ctx *ctx)
 {
-	const struct ctx *up = parent->canceler;
-	struct ctxi_node *n;
 	uintptr_t state;
 
-	n = (struct ctxi_node *)ctxi_new(mem, parent, kind, sizeof(*n), "ctx_with_cancel");
-	if (n == NULL)
+	CTXI_CHECK(ctx);
+	if (ctx->canceler == NULL)
+		return 0;
+	CTXI_CHECK(ctx->canceler);
+	state = ctxi_state(ctx->canceler);
+	return state == 0 ? 0 : state & 1 ? -ETIMEDOUT : -ECANCELED;
+}
+
+const struct ctx_cause *
+ctx_cause(const struct ctx *ctx)
+{
+	CTXI_CHECK(ctx);
+	if (ctx->canceler == NULL)
 		return NULL;
-	n->ctx.canceler = &n->ctx;
-	n->link.due = NULL;
-	atomic_init(&n->state, 0);
-	atomic_init(&n->children, NULL);
-	n->deadline_ns = up == NULL ? CTXI_NO_DEADLINE : ctxi_deadline(up);
-	atomic_init(&n->fd, -1);
-	n->armed = false;
-	n->heap_slot = CTXI_NOT_ARMED;
-	n->calls = up == NULL || up->kind == CTX_FOREIGN ? NULL : ctxi_node(up)->calls;
-	state = ctxi_attach(&n->link, up);
-	n->ctx.stripe = n->link.stripe;
-	if (state != 0)
-		atomic_store_explicit(&n->state, state, memory_order_relaxed);
-	else if (up != NULL)
-		ctxi_guard(n);
-	return n;
-}
-
-struct ctx *
-ctx_with_cancel(TALLOC_CTX *mem, const struct ctx *parent)
-{
-	struct ctxi_node *n;
-
-	ctxi_check(parent, __func__, "NULL parent");
-	n = ctxi_node_new(mem, parent, CTX_CANCEL);
-	return n == NULL ? NULL : &n->ctx;
-}
-
-static void
-cancel(struct ctx *ctx, const struct ctx_cause *cause, const char *function)
-{
-	ctxi_check(ctx, function, "NULL context");
-	if (ctx->canceler != ctx || ctx->kind == CTX_FOREIGN)
-		ctxi_misuse(function, "not made by ctx_with_cancel() or its kin");
-	ctxi_end(ctxi_node(ctx), ctxi_pack(-ECANCELED, cause));
-}
-
-void
-ctx_cancel(struct ctx *ctx)
-{
-	cancel(ctx, NULL, __func__);
-}
-
-void
-ctx_cancel_cause(struct ctx *ctx, const struct ctx_cause *cause)
-{
-	cancel(ctx, cause, __func__);
+	CTXI_CHECK(ctx->canceler);
+	return (const struct ctx_cause *)(ctxi_state(ctx->canceler) & ~(uintptr_t)1);
 }

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* The registry: which request belongs to which shard, and what callers may not do. */
+/* The registry: which request belongs to which shard, and what callers may not do. Uses shard.c,
+ * clock.c, and of contexts nothing but their keys. */
 #include <stdlib.h>
 
+#include "ctx/context.h"
 #include "ctx/shard.h"
 
 enum { SHARDS = 64 };

@@ -9,8 +9,9 @@
  * freed: blocks are reused within their shard, and tables that were outgrown are kept (all of
  * them together are smaller than the one in use). All that readers see is atomic.
  *
- * In the tree: used by registry.c, and uses no other file of this folder.
+ * Used by registry.c alone; uses no other file.
  */
+#include <errno.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <time.h>

@@ -3,9 +3,10 @@
 #ifndef BATON_CTX_SHARD_H
 #define BATON_CTX_SHARD_H
 
-#include <baton/registry.h>
+#include <pthread.h>
+#include <stdatomic.h>
 
-#include "ctx/ctx_internal.h"
+#include <baton/registry.h>
 
 struct ctxi_shard {
 	_Alignas(64) pthread_mutex_t lock;

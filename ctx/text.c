@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A context as text, for logs and debuggers. */
-#include "ctx/ctx_internal.h"
+/* A context as text, for logs and debuggers. At the top; uses node.c and clock.c. */
+#include "ctx/node.h"
 
 static char *
 append(char *text, const struct ctx *c)

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* The library's own threads: detached, without signals (those are the program's), named. */
+#include <errno.h>
+#include <pthread.h>
 #include <signal.h>
+#include <stdint.h>
 
-#include "ctx/ctx_internal.h"
+#include "ctx/thread.h"
 
 /* Of the thread itself, in the middle of what it does: whoever handles them must get them. */
 static const int faults[] = {SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGSYS, SIGTRAP};

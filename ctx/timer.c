@@ -1,20 +1,25 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Deadlines: one 4-ary heap ordered by time, and one thread that ends what is due.
+ * Timers: one 4-ary heap ordered by time, and the wait of one thread for what is first. Below
+ * cancel.c, which takes off what has ended; uses lock.c, clock.c and thread.c.
  *
- * The thread must not end a node that is being freed. A node cannot be freed while it is on
- * the heap (its destructor takes it off), nor while its stripe is held; so the thread reads
- * the stripe of the first node under the heap's lock, takes that stripe, then the heap's
- * lock again (the usual order), and looks anew who is first.
+ * That thread must not end what is being freed. Nothing can be freed while it is on the heap (its
+ * destructor takes it off), nor while its stripe is held; so the thread reads the stripe of the
+ * first under the heap's lock, takes that stripe, then the heap's lock again (the usual order),
+ * and looks anew who is first.
  */
+#include <errno.h>
 #include <stdlib.h>
 #include <time.h>
 
-#include "ctx/ctx_internal.h"
+#include <baton/ctx.h>
+
+#include "ctx/thread.h"
+#include "ctx/timer.h"
 
 struct entry {
 	int64_t at_ns;
-	struct ctxi_node *node;
+	struct ctxi_timer *timer;
 };
 
 static struct {
@@ -30,7 +35,7 @@ static void
 put(uint32_t slot, struct entry e)
 {
 	timers.heap[slot] = e;
-	e.node->heap_slot = slot;
+	e.timer->slot = slot;
 }
 
 static void
@@ -74,7 +79,7 @@ take_off(uint32_t slot)
 {
 	struct entry last = timers.heap[--timers.n];
 
-	timers.heap[slot].node->heap_slot = CTXI_NOT_ARMED;
+	timers.heap[slot].timer->slot = CTXI_NOT_ARMED;
 	if (slot == timers.n)
 		return;
 	if (slot > 0 && last.at_ns < timers.heap[(slot - 1) / 4].at_ns)
@@ -83,25 +88,19 @@ take_off(uint32_t slot)
 		sift_down(slot, last);
 }
 
-/* Ends, one by one, what was due at now_ns in this stripe and comes first. */
-static void
-end_due(uint8_t stripe, int64_t now_ns)
+struct ctxi_timer *
+ctxi_timer_take(uint8_t stripe, int64_t now_ns)
 {
-	struct ctxi_node *node;
+	struct ctxi_timer *first;
 
-	ctxi_lock(stripe);
-	for (;;) {
-		pthread_mutex_lock(&timers.lock);
-		node = timers.n == 0 ? NULL : timers.heap[0].node;
-		if (node == NULL || timers.heap[0].at_ns > now_ns || node->link.stripe != stripe) {
-			pthread_mutex_unlock(&timers.lock);
-			break;
-		}
+	pthread_mutex_lock(&timers.lock);
+	first = timers.n == 0 ? NULL : timers.heap[0].timer;
+	if (first != NULL && (timers.heap[0].at_ns > now_ns || first->stripe != stripe))
+		first = NULL;
+	if (first != NULL)
 		take_off(0);
-		pthread_mutex_unlock(&timers.lock);
-		ctxi_end_locked(node, ctxi_pack(-ETIMEDOUT, node->ctx.value));
-	}
-	ctxi_unlock(stripe);
+	pthread_mutex_unlock(&timers.lock);
+	return first;
 }
 
 /* Under the lock. */
@@ -118,32 +117,28 @@ sleep_until(int64_t at_ns)
 	timers.sleeping_until = INT64_MIN;
 }
 
-static void *
-serve(void *name)
+uint8_t
+ctxi_timer_wait(int64_t *now_ns)
 {
-	int64_t now_ns, first_ns;
+	int64_t first_ns;
 	uint8_t stripe;
 
-	pthread_setname_np(pthread_self(), name);
 	pthread_mutex_lock(&timers.lock);
 	for (;;) {
-		now_ns = ctx_now_ns();
+		*now_ns = ctx_now_ns();
 		first_ns = timers.n == 0 ? INT64_MAX : timers.heap[0].at_ns;
-		if (first_ns > now_ns) {
-			sleep_until(first_ns);
-			continue;
-		}
-		stripe = timers.heap[0].node->link.stripe;
-		pthread_mutex_unlock(&timers.lock);
-		end_due(stripe, now_ns);
-		pthread_mutex_lock(&timers.lock);
+		if (first_ns <= *now_ns)
+			break;
+		sleep_until(first_ns);
 	}
-	return NULL;
+	stripe = timers.heap[0].timer->stripe;
+	pthread_mutex_unlock(&timers.lock);
+	return stripe;
 }
 
 /* Under the lock: a thread, and room for one more. */
 static int
-make_ready(void)
+make_ready(void *(*serve)(void *name))
 {
 	uint32_t room = timers.room == 0 ? 256 : timers.room * 2;
 	struct entry *heap;
@@ -167,15 +162,15 @@ make_ready(void)
 }
 
 int
-ctxi_timer_arm(struct ctxi_node *node)
+ctxi_timer_arm(struct ctxi_timer *timer, int64_t at_ns, void *(*serve)(void *name))
 {
-	struct entry e = {node->deadline_ns, node};
+	struct entry e = {at_ns, timer};
 	int rc;
 
 	pthread_mutex_lock(&timers.lock);
-	rc = make_ready();
+	rc = make_ready(serve);
 	if (rc == 0) {
-		node->armed = true;
+		timer->armed = true;
 		sift_up(timers.n++, e);
 		if (e.at_ns < timers.sleeping_until) {
 			timers.sleeping_until = e.at_ns;
@@ -187,13 +182,13 @@ ctxi_timer_arm(struct ctxi_node *node)
 }
 
 void
-ctxi_timer_disarm(struct ctxi_node *node)
+ctxi_timer_disarm(struct ctxi_timer *timer)
 {
-	if (!node->armed)
+	if (!timer->armed)
 		return; /* no lock for who never had anything to do with the heap */
 	pthread_mutex_lock(&timers.lock);
-	if (node->heap_slot != CTXI_NOT_ARMED)
-		take_off(node->heap_slot);
+	if (timer->slot != CTXI_NOT_ARMED)
+		take_off(timer->slot);
 	pthread_mutex_unlock(&timers.lock);
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Waiting that ends with a context: sleep by a futex, poll by an eventfd. */
+/* Waiting that ends with a context: sleep by a futex, poll by an eventfd. At the top; uses cancel.c
+ * and clock.c. */
 #include <limits.h>
 #include <linux/futex.h>
 #include <string.h>
@@ -8,7 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "ctx/ctx_internal.h"
+#include "ctx/cancel.h"
 
 /* On the stack of the thread that waits, which unties it before it returns. */
 struct waiter {
@@ -16,15 +17,6 @@ struct waiter {
 	_Atomic uint32_t due;
 	int fd; /* to be signalled; -1: who waits does so on `due` */
 };
-
-void
-ctxi_fd_signal(int fd)
-{
-	uint64_t one = 1;
-
-	/* Fails only if the counter is full: then it is readable already. */
-	(void)!write(fd, &one, sizeof(one));
-}
 
 static void
 waiter_due(struct ctxi_link *link)
@@ -68,44 +60,6 @@ ctx_sleep(const struct ctx *ctx, int64_t ms)
 	}
 	ctxi_detach(&w.link);
 	return atomic_load_explicit(&w.due, memory_order_acquire) != 0 ? ended(ctx) : ctx_err(ctx);
-}
-
-int
-ctx_done(const struct ctx *ctx)
-{
-	struct ctxi_node *n;
-	int fd, found;
-
-	CTXI_CHECK(ctx);
-	if (ctx->canceler == NULL)
-		return -ENOENT;
-	if (ctx->canceler->kind == CTX_FOREIGN)
-		return -ENOTSUP;
-	n = ctxi_node(ctx->canceler);
-	found = atomic_load_explicit(&n->fd, memory_order_acquire);
-	if (found >= 0) {
-		/* Who ended it may not have come to that yet; who saw the end must find it so. */
-		if (atomic_load_explicit(&n->state, memory_order_acquire) != 0)
-			ctxi_fd_signal(found);
-		return found;
-	}
-	fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (fd < 0)
-		return -errno;
-
-	ctxi_lock(n->link.stripe);
-	found = atomic_load_explicit(&n->fd, memory_order_relaxed);
-	if (found < 0) {
-		ctxi_guard(n);
-		atomic_store(&n->fd, fd); /* then the state: see cancel.c */
-		if (atomic_load(&n->state) != 0)
-			ctxi_fd_signal(fd);
-	}
-	ctxi_unlock(n->link.stripe);
-	if (found < 0)
-		return fd;
-	close(fd);
-	return found;
 }
 
 /* poll(2) on fds and end_fd; the latter's being ready counts for all. */

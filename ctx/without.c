@@ -3,9 +3,9 @@
  * Contexts that outlive their ancestors: the values without the chain.
  *
  * The new context heads a chain of its own, all of it allocated under the head: one value
- * node for each key that was visible, then a root.
+ * node for each key that was visible, then a root. Uses context.c.
  */
-#include "ctx/ctx_internal.h"
+#include "ctx/context.h"
 
 static bool
 seen(const struct ctx *copies, const struct ctx_key *key)

@@ -4,8 +4,8 @@
 
 #include <semaphore.h>
 
-#include "ctx/ctx_internal.h"
 #include "ctx/due.h"
+#include "ctx/node.h"
 
 static void
 nobody_ends_it_before_its_owner_does(void **state)
@@ -59,7 +59,7 @@ watched_it_is_freed_and_cancelled_as_any_other(void **state)
 	talloc_free(freed);
 	assert_int_equal(ctxi_due_watch(cancelled), 0);
 	ctx_cancel(cancelled);
-	assert_int_equal(ctxi_node(cancelled)->heap_slot, CTXI_NOT_ARMED);
+	assert_int_equal(ctxi_node(cancelled)->timer.slot, CTXI_NOT_ARMED);
 	talloc_free(cancelled);
 }
 

@@ -7,7 +7,7 @@
 
 #include <dirent.h>
 
-#include "ctx/ctx_internal.h"
+#include "ctx/node.h"
 
 CTX_KEY(some_key, int);
 

@@ -5,7 +5,7 @@
  */
 #include "tests/ctx/support.h"
 
-#include "ctx/ctx_internal.h"
+#include "ctx/cancel.h"
 
 CTX_KEY(name_key, const char);
 
@@ -15,10 +15,10 @@ children(const struct ctx *c)
 	struct ctxi_node *n = ctxi_node(c);
 	int count = 0;
 
-	pthread_mutex_lock(&ctxi_stripes[n->link.stripe].lock);
+	ctxi_lock(n->link.stripe);
 	for (struct ctx_watch *w = atomic_load(&n->children); w != NULL; w = w->next)
 		count++;
-	pthread_mutex_unlock(&ctxi_stripes[n->link.stripe].lock);
+	ctxi_unlock(n->link.stripe);
 	return count;
 }
 
@@ -133,10 +133,10 @@ cancel_removes(void **state)
 
 	child = ctx_with_timeout(*state, c, LONG_MS);
 	assert_int_equal(children(c), 1);
-	assert_int_not_equal(ctxi_node(child)->heap_slot, CTXI_NOT_ARMED);
+	assert_int_not_equal(ctxi_node(child)->timer.slot, CTXI_NOT_ARMED);
 	ctx_cancel(child);
 	assert_int_equal(children(c), 0);
-	assert_int_equal(ctxi_node(child)->heap_slot, CTXI_NOT_ARMED);
+	assert_int_equal(ctxi_node(child)->timer.slot, CTXI_NOT_ARMED);
 }
 
 static const struct ctx_cause because = {-EPIPE, "because"};

@@ -5,7 +5,7 @@
  */
 #include <errno.h>
 
-#include "ctx/ctx_internal.h"
+#include "ctx/timer.h"
 #include "tests/server/holding.h"
 
 static struct http_server *

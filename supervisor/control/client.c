@@ -5,7 +5,6 @@
  */
 #include <errno.h>
 #include <poll.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -15,22 +14,23 @@
 #include "supervisor/base/json_memory.h"
 #include "supervisor/control/control.h"
 #include "supervisor/daemon/supervisor.h"
+#include "supervisor/deploy/asker.h"
 
 struct client {
+	struct asker asker;
 	struct control *control;
 	struct supervisor *sup;
 	int fd;
 	struct tevent_fd *fde;
-	struct timer *timer;   /* runs while something is owed: the rest of a request, or reading */
-	int64_t moved_ms;      /* when bytes went either way, or an answer was given */
-	uint64_t heard;        /* when it last sent something, as control_turn counts */
-	bool busy;             /* a request is being served; the next one waits in `in` */
-	bool waits_for_stop;   /* … and it is a stop */
-	bool follows;          /* … and it is without end */
-	bool eof;              /* it sends no more; it may still wait for its answer */
-	bool ending;           /* freed as soon as `out` is empty; nothing more is read */
-	bool serving;          /* process_input is on the stack: it frees, nobody else */
-	struct client **where; /* of client_later */
+	struct timer *timer; /* runs while something is owed: the rest of a request, or reading */
+	int64_t moved_ms;    /* when bytes went either way, or an answer was given */
+	uint64_t heard;      /* when it last sent something, as control_turn counts */
+	bool busy;           /* a request is being served; the next one waits in `in` */
+	bool waits_for_stop; /* … and it is a stop */
+	bool follows;        /* … and it is without end */
+	bool eof;            /* it sends no more; it may still wait for its answer */
+	bool ending;         /* freed as soon as `out` is empty; nothing more is read */
+	bool serving;        /* process_input is on the stack: it frees, nobody else */
 	size_t in_used;
 	char in[CONTROL_LINE_MAX_BYTES];
 	char *out;
@@ -43,8 +43,7 @@ static void watch(struct client *c);
 static int
 client_close(struct client *c)
 {
-	if (c->where != NULL)
-		*c->where = NULL;
+	asker_release(&c->asker);
 	control_forget(c->control, c);
 	TALLOC_FREE(c->fde);
 	close(c->fd);
@@ -175,12 +174,11 @@ client_line(struct client *c, const char *type, json_t *line)
 	put_json(c, line, strcmp(type, "result") == 0);
 }
 
-void
-client_result(struct client *c, json_t *result)
+static void
+tell_result(void *data, json_t *result)
 {
-	if (c->where != NULL)
-		*c->where = NULL;
-	c->where = NULL;
+	struct client *c = talloc_get_type_abort(data, struct client);
+
 	c->busy = c->waits_for_stop = c->follows = false;
 	c->moved_ms = timer_now_ms();
 	client_line(c, "result", result);
@@ -188,30 +186,19 @@ client_result(struct client *c, json_t *result)
 		process_input(c); /* the next request may be here already */
 }
 
-void
-client_error(struct client *c, const char *format, ...)
+static void
+tell_progress(void *data, const char *text)
 {
-	va_list ap;
-	char *text;
-
-	va_start(ap, format);
-	text = talloc_vasprintf(c, format, ap);
-	va_end(ap);
-	client_result(
-	    c, json_pack("{s:b s:o}", "ok", 0, "error", json_text(text == NULL ? "?" : text)));
+	client_line(talloc_get_type_abort(data, struct client), "progress",
+	    json_pack("{s:o}", "text", json_text(text)));
 }
 
-void
-client_progress(struct client *c, const char *text)
-{
-	client_line(c, "progress", json_pack("{s:o}", "text", json_text(text)));
-}
+static const struct asker_calls calls = {.progress = tell_progress, .result = tell_result};
 
-void
-client_later(struct client *c, struct client **where)
+struct asker *
+client_asker(struct client *c)
 {
-	c->where = where;
-	*where = c;
+	return &c->asker;
 }
 
 bool
@@ -280,8 +267,8 @@ process_input(struct client *c)
 			c->ending = true;
 	}
 	if (!c->ending && !c->busy && c->in_used == sizeof(c->in)) {
-		client_error(
-		    c, "a request is one line of at most %d bytes", CONTROL_LINE_MAX_BYTES);
+		asker_error(
+		    &c->asker, "a request is one line of at most %d bytes", CONTROL_LINE_MAX_BYTES);
 		c->ending = true;
 	}
 	if (c->eof && !c->busy)
@@ -342,6 +329,7 @@ client_new(struct control *control, struct supervisor *sup, int fd)
 
 	if (c == NULL)
 		return NULL;
+	c->asker = (struct asker){.calls = &calls, .data = c};
 	c->control = control;
 	c->sup = sup;
 	c->fd = fd;
@@ -368,7 +356,7 @@ client_resume(struct client *c, bool waits)
 	c->eof = true;
 	c->ending = !waits;
 	if (waits)
-		client_later(c, &c->sup->upgrader);
+		asker_later(&c->asker, &c->sup->upgrader);
 	tevent_fd_set_flags(c->fde, waits ? 0 : TEVENT_FD_WRITE);
 }
 
@@ -379,6 +367,6 @@ client_dismiss(struct client *c, const char *why)
 		read_some(c);
 	c->serving = true; /* so that its next request is not looked at */
 	if (!c->ending && (c->busy || memchr(c->in, '\n', c->in_used) != NULL))
-		client_error(c, "%s", why);
+		asker_error(&c->asker, "%s", why);
 	c->ending = true;
 }

@@ -5,6 +5,7 @@
 #include "supervisor/base/json_memory.h"
 #include "supervisor/control/control.h"
 #include "supervisor/daemon/supervisor.h"
+#include "supervisor/deploy/asker.h"
 
 struct request {
 	json_t *object;
@@ -24,7 +25,7 @@ enum { SERVICE = 1, INSTANCES = 2, MUST_SERVICE = 4 | SERVICE, FOLLOW = 8, ROLL 
 struct command {
 	const char *name;
 	unsigned takes;
-	/* Answers by client_result or client_error, at once or later. */
+	/* Answers the client as an asker, at once or later. */
 	void (*serve)(struct supervisor *sup, struct client *c, const struct request *r);
 };
 
@@ -32,7 +33,7 @@ static void
 serve_status(struct supervisor *sup, struct client *c, const struct request *r)
 {
 	(void)r;
-	status_tell(sup, c);
+	status_tell(sup, client_asker(c));
 }
 
 static void
@@ -43,8 +44,8 @@ serve_restart(struct supervisor *sup, struct client *c, const struct request *r)
 	TALLOC_CTX *tmp = talloc_new(NULL);
 	char *why;
 
-	if (roll_start(sup, &order, c, tmp, &why) < 0)
-		client_error(c, "%s", why);
+	if (roll_start(sup, &order, client_asker(c), tmp, &why) < 0)
+		asker_error(client_asker(c), "%s", why);
 	talloc_free(tmp);
 }
 
@@ -55,9 +56,9 @@ serve_continue(struct supervisor *sup, struct client *c, const struct request *r
 	char *why;
 
 	if (roll_continue(sup, r->service, tmp, &why) < 0)
-		client_error(c, "%s", why);
+		asker_error(client_asker(c), "%s", why);
 	else
-		client_result(c, json_pack("{s:b}", "ok", 1));
+		asker_result(client_asker(c), json_pack("{s:b}", "ok", 1));
 	talloc_free(tmp);
 }
 
@@ -68,8 +69,8 @@ serve_rollback(struct supervisor *sup, struct client *c, const struct request *r
 	TALLOC_CTX *tmp = talloc_new(NULL);
 	char *why;
 
-	if (roll_start(sup, &order, c, tmp, &why) < 0)
-		client_error(c, "%s", why);
+	if (roll_start(sup, &order, client_asker(c), tmp, &why) < 0)
+		asker_error(client_asker(c), "%s", why);
 	talloc_free(tmp);
 }
 
@@ -77,44 +78,45 @@ static void
 serve_stop(struct supervisor *sup, struct client *c, const struct request *r)
 {
 	if (r->service != NULL) {
-		op_stop(sup, r->service, c);
+		op_stop(sup, r->service, client_asker(c));
 		return;
 	}
 	client_wait_for_stop(c);
-	client_progress(c, "ending in good order");
+	asker_progress(client_asker(c), "ending in good order");
 	order_stop(sup);
 }
 
 static void
 serve_start(struct supervisor *sup, struct client *c, const struct request *r)
 {
-	op_start(sup, r->service, c);
+	op_start(sup, r->service, client_asker(c));
 }
 
 static void
 serve_reset(struct supervisor *sup, struct client *c, const struct request *r)
 {
-	op_reset(sup, r->service, c);
+	op_reset(sup, r->service, client_asker(c));
 }
 
 static void
 serve_scale(struct supervisor *sup, struct client *c, const struct request *r)
 {
-	scale_service(sup, r->service, r->instances, c);
+	scale_service(sup, r->service, r->instances, client_asker(c));
 }
 
 static void
 serve_reload(struct supervisor *sup, struct client *c, const struct request *r)
 {
 	(void)r;
-	reload(sup, c);
+	control_renew(sup->control);
+	reload(sup, client_asker(c));
 }
 
 static void
 serve_upgrade(struct supervisor *sup, struct client *c, const struct request *r)
 {
 	(void)r;
-	upgrade(sup, c);
+	upgrade(sup, client_asker(c));
 }
 
 static void
@@ -203,25 +205,26 @@ serve_object(struct supervisor *sup, struct client *c, json_t *object)
 		strcat(names, commands[i].name);
 	}
 	if (name == NULL) {
-		client_error(c, "a request needs a member \"command\" that is a string");
+		asker_error(
+		    client_asker(c), "a request needs a member \"command\" that is a string");
 	} else if (command == NULL) {
-		client_error(c, "unknown command \"%s\"; expected %s", name, names);
+		asker_error(client_asker(c), "unknown command \"%s\"; expected %s", name, names);
 	} else if ((stray = stray_member(object, command)) != NULL) {
-		client_error(c, "%s takes no \"%s\"", name, stray);
+		asker_error(client_asker(c), "%s takes no \"%s\"", name, stray);
 	} else if ((command->takes & MUST_SERVICE) == MUST_SERVICE && service == NULL) {
-		client_error(c, "%s needs a \"service\"", name);
+		asker_error(client_asker(c), "%s needs a \"service\"", name);
 	} else if ((command->takes & INSTANCES) != 0 && !json_is_integer(instances)) {
-		client_error(c, "%s needs \"instances\", a number", name);
+		asker_error(client_asker(c), "%s needs \"instances\", a number", name);
 	} else if (canary != NULL && !json_is_boolean(canary)) {
-		client_error(c, "\"canary\" is neither true nor false");
+		asker_error(client_asker(c), "\"canary\" is neither true nor false");
 	} else if (now != NULL && !json_is_boolean(now)) {
-		client_error(c, "\"now\" is neither true nor false");
+		asker_error(client_asker(c), "\"now\" is neither true nor false");
 	} else if (service != NULL && r.service == NULL) {
-		client_error(c, "\"service\" is not a string");
+		asker_error(client_asker(c), "\"service\" is not a string");
 	} else if (lines != NULL && (!json_is_integer(lines) || r.lines < 0)) {
-		client_error(c, "\"lines\" is not a number, or less than 0");
+		asker_error(client_asker(c), "\"lines\" is not a number, or less than 0");
 	} else if (follow != NULL && !json_is_boolean(follow)) {
-		client_error(c, "\"follow\" is neither true nor false");
+		asker_error(client_asker(c), "\"follow\" is neither true nor false");
 	} else {
 		command->serve(sup, c, &r);
 	}
@@ -235,11 +238,11 @@ command_serve(struct supervisor *sup, struct client *c, const char *line, size_t
 	json_t *object = json_memory_loadb(line, len, &error, &no_memory);
 
 	if (no_memory) {
-		client_error(c, "there is no memory");
+		asker_error(client_asker(c), "there is no memory");
 		return false;
 	}
 	if (!json_is_object(object)) {
-		client_error(c, "a request is one JSON object a line%s%s",
+		asker_error(client_asker(c), "a request is one JSON object a line%s%s",
 		    object == NULL ? ": " : "", object == NULL ? error.text : "");
 		json_decref(object);
 		return false;

@@ -10,6 +10,7 @@
 
 #include "supervisor/base/state.h"
 #include "supervisor/daemon/supervisor.h"
+#include "supervisor/deploy/asker.h"
 
 /* After accept(2) failed for want of descriptors: until it is tried again. */
 #define ACCEPT_PAUSE_MS 1000
@@ -245,15 +246,26 @@ control_stopped(struct control *c)
 	/* Clients may go while they are told: from the last to the first, none is missed. */
 	for (unsigned i = c->nclients; i-- > 0;) {
 		if (i < c->nclients && client_waits_for_stop(c->clients[i]))
-			client_result(c->clients[i], json_pack("{s:b}", "ok", 1));
+			asker_result(client_asker(c->clients[i]), json_pack("{s:b}", "ok", 1));
 	}
+}
+
+/* NULL: nobody waits for it, or not as a client. */
+static struct client *
+upgrader_of(const struct control *c)
+{
+	for (unsigned i = 0; i < c->nclients; i++) {
+		if (client_asker(c->clients[i]) == c->sup->upgrader)
+			return c->clients[i];
+	}
+	return NULL;
 }
 
 /* Of all clients, the one who waits for the upgrade. baton 0.1 wrote the others too. */
 static void
 upgrader_state(struct state *s, struct control *c)
 {
-	struct client *client = c->sup->upgrader;
+	struct client *client = upgrader_of(c);
 	unsigned n = state_array(s, "clients", client != NULL);
 
 	for (unsigned i = 0; i < n && state_ok(s); i++) {
@@ -310,7 +322,7 @@ control_state(struct state *s, struct supervisor *sup)
 void
 control_dismiss(struct control *c)
 {
-	const struct client *upgrader = c->sup->upgrader;
+	const struct client *upgrader = upgrader_of(c);
 
 	/* Clients may go while they are told: from the last to the first, none is missed. */
 	for (unsigned i = c->nclients; i-- > 0;) {

@@ -30,6 +30,7 @@
 
 struct supervisor;
 struct control;
+struct asker;
 struct client;
 
 /* --- control_path.c: where the socket is ------------------------------------------------ */
@@ -115,15 +116,8 @@ void client_resume(struct client *c, bool waits);
 /* It is served no more: if it has asked for something, the answer is WHY. */
 void client_dismiss(struct client *c, const char *why);
 
-/* The answer to the request that is being served. RESULT is taken over; "type" is added. */
-void client_result(struct client *c, json_t *result);
-/* {"ok":false,"error":TEXT} */
-void client_error(struct client *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
-void client_progress(struct client *c, const char *text);
-
-/* The answer comes later: *WHERE is set to C now, and to NULL when the client is gone or has
- * been given its result. */
-void client_later(struct client *c, struct client **where);
+/* Itself as one who asks: what it is told so, it reads; to its result "type" is added. */
+struct asker *client_asker(struct client *c);
 /* It has asked for something and has no answer yet. */
 bool client_waits(const struct client *c);
 /* A message of TYPE before the result; takes over LINE, an object. */

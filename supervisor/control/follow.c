@@ -8,14 +8,16 @@
 
 #include "supervisor/control/control.h"
 #include "supervisor/daemon/supervisor.h"
+#include "supervisor/deploy/asker.h"
 
 struct follower {
 	struct follower *prev, *next; /* in supervisor.followers */
 	struct supervisor *sup;
 	struct client *client;
-	bool logs;       /* lines of output, else events */
-	char *name;      /* a service or an instance; NULL: all */
-	uint64_t missed; /* lines, of which it has not been told */
+	struct asker *asker; /* it, until it has its result */
+	bool logs;           /* lines of output, else events */
+	char *name;          /* a service or an instance; NULL: all */
+	uint64_t missed;     /* lines, of which it has not been told */
 };
 
 static int
@@ -42,7 +44,8 @@ follower_new(struct supervisor *sup, struct client *client, bool logs)
 		f->next->prev = f;
 	sup->followers = f;
 	talloc_set_destructor(f, follower_unlink);
-	client_later(client, &f->client);
+	f->client = client;
+	asker_later(client_asker(client), &f->asker);
 	client_follows(client);
 	return f;
 }
@@ -56,7 +59,7 @@ follow(struct supervisor *sup, struct client *client, const char *name, bool log
 		f->name = name == NULL ? NULL : talloc_strdup(f, name);
 	/* Without the name it would follow everything. */
 	if (f == NULL || (name != NULL && f->name == NULL)) {
-		client_error(client, "there is no memory");
+		asker_error(client_asker(client), "there is no memory");
 		talloc_free(f);
 	}
 }
@@ -69,7 +72,7 @@ is_known(struct supervisor *sup, struct client *client, const char *name)
 	bool known = name == NULL || instances_select(&sup->all, name, tmp, &list) > 0;
 
 	if (!known)
-		client_error(client, "%s", instances_no_such(tmp, &sup->all, name));
+		asker_error(client_asker(client), "%s", instances_no_such(tmp, &sup->all, name));
 	talloc_free(tmp);
 	return known;
 }
@@ -91,7 +94,7 @@ follow_events(struct supervisor *sup, struct client *client, const char *name, l
 	if (on)
 		follow(sup, client, name, false);
 	else
-		client_result(client, json_pack("{s:b}", "ok", 1));
+		asker_result(client_asker(client), json_pack("{s:b}", "ok", 1));
 }
 
 void
@@ -104,7 +107,7 @@ follow_logs(struct supervisor *sup, struct client *client, const char *name, lon
 	if (on)
 		follow(sup, client, name, true);
 	else
-		client_result(client, json_pack("{s:b}", "ok", 1));
+		asker_result(client_asker(client), json_pack("{s:b}", "ok", 1));
 }
 
 void
@@ -148,9 +151,8 @@ follow_end(struct supervisor *sup)
 	while (sup->followers != NULL) {
 		/* Its client may be freed by the result, and it must not go with it yet. */
 		struct follower *f = talloc_steal(sup, sup->followers);
-		struct client *client = f->client;
 
-		client_result(client, json_pack("{s:b}", "ok", 1));
+		asker_result(f->asker, json_pack("{s:b}", "ok", 1));
 		talloc_free(f);
 	}
 }

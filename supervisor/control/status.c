@@ -5,6 +5,7 @@
 #include "supervisor/base/json_memory.h"
 #include "supervisor/control/control.h"
 #include "supervisor/daemon/supervisor.h"
+#include "supervisor/deploy/asker.h"
 
 /* Counting connections may take so long; an answer should take less than 100 ms. */
 #define COUNT_MS 80
@@ -13,7 +14,7 @@
 struct asked {
 	struct asked *next; /* in supervisor.asked */
 	struct supervisor *sup;
-	struct client *client; /* NULL when it went away */
+	struct asker *asker; /* NULL when it went away */
 };
 
 static json_t *
@@ -243,8 +244,8 @@ all(const struct supervisor *sup, const struct connections *c)
 static void
 tell(struct asked *a, const struct connections *c)
 {
-	if (a->client != NULL)
-		client_result(a->client, all(a->sup, c));
+	if (a->asker != NULL)
+		asker_result(a->asker, all(a->sup, c));
 	talloc_free(a);
 }
 
@@ -266,18 +267,18 @@ asked_unlink(struct asked *a)
 }
 
 void
-status_tell(struct supervisor *sup, struct client *client)
+status_tell(struct supervisor *sup, struct asker *asker)
 {
 	struct asked *a = talloc_zero(sup, struct asked);
 
 	if (a == NULL) {
-		client_result(client, all(sup, NULL));
+		asker_result(asker, all(sup, NULL));
 		return;
 	}
 	*a = (struct asked){.sup = sup, .next = sup->asked};
 	sup->asked = a;
 	talloc_set_destructor(a, asked_unlink);
-	client_later(client, &a->client);
+	asker_later(asker, &a->asker);
 	if (connections_count(a, sup, COUNT_MS, counted, a) == NULL)
 		tell(a, NULL);
 }

@@ -46,6 +46,7 @@ struct op;
 struct roll;
 struct rollback;
 struct control;
+struct asker;
 struct client;
 struct manager;
 struct inherited;
@@ -73,9 +74,8 @@ struct supervisor {
 	const char *program;     /* where it is found: a path, or a name in PATH */
 	sigset_t signals_given;  /* those that were blocked when baton was called */
 	struct reload *reload;   /* NULL: none is under way, or it is carried out */
-	struct client *reloader; /* who waits for one that is being carried out */
 	struct upgrade *upgrade; /* NULL: none is under way */
-	struct client *upgrader; /* who waits for it; NULL: nobody */
+	struct asker *upgrader;  /* who waits for it; NULL: nobody */
 	bool resumed;            /* by an upgrade: it was running before */
 
 	struct rollback *rollbacks; /* to be done when nothing else is under way */
@@ -90,22 +90,22 @@ struct supervisor {
 
 /* --- op.c: orders about single services, and waiting for what comes of them ------------ */
 
-/* Each tells CLIENT how it went, at once or later; the client may go away at any time. NAME is
+/* Each tells ASKER how it went, at once or later; the asker may go away at any time. NAME is
  * a service or an instance. */
-void op_start(struct supervisor *sup, const char *name, struct client *client);
-void op_stop(struct supervisor *sup, const char *name, struct client *client);
+void op_start(struct supervisor *sup, const char *name, struct asker *asker);
+void op_stop(struct supervisor *sup, const char *name, struct asker *asker);
 /* Starts what has failed, and what waits for its next start; the crashes are forgotten. */
-void op_reset(struct supervisor *sup, const char *name, struct client *client);
-/* For others: instances that were made already, with sockets and all; CLIENT may be NULL. They
- * are started in any case: without memory all at once, and the client is told so. */
+void op_reset(struct supervisor *sup, const char *name, struct asker *asker);
+/* For others: instances that were made already, with sockets and all; ASKER may be NULL. They
+ * are started in any case: without memory all at once, and the asker is told so. */
 void
-op_start_list(struct supervisor *sup, struct instance **list, size_t count, struct client *client);
+op_start_list(struct supervisor *sup, struct instance **list, size_t count, struct asker *asker);
 /* Stops them for good: who waits for their start is told. When nothing of them lives any more,
- * THEN(DATA) is called from the loop. False: no memory, nothing happens, and CLIENT has not been
+ * THEN(DATA) is called from the loop. False: no memory, nothing happens, and ASKER has not been
  * told. */
 typedef void op_then_fn(void *data);
-bool op_stop_list(struct supervisor *sup, struct instance **list, size_t count,
-    struct client *client, op_then_fn *then, void *data);
+bool op_stop_list(struct supervisor *sup, struct instance **list, size_t count, struct asker *asker,
+    op_then_fn *then, void *data);
 void op_news(struct instance *inst, struct generation *g, enum instance_news news);
 /* They are about to be freed. */
 void op_forget(struct supervisor *sup, struct instance **list, size_t count);
@@ -150,8 +150,8 @@ void order_news(struct instance *inst, struct generation *g, enum instance_news 
 
 /* --- status.c: for programs -------------------------------------------------------------- */
 
-/* Tells CLIENT everything, as `baton status --json` prints it, as soon as it is known. */
-void status_tell(struct supervisor *sup, struct client *client);
+/* Tells ASKER everything, as `baton status --json` prints it, as soon as it is known. */
+void status_tell(struct supervisor *sup, struct asker *asker);
 /* Nothing more is waited for: whoever asked is told what is known. */
 void status_tell_all(struct supervisor *sup);
 
@@ -170,15 +170,15 @@ struct roll_order {
 	struct rollback *after; /* … by itself, after a failure: the roll's own then; or NULL */
 };
 
-/* Begins one, or joins the one that is under way if that does the same. CLIENT (may be NULL)
+/* Begins one, or joins the one that is under way if that does the same. ASKER (may be NULL)
  * hears of progress and verdict; it may go away at any time. Returns 0, or a negative errno
  * with *WHY set (child of MEM): -EBUSY if another one is under way, -ENOENT, -ENOMEM. */
-int roll_start(struct supervisor *sup, const struct roll_order *order, struct client *client,
+int roll_start(struct supervisor *sup, const struct roll_order *order, struct asker *asker,
     TALLOC_CTX *mem, char **why);
 /* The same about these instances, when nothing stands against it and none is under way. Returns
- * 0 or -ENOMEM, and CLIENT has not been told. */
+ * 0 or -ENOMEM, and ASKER has not been told. */
 int roll_start_list(struct supervisor *sup, const struct roll_order *order, struct instance **list,
-    size_t count, struct client *client);
+    size_t count, struct asker *asker);
 /* A no-op when no roll is under way, or it is not about this instance. (roll_news.c) */
 void roll_news(struct instance *inst, struct generation *g, enum instance_news news);
 /* G of INST has failed in a way that roll_news does not see, or at another time: a roll about
@@ -207,9 +207,9 @@ void renew_sockets(struct supervisor *sup);
 /* --- reload.c --------------------------------------------------------------------------- */
 
 /* Reads the configuration anew and applies the difference, or changes nothing and says why, to
- * CLIENT (NULL: nobody waits) and on baton's stderr. The file is looked at by another process first,
+ * ASKER (NULL: nobody waits) and on baton's stderr. The file is looked at by another process first,
  * while the loop goes on. */
-void reload(struct supervisor *sup, struct client *client);
+void reload(struct supervisor *sup, struct asker *asker);
 /* One that has not begun to apply anything is given up. */
 void reload_cancel(struct supervisor *sup, const char *why);
 
@@ -257,10 +257,10 @@ void store_state(struct state *s, struct supervisor *sup);
 /* --- upgrade.c -------------------------------------------------------------------------- */
 
 /* Replaces baton's own program by the one that is found now, if that understands the state; or
- * changes nothing and says why, to CLIENT (NULL: nobody waits) and on baton's stderr. */
-void upgrade(struct supervisor *sup, struct client *client);
-/* Nothing has changed: says WHY to CLIENT and to everybody else. */
-void upgrade_refused(struct supervisor *sup, struct client *client, const char *why);
+ * changes nothing and says why, to ASKER (NULL: nobody waits) and on baton's stderr. */
+void upgrade(struct supervisor *sup, struct asker *asker);
+/* Nothing has changed: says WHY to ASKER and to everybody else. */
+void upgrade_refused(struct supervisor *sup, struct asker *asker, const char *why);
 /* Baton stops: whoever waits is told. */
 void upgrade_cancel(struct supervisor *sup, const char *why);
 /* Whether PID was the program that is asked, and has ended: it is dealt with then. */

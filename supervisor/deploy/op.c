@@ -5,13 +5,13 @@
  * together, and tells whoever asked when the last one has got there, or has failed.
  */
 #include "supervisor/base/json_memory.h"
-#include "supervisor/control/control.h"
 #include "supervisor/daemon/supervisor.h"
+#include "supervisor/deploy/asker.h"
 
 struct op {
 	struct op *next;
 	struct supervisor *sup;
-	struct client *client; /* who asked; NULL when it went away */
+	struct asker *asker; /* who asked; NULL when it went away */
 	enum op_goal { GOAL_READY, GOAL_DOWN } goal;
 	struct instance **list;
 	size_t count, at; /* at: the one that is starting now */
@@ -31,9 +31,9 @@ op_close(struct op *op)
 	return 0;
 }
 
-/* NULL: no memory, and the client has been told. */
+/* NULL: no memory, and the asker has been told. */
 static struct op *
-op_new(struct supervisor *sup, struct client *client, enum op_goal goal)
+op_new(struct supervisor *sup, struct asker *asker, enum op_goal goal)
 {
 	struct op *op = talloc_zero(sup, struct op);
 
@@ -42,8 +42,7 @@ op_new(struct supervisor *sup, struct client *client, enum op_goal goal)
 		op->end = tevent_create_immediate(op);
 	if (op == NULL || op->end == NULL) {
 		talloc_free(op);
-		if (client != NULL)
-			client_error(client, "there is no memory");
+		asker_error(asker, "there is no memory");
 		return NULL;
 	}
 	talloc_set_destructor(op, op_close);
@@ -51,8 +50,7 @@ op_new(struct supervisor *sup, struct client *client, enum op_goal goal)
 	op->goal = goal;
 	op->next = sup->ops;
 	sup->ops = op;
-	if (client != NULL)
-		client_later(client, &op->client);
+	asker_later(asker, &op->asker);
 	return op;
 }
 
@@ -64,18 +62,14 @@ finish(struct op *op, json_t *result)
 	while (*where != op)
 		where = &(*where)->next;
 	*where = op->next;
-	if (op->client != NULL)
-		client_result(op->client, result);
-	else
-		json_decref(result);
+	asker_result(op->asker, result);
 	talloc_free(op);
 }
 
 static void
 progress(struct op *op, char *text)
 {
-	if (op->client != NULL)
-		client_progress(op->client, text);
+	asker_progress(op->asker, text);
 	talloc_free(text);
 }
 
@@ -245,9 +239,9 @@ op_forget(struct supervisor *sup, struct instance **list, size_t count)
 	forget_all(sup, list, count, false);
 }
 
-/* NULL, and the client has been told why, if there is nothing of that name, or baton stops. */
+/* NULL, and the asker has been told why, if there is nothing of that name, or baton stops. */
 static struct op *
-op_about(struct supervisor *sup, const char *name, struct client *client, enum op_goal goal)
+op_about(struct supervisor *sup, const char *name, struct asker *asker, enum op_goal goal)
 {
 	TALLOC_CTX *tmp = talloc_new(NULL);
 	struct instance **list;
@@ -255,11 +249,11 @@ op_about(struct supervisor *sup, const char *name, struct client *client, enum o
 	struct op *op = NULL;
 
 	if (sup->all.phase == SUP_STOPPING || sup->all.phase == SUP_DONE) {
-		client_error(client, "baton is stopping");
+		asker_error(asker, "baton is stopping");
 	} else if (n == 0) {
-		client_error(client, "%s", instances_no_such(tmp, &sup->all, name));
+		asker_error(asker, "%s", instances_no_such(tmp, &sup->all, name));
 	} else {
-		op = op_new(sup, client, goal);
+		op = op_new(sup, asker, goal);
 		if (op != NULL) {
 			op->list = talloc_steal(op, list);
 			op->count = n;
@@ -270,13 +264,13 @@ op_about(struct supervisor *sup, const char *name, struct client *client, enum o
 }
 
 void
-op_start(struct supervisor *sup, const char *name, struct client *client)
+op_start(struct supervisor *sup, const char *name, struct asker *asker)
 {
 	struct op *op;
 	size_t n = 0;
 
 	renew_sockets(sup);
-	op = op_about(sup, name, client, GOAL_READY);
+	op = op_about(sup, name, asker, GOAL_READY);
 
 	if (op == NULL)
 		return;
@@ -303,18 +297,18 @@ stop_all(struct op *op)
 }
 
 void
-op_stop(struct supervisor *sup, const char *name, struct client *client)
+op_stop(struct supervisor *sup, const char *name, struct asker *asker)
 {
-	struct op *op = op_about(sup, name, client, GOAL_DOWN);
+	struct op *op = op_about(sup, name, asker, GOAL_DOWN);
 
 	if (op != NULL)
 		stop_all(op);
 }
 
 void
-op_reset(struct supervisor *sup, const char *name, struct client *client)
+op_reset(struct supervisor *sup, const char *name, struct asker *asker)
 {
-	struct op *op = op_about(sup, name, client, GOAL_READY);
+	struct op *op = op_about(sup, name, asker, GOAL_READY);
 	size_t n = 0;
 
 	if (op == NULL)
@@ -331,7 +325,7 @@ op_reset(struct supervisor *sup, const char *name, struct client *client)
 }
 
 void
-op_start_list(struct supervisor *sup, struct instance **list, size_t count, struct client *client)
+op_start_list(struct supervisor *sup, struct instance **list, size_t count, struct asker *asker)
 {
 	struct instance **copy = talloc_memdup(sup, list, count * sizeof(struct instance *));
 	struct op *op = copy == NULL ? NULL : op_new(sup, NULL, GOAL_READY);
@@ -339,21 +333,19 @@ op_start_list(struct supervisor *sup, struct instance **list, size_t count, stru
 	if (op == NULL) {
 		/* They are there, and must run: all at once then, and nobody waits. */
 		talloc_free(copy);
-		if (client != NULL)
-			client_error(client, "there is no memory to wait for what is started");
+		asker_error(asker, "there is no memory to wait for what is started");
 		for (size_t i = 0; i < count; i++)
 			instance_event(list[i], LIFE_EV_START);
 		return;
 	}
-	if (client != NULL)
-		client_later(client, &op->client);
+	asker_later(asker, &op->asker);
 	op->list = talloc_steal(op, copy);
 	op->count = count;
 	advance(op);
 }
 
 bool
-op_stop_list(struct supervisor *sup, struct instance **list, size_t count, struct client *client,
+op_stop_list(struct supervisor *sup, struct instance **list, size_t count, struct asker *asker,
     op_then_fn *then, void *data)
 {
 	struct instance **copy = talloc_memdup(sup, list, count * sizeof(struct instance *));
@@ -363,8 +355,7 @@ op_stop_list(struct supervisor *sup, struct instance **list, size_t count, struc
 		talloc_free(copy);
 		return false;
 	}
-	if (client != NULL)
-		client_later(client, &op->client);
+	asker_later(asker, &op->asker);
 	op->list = talloc_steal(op, copy);
 	op->count = count;
 	op->then = then;

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "supervisor/control/control.h"
+#include "supervisor/deploy/asker.h"
 #include "supervisor/deploy/reload.h"
 
 static char no_memory[] = "nothing has changed: there is no memory";
@@ -131,23 +131,22 @@ add_to_queue(struct instance **queue, size_t *n, struct instance **more, unsigne
 
 /* What is new counts for whatever is started from now on, until one of these fails. */
 static void
-replace(struct plan *p, size_t n, struct client *client)
+replace(struct plan *p, size_t n, struct asker *asker)
 {
 	static const char why[] = "there is no memory to replace what runs, which therefore keeps "
 				  "its configuration";
 
-	if (roll_start_list(
-		p->sup, &(struct roll_order){.what = "reload"}, p->replace, n, client) == 0)
+	if (roll_start_list(p->sup, &(struct roll_order){.what = "reload"}, p->replace, n, asker) ==
+	    0)
 		return;
 	undo_all(p->sup, why);
 	output_warn(p->sup->base.out, "reload: %s", why);
-	if (client != NULL)
-		client_error(client, "%s", why);
+	asker_error(asker, "%s", why);
 }
 
 /* Starts, stops and replaces what the plan says. */
 static void
-carry_out(struct plan *p, struct client *client)
+carry_out(struct plan *p, struct asker *asker)
 {
 	struct supervisor *sup = p->sup;
 	size_t nstart = 0, nreplace = 0, fresh = 0, gone = 0, changed = 0;
@@ -175,14 +174,13 @@ carry_out(struct plan *p, struct client *client)
 	    gone, changed);
 	output_say(sup->base.out, "%s", text);
 	event_emit(&sup->all, NULL, NULL, "reload", json_pack("{s:b}", "ok", 1), "%s", text);
-	if (client != NULL)
-		client_progress(client, text);
+	asker_progress(asker, text);
 	if (nstart > 0)
-		op_start_list(sup, p->start, nstart, nreplace == 0 ? client : NULL);
+		op_start_list(sup, p->start, nstart, nreplace == 0 ? asker : NULL);
 	if (nreplace > 0)
-		replace(p, nreplace, client);
-	else if (nstart == 0 && client != NULL)
-		client_result(client, json_pack("{s:b}", "ok", 1));
+		replace(p, nreplace, asker);
+	else if (nstart == 0)
+		asker_result(asker, json_pack("{s:b}", "ok", 1));
 }
 
 /* "nothing has changed: ", and WHY, which is NULL for lack of memory. */
@@ -263,18 +261,17 @@ reload_refused(struct supervisor *sup, const char *why)
 /* One that is under way: a child of the supervisor. */
 struct reload {
 	struct supervisor *sup;
-	struct client *client; /* who waits for it; NULL: nobody (any more) */
-	bool tell;             /* the manager */
+	struct asker *asker; /* who waits for it; NULL: nobody (any more) */
+	bool tell;           /* the manager */
 };
 
-/* For the client, and for everybody. */
+/* For the asker, and for everybody. */
 static void
-say_refused(struct supervisor *sup, struct client *client, const char *why)
+say_refused(struct supervisor *sup, struct asker *asker, const char *why)
 {
 	output_warn(sup->base.out, "reload failed: %s", why);
 	event_emit(&sup->all, NULL, NULL, "reload", json_pack("{s:b}", "ok", 0), "failed: %s", why);
-	if (client != NULL)
-		client_error(client, "%s", why);
+	asker_error(asker, "%s", why);
 }
 
 static void
@@ -284,17 +281,18 @@ tell_manager(struct supervisor *sup, bool good)
 	    good ? "" : "; the last reload failed and has changed nothing");
 }
 
-/* Frees R: from now on another one may be asked for. Returns who waits. */
-static struct client *
+/* Frees R: from now on another one may be asked for. Returns who waits: for the caller to answer, or
+ * to hand on. */
+static struct asker *
 end(struct reload *r)
 {
-	struct client *client = r->client;
+	struct asker *asker = r->asker;
 
 	r->sup->reload = NULL;
-	if (client != NULL)
-		client_later(client, &r->sup->reloader);
+	if (asker != NULL)
+		asker_release(asker);
 	talloc_free(r);
-	return client;
+	return asker;
 }
 
 static void
@@ -305,7 +303,7 @@ checked(const char *why, const void *owners, size_t n, void *data)
 	struct plan *p = talloc_zero(sup, struct plan);
 	TALLOC_CTX *tmp = talloc_new(NULL);
 	bool tell = r->tell, good, judged = why != NULL;
-	struct client *client;
+	struct asker *asker;
 
 	if (p == NULL)
 		why = no_memory;
@@ -318,12 +316,12 @@ checked(const char *why, const void *owners, size_t n, void *data)
 		judged = true;
 	}
 	good = why == NULL && p != NULL;
-	client = end(r);
+	asker = end(r);
 	if (good) {
 		for (size_t i = 0; i < talloc_array_length(p->config->notes); i++)
 			output_warn(sup->base.out, "%s", p->config->notes[i]);
 		apply(p);
-		carry_out(p, client);
+		carry_out(p, asker);
 	} else {
 		why = why == NULL ? NULL : talloc_strdup(tmp, why);
 		/* With the sockets that were opened: who has the answer must not find them. */
@@ -331,7 +329,7 @@ checked(const char *why, const void *owners, size_t n, void *data)
 		/* What only came at the wrong time may be good. */
 		if (judged)
 			reload_refused(sup, why != NULL ? why : no_memory);
-		say_refused(sup, client, why != NULL ? why : no_memory);
+		say_refused(sup, asker, why != NULL ? why : no_memory);
 	}
 	if (tell)
 		tell_manager(sup, good);
@@ -353,7 +351,7 @@ begin(struct reload *r, TALLOC_CTX *mem)
 }
 
 void
-reload(struct supervisor *sup, struct client *client)
+reload(struct supervisor *sup, struct asker *asker)
 {
 	TALLOC_CTX *tmp = talloc_new(NULL);
 	struct reload *r = sup->reload != NULL ? NULL : talloc_zero(sup, struct reload);
@@ -361,7 +359,6 @@ reload(struct supervisor *sup, struct client *client)
 			      ? "nothing has changed: a reload is under way; ask again later"
 			      : no_memory;
 
-	control_renew(sup->control);
 	if (r != NULL) {
 		/* READY=1 must not come too early or late. */
 		*r = (struct reload){.sup = sup, .tell = sup->all.phase == SUP_RUNNING};
@@ -373,11 +370,10 @@ reload(struct supervisor *sup, struct client *client)
 	}
 	if (why != NULL) {
 		talloc_free(r);
-		say_refused(sup, client, why);
+		say_refused(sup, asker, why);
 	} else {
 		sup->reload = r;
-		if (client != NULL)
-			client_later(client, &r->client);
+		asker_later(asker, &r->asker);
 	}
 	talloc_free(tmp);
 }
@@ -386,11 +382,11 @@ void
 reload_cancel(struct supervisor *sup, const char *why)
 {
 	TALLOC_CTX *tmp = talloc_new(NULL);
-	struct client *client;
+	struct asker *asker;
 
 	if (sup->reload != NULL) {
-		client = end(sup->reload);
-		say_refused(sup, client, unchanged(tmp, why));
+		asker = end(sup->reload);
+		say_refused(sup, asker, unchanged(tmp, why));
 	}
 	talloc_free(tmp);
 }

@@ -9,7 +9,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "supervisor/control/control.h"
+#include "supervisor/deploy/asker.h"
 
 static char no_memory[] = "there is no memory";
 
@@ -223,18 +223,18 @@ cut_drains(struct roll *r)
 
 /* FRESH is NULL if one is under way. */
 static void
-begin_or_join(struct supervisor *sup, const struct roll_order *order, struct roll *fresh,
-    struct client *client)
+begin_or_join(
+    struct supervisor *sup, const struct roll_order *order, struct roll *fresh, struct asker *asker)
 {
 	bool joined = fresh == NULL;
 	struct roll *r = joined ? sup->roll : fresh;
 
 	sup->roll = r;
-	if (joined && client != NULL)
-		client_progress(client, talloc_asprintf(r, "joining the %s that is under way: %s",
-					    r->order.what, roll_where(sup)));
-	if (client != NULL)
-		roll_tell(r, client);
+	if (joined && asker != NULL)
+		asker_progress(asker, talloc_asprintf(r, "joining the %s that is under way: %s",
+					  r->order.what, roll_where(sup)));
+	if (asker != NULL)
+		roll_tell(r, asker);
 	if (joined && order->now)
 		cut_drains(r);
 	if (order->after != NULL)
@@ -247,7 +247,7 @@ begin_or_join(struct supervisor *sup, const struct roll_order *order, struct rol
 }
 
 int
-roll_start(struct supervisor *sup, const struct roll_order *order, struct client *client,
+roll_start(struct supervisor *sup, const struct roll_order *order, struct asker *asker,
     TALLOC_CTX *mem, char **why)
 {
 	struct instance **list;
@@ -269,7 +269,7 @@ roll_start(struct supervisor *sup, const struct roll_order *order, struct client
 				      : rollback_leave(list, count, mem, why);
 	}
 	if (error == 0)
-		begin_or_join(sup, order, fresh, client);
+		begin_or_join(sup, order, fresh, asker);
 	else
 		talloc_free(fresh);
 	if (error < 0 && *why == NULL)
@@ -279,13 +279,13 @@ roll_start(struct supervisor *sup, const struct roll_order *order, struct client
 
 int
 roll_start_list(struct supervisor *sup, const struct roll_order *order, struct instance **list,
-    size_t count, struct client *client)
+    size_t count, struct asker *asker)
 {
 	struct roll *fresh = roll_new(sup, order, list, count);
 
 	if (fresh == NULL)
 		return -ENOMEM;
-	begin_or_join(sup, order, fresh, client);
+	begin_or_join(sup, order, fresh, asker);
 	return 0;
 }
 

@@ -30,7 +30,7 @@ struct turn {
 /* Somebody who wants to know. */
 struct waiter {
 	struct waiter *next;
-	struct client *client; /* NULL when it went away */
+	struct asker *asker; /* NULL when it went away */
 };
 
 struct roll {
@@ -77,8 +77,8 @@ const char *roll_pause_text(struct roll *r);
 /* --- roll_verdict.c --------------------------------------------------------------------- */
 
 void roll_tell_begin(const struct roll *r);
-/* CLIENT will hear of progress and verdict; it may go away at any time. */
-void roll_tell(struct roll *r, struct client *client);
+/* ASKER will hear of progress and verdict; it may go away at any time. */
+void roll_tell(struct roll *r, struct asker *asker);
 /* TEXT, a child of the roll, is taken over. T may be NULL. */
 void roll_progress(struct roll *r, struct turn *t, char *text);
 /* The turn has failed, and with it the roll, once those that are under way have finished. */

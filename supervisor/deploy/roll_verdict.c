@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "supervisor/base/json_memory.h"
-#include "supervisor/control/control.h"
+#include "supervisor/deploy/asker.h"
 #include "supervisor/deploy/roll.h"
 
 void
@@ -32,19 +32,19 @@ tell_end(const struct roll *r)
 }
 
 void
-roll_tell(struct roll *r, struct client *client)
+roll_tell(struct roll *r, struct asker *asker)
 {
 	struct waiter **w = &r->waiters;
 
 	/* Places of those who went away are used again: there may be many, one after the other. */
-	while (*w != NULL && (*w)->client != NULL)
+	while (*w != NULL && (*w)->asker != NULL)
 		w = &(*w)->next;
 	if (*w == NULL)
 		*w = talloc_zero(r, struct waiter);
 	if (*w == NULL)
-		client_error(client, "there is no memory to wait for the %s", r->order.what);
+		asker_error(asker, "there is no memory to wait for the %s", r->order.what);
 	else
-		client_later(client, &(*w)->client);
+		asker_later(asker, &(*w)->asker);
 }
 
 void
@@ -57,8 +57,7 @@ roll_progress(struct roll *r, struct turn *t, char *text)
 		return;
 	}
 	for (struct waiter *w = r->waiters; w != NULL; w = w->next) {
-		if (w->client != NULL)
-			client_progress(w->client, text);
+		asker_progress(w->asker, text);
 	}
 	if (t != NULL) {
 		talloc_free(t->said);
@@ -185,8 +184,7 @@ roll_finish(struct roll *r)
 	if (rollback_adopts(r, result))
 		r->waiters = NULL;
 	for (struct waiter *w = r->waiters; w != NULL; w = w->next) {
-		if (w->client != NULL)
-			client_result(w->client, json_deep_copy(result));
+		asker_result(w->asker, json_deep_copy(result));
 	}
 	json_decref(result);
 	for (size_t i = 0; i < r->count; i++)

@@ -7,7 +7,7 @@
  * what runs.
  */
 #include "supervisor/base/json_memory.h"
-#include "supervisor/control/control.h"
+#include "supervisor/deploy/asker.h"
 #include "supervisor/deploy/good.h"
 #include "supervisor/deploy/roll.h"
 
@@ -67,8 +67,7 @@ static void
 tell(struct waiter *waiters, json_t *result)
 {
 	for (struct waiter *w = waiters; w != NULL; w = w->next) {
-		if (w->client != NULL)
-			client_result(w->client, json_deep_copy(result));
+		asker_result(w->asker, json_deep_copy(result));
 	}
 	json_decref(result);
 }

@@ -5,8 +5,8 @@
  */
 #include <string.h>
 
-#include "supervisor/control/control.h"
 #include "supervisor/daemon/supervisor.h"
+#include "supervisor/deploy/asker.h"
 
 /* After which it is tried again, if there was no memory. */
 #define SHRINK_AGAIN_MS 100
@@ -42,7 +42,7 @@ remove_them(void *data)
 
 /* False: no memory, and nothing has changed. */
 static bool
-shrink_to(struct service *s, unsigned keep, struct client *client)
+shrink_to(struct service *s, unsigned keep, struct asker *asker)
 {
 	size_t n = s->ninstances - keep;
 	struct instance **list =
@@ -55,7 +55,7 @@ shrink_to(struct service *s, unsigned keep, struct client *client)
 		spare_append(s, s, &list, &n);
 	s->shrinks = true;
 	s->keep = keep;
-	begun = op_stop_list(s->sup, list, n, client, remove_them, s);
+	begun = op_stop_list(s->sup, list, n, asker, remove_them, s);
 	s->shrinks = begun;
 	talloc_free(list);
 	return begun;
@@ -97,9 +97,9 @@ service_named(struct supervisor *sup, const char *name)
 	return NULL;
 }
 
-/* Whether the number may be changed now; if not, the client has been told why. */
+/* Whether the number may be changed now; if not, the asker has been told why. */
 static bool
-may_scale(struct supervisor *sup, const char *name, long instances, struct client *client)
+may_scale(struct supervisor *sup, const char *name, long instances, struct asker *asker)
 {
 	const struct key *k = key_find(KEY_SERVICE, "instances");
 	TALLOC_CTX *tmp = talloc_new(NULL);
@@ -107,15 +107,15 @@ may_scale(struct supervisor *sup, const char *name, long instances, struct clien
 	bool may = false;
 
 	if (sup->all.phase != SUP_RUNNING)
-		client_error(client, "baton is starting or stopping");
+		asker_error(asker, "baton is starting or stopping");
 	else if (service_named(sup, name) == NULL)
-		client_error(client, "%s", instances_no_such(tmp, &sup->all, name));
+		asker_error(asker, "%s", instances_no_such(tmp, &sup->all, name));
 	else if (instances < k->min || instances > k->max)
-		client_error(client, "expected %s, found %ld", key_expected(tmp, k), instances);
+		asker_error(asker, "expected %s, found %ld", key_expected(tmp, k), instances);
 	else if (sup->roll != NULL)
-		client_error(client, "a restart is under way (%s)", roll_where(sup));
+		asker_error(asker, "a restart is under way (%s)", roll_where(sup));
 	else if (scale_busy(sup, tmp, &why) || rollback_busy(sup, tmp, &why))
-		client_error(client, "%s", why != NULL ? why : "there is no memory");
+		asker_error(asker, "%s", why != NULL ? why : "there is no memory");
 	else
 		may = true;
 	talloc_free(tmp);
@@ -123,17 +123,17 @@ may_scale(struct supervisor *sup, const char *name, long instances, struct clien
 }
 
 void
-scale_service(struct supervisor *sup, const char *name, long instances, struct client *client)
+scale_service(struct supervisor *sup, const char *name, long instances, struct asker *asker)
 {
 	struct service *s = service_named(sup, name);
 	unsigned to = (unsigned)instances, had;
 	char *why = NULL;
 
-	if (!may_scale(sup, name, instances, client))
+	if (!may_scale(sup, name, instances, asker))
 		return;
 	had = s->ninstances;
 	if (to > had && !grow(s, to, sup, &why)) {
-		client_error(client, "%s", why != NULL ? why : "there is no memory");
+		asker_error(asker, "%s", why != NULL ? why : "there is no memory");
 		talloc_free(why);
 		return;
 	}
@@ -141,9 +141,9 @@ scale_service(struct supervisor *sup, const char *name, long instances, struct c
 	    json_pack("{s:s s:i s:i}", "service", name, "from", (int)had, "to", (int)to),
 	    "%s from %u to %u instances", name, had, to);
 	if (to > had)
-		op_start_list(sup, s->instances + had, to - had, client);
-	else if (!shrink_to(s, to, client))
-		client_error(client, "there is no memory");
+		op_start_list(sup, s->instances + had, to - had, asker);
+	else if (!shrink_to(s, to, asker))
+		asker_error(asker, "there is no memory");
 }
 
 static void

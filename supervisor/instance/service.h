@@ -15,7 +15,7 @@
 #include "supervisor/instance/instance.h"
 #include "supervisor/instance/life.h"
 
-struct client;
+struct asker;
 struct generation;
 struct good;
 struct good_copy;
@@ -86,8 +86,8 @@ void logs_close_unused(struct instances *all);
 
 /* --- scale.c: how many instances a service has ------------------------------------------ */
 
-/* CLIENT is told how it went, at once or later. */
-void scale_service(struct supervisor *sup, const char *name, long instances, struct client *client);
+/* ASKER is told how it went, at once or later. */
+void scale_service(struct supervisor *sup, const char *name, long instances, struct asker *asker);
 /* Stops and removes the instances from KEEP on, or all with the service; nobody waits. */
 void scale_shrink(struct service *s, unsigned keep);
 void scale_remove(struct service *s);

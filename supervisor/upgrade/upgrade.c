@@ -15,6 +15,7 @@
 #include "supervisor/base/state.h"
 #include "supervisor/control/control.h"
 #include "supervisor/daemon/supervisor.h"
+#include "supervisor/deploy/asker.h"
 #include "supervisor/process/program.h"
 #include "supervisor/upgrade/state_tree.h"
 
@@ -34,20 +35,19 @@ upgrade_close(struct upgrade *up)
 }
 
 void
-upgrade_refused(struct supervisor *sup, struct client *client, const char *why)
+upgrade_refused(struct supervisor *sup, struct asker *asker, const char *why)
 {
 	output_warn(sup->base.out, "upgrade failed: nothing has changed: %s", why);
 	event_emit(
 	    &sup->all, NULL, NULL, "upgrade", json_pack("{s:b}", "ok", 0), "failed: %s", why);
-	if (client != NULL)
-		client_error(client, "nothing has changed: %s", why);
+	asker_error(asker, "nothing has changed: %s", why);
 }
 
 /* Frees UP, which may be NULL. */
 static void
 refuse(struct supervisor *sup, struct upgrade *up, const char *why)
 {
-	sup->upgrade = NULL; /* first: the client may ask for another at once */
+	sup->upgrade = NULL; /* first: the asker may ask for another at once */
 	upgrade_refused(sup, sup->upgrader, why);
 	talloc_free(up);
 }
@@ -198,7 +198,7 @@ upgrade_new(struct supervisor *sup)
 }
 
 void
-upgrade(struct supervisor *sup, struct client *client)
+upgrade(struct supervisor *sup, struct asker *asker)
 {
 	TALLOC_CTX *tmp = talloc_new(NULL);
 	const char *why = not_now(sup, tmp);
@@ -206,13 +206,12 @@ upgrade(struct supervisor *sup, struct client *client)
 	if (why == NULL && sup->upgrade != NULL)
 		why = "an upgrade is under way already";
 	if (why != NULL) {
-		upgrade_refused(sup, client, why);
+		upgrade_refused(sup, asker, why);
 		talloc_free(tmp);
 		return;
 	}
 	talloc_free(tmp);
-	if (client != NULL)
-		client_later(client, &sup->upgrader);
+	asker_later(asker, &sup->upgrader);
 	sup->upgrade = upgrade_new(sup);
 	why = sup->upgrade == NULL ? or_no_memory(NULL) : try_it(sup->upgrade);
 	if (why != NULL)

@@ -9,8 +9,8 @@
 #include <unistd.h>
 
 #include "supervisor/base/state.h"
-#include "supervisor/control/control.h"
 #include "supervisor/daemon/supervisor.h"
+#include "supervisor/deploy/asker.h"
 #include "supervisor/upgrade/state_tree.h"
 #include "supervisor/upgrade/upgrade.h"
 
@@ -110,7 +110,7 @@ tell(struct supervisor *sup, const char *from)
 	    text == NULL ? "done" : text);
 	talloc_free(text);
 	if (sup->upgrader != NULL)
-		client_result(
+		asker_result(
 		    sup->upgrader, json_pack("{s:b s:s s:s s:i s:i}", "ok", 1, "from", from, "to",
 				       BATON_VERSION, "pid", (int)getpid(), "instances", (int)n));
 }

@@ -151,6 +151,9 @@ int config_value_set(void *object, const struct key *k, const char *where, const
 /* "nofile" of RLIMIT_NOFILE; what `limit` does not know is "?". (config_value.c) */
 const char *config_limit_name(int resource);
 
+/* Whether the environment variable NAME is one that only baton sets. (variables.c) */
+bool config_variable_is_batons(const char *name);
+
 /* 1 to 32 letters, digits, '-' and '_'. */
 bool config_good_name(const char *name);
 

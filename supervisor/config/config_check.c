@@ -18,6 +18,7 @@
 #include "supervisor/config/config.h"
 #include "supervisor/control/control.h"
 #include "supervisor/daemon/supervisor.h"
+#include "supervisor/process/environment.h"
 #include "supervisor/process/program.h"
 
 /* One service that is looked at. */

@@ -148,7 +148,7 @@ set_env(struct service_config *s, const char *label, const char *value, const ch
 		*why = "the key is env.NAME, with the variable's name";
 		return -EINVAL;
 	}
-	if (environment_is_batons(label)) {
+	if (config_variable_is_batons(label)) {
 		*why = "baton sets this variable itself";
 		return -EINVAL;
 	}

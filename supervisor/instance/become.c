@@ -54,7 +54,7 @@ send_word(const struct generation *g, const char *names)
 int
 become_tell(struct generation *g)
 {
-	char *names = environment_socket_names(g, g->instance, "");
+	char *names = start_socket_names(g, g->instance);
 	int error = names == NULL ? -ENOMEM : start_channels(g);
 
 	if (error == 0) {

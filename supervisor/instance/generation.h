@@ -103,19 +103,6 @@ struct generation {
 	char *not_rolled_back; /* it failed, and nobody can go back: why; NULL: not so */
 };
 
-/* --- environment.c ------------------------------------------------------------------- */
-
-/* The environment for a new generation, built anew from baton's own. For the child: whoever calls
- * this is the process of LISTEN_PID and WATCHDOG_PID, and may have to wait for the env_file. */
-int environment_build(TALLOC_CTX *mem, const struct generation *g, const struct identity *id,
-    char ***out, const char **why);
-/* Whether baton sets NAME itself, so that no configuration may. */
-bool environment_is_batons(const char *name);
-/* BEFORE, then the names of its sockets as in LISTEN_FDNAMES; NULL: no memory. */
-char *environment_socket_names(TALLOC_CTX *mem, const struct instance *inst, const char *before);
-/* Reads an env_file for its errors; it never waits for what is no regular file. */
-int environment_check_file(TALLOC_CTX *mem, const char *file, const char **why);
-
 /* --- sharing.c: which processes have which sockets --------------------------------------- */
 
 /* G is given those that its instance has now. */
@@ -125,6 +112,11 @@ void sharing_settle(const struct generation *g);
 
 /* --- start.c --------------------------------------------------------------------------- */
 
+/* The names of its sockets as in LISTEN_FDNAMES; NULL: no memory. */
+char *start_socket_names(TALLOC_CTX *mem, const struct instance *inst);
+/* The environment of G as identity ID. For the child, as environment_build is. */
+int start_environment(TALLOC_CTX *mem, const struct generation *g, const struct identity *id,
+    char ***out, const char **why);
 /* Which descriptors of its own G will have: sockets, the ends of the handover (or a spare's own),
  * the readiness pipe; if the last one's number is given, the others make way. */
 void start_number(struct generation *g);

@@ -12,6 +12,7 @@
 
 #include "supervisor/daemon/supervisor.h"
 #include "supervisor/deploy/good.h"
+#include "supervisor/process/environment.h"
 #include "supervisor/process/program.h"
 #include "supervisor/process/spawn.h"
 #include "supervisor/protocol.h"
@@ -273,6 +274,38 @@ start_move_group(struct generation *g)
 	talloc_free(tmp);
 }
 
+char *
+start_socket_names(TALLOC_CTX *mem, const struct instance *inst)
+{
+	char *names = talloc_strdup(mem, "");
+
+	for (size_t i = 0; i < inst->nlisteners && names != NULL; i++)
+		names = talloc_asprintf_append(
+		    names, "%s%s", i == 0 ? "" : ":", inst->listeners[i].name);
+	return names;
+}
+
+int
+start_environment(TALLOC_CTX *mem, const struct generation *g, const struct identity *id,
+    char ***out, const char **why)
+{
+	const struct instance *inst = g->instance;
+	const struct environment e = {.config = inst->service->config,
+	    .identity = id,
+	    .index = inst->index,
+	    .generation = g->number,
+	    .spare = inst->spare,
+	    .notify_path = notify_path(g->notify),
+	    .nsockets = inst->nlisteners,
+	    .socket_names = start_socket_names(mem, inst),
+	    .give_number = g->give_number,
+	    .take_number = g->take_number,
+	    .ready_number = g->ready_number,
+	    .watchdog_ms = g->watchdog_ms};
+
+	return e.socket_names == NULL ? -ENOMEM : environment_build(mem, &e, out, why);
+}
+
 /* In the child: users come from wherever nsswitch.conf(5) says, which may be a server that does not
  * answer, and the file may lie on a disk that is gone. */
 static int
@@ -282,7 +315,7 @@ look_up(TALLOC_CTX *mem, void *data, struct identity *id, char ***envp, const ch
 	const struct service_config *c = g->instance->service->config;
 	int error = identity_find(mem, c->user, c->group, id, why);
 
-	return error < 0 ? error : environment_build(mem, g, id, envp, why);
+	return error < 0 ? error : start_environment(mem, g, id, envp, why);
 }
 
 int

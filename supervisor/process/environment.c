@@ -4,6 +4,8 @@
  * another process; then what the configuration sets; then what this generation is to know.
  * What comes later replaces what came before.
  */
+#include "supervisor/process/environment.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -13,15 +15,9 @@
 #include <unistd.h>
 
 #include "supervisor/base/trusted_path.h"
-#include "supervisor/daemon/supervisor.h"
+#include "supervisor/config/config.h"
+#include "supervisor/process/identity.h"
 #include "supervisor/protocol.h"
-
-/* Never inherited, and never set by the configuration: they speak of baton's own sockets,
- * watchdog, or generation. */
-static const char *const never[] = {BATON_ENV_LISTEN_FDS, BATON_ENV_LISTEN_PID,
-    BATON_ENV_LISTEN_FDNAMES, BATON_ENV_NOTIFY_SOCKET, BATON_ENV_SERVICE, BATON_ENV_INSTANCE,
-    BATON_ENV_GENERATION, "WATCHDOG_USEC", "WATCHDOG_PID", "MAINPID", "MANAGERPID",
-    BATON_ENV_HANDOVER, BATON_ENV_SPARE, BATON_ENV_READY_FD};
 
 /* Of an env_file; a process could not be given much more (execve(2)). */
 #define FILE_MAX_BYTES (1024L * 1024)
@@ -64,16 +60,6 @@ put(struct list *l, char *entry)
 	l->entries[l->count] = NULL;
 }
 
-bool
-environment_is_batons(const char *name)
-{
-	for (size_t i = 0; i < sizeof(never) / sizeof(never[0]); i++) {
-		if (strcmp(never[i], name) == 0)
-			return true;
-	}
-	return false;
-}
-
 static void
 put_inherited(struct list *l, const struct service_config *c)
 {
@@ -82,7 +68,7 @@ put_inherited(struct list *l, const struct service_config *c)
 		size_t len = strcspn(*e, "=");
 
 		snprintf(name, sizeof(name), "%.*s", (int)(len < 63 ? len : 63), *e);
-		if ((*e)[len] != '=' || environment_is_batons(name))
+		if ((*e)[len] != '=' || config_variable_is_batons(name))
 			continue;
 		if (c->env_inherit || strcmp(name, "PATH") == 0)
 			put(l, *e);
@@ -195,17 +181,6 @@ environment_check_file(TALLOC_CTX *mem, const char *file, const char **why)
 	return error;
 }
 
-char *
-environment_socket_names(TALLOC_CTX *mem, const struct instance *inst, const char *before)
-{
-	char *names = talloc_strdup(mem, before);
-
-	for (size_t i = 0; i < inst->nlisteners && names != NULL; i++)
-		names = talloc_asprintf_append(
-		    names, "%s%s", i == 0 ? "" : ":", inst->listeners[i].name);
-	return names;
-}
-
 static void
 put_identity(struct list *l, const struct identity *id, TALLOC_CTX *mem)
 {
@@ -218,51 +193,48 @@ put_identity(struct list *l, const struct identity *id, TALLOC_CTX *mem)
 }
 
 static void
-put_protocol(struct list *l, const struct generation *g, TALLOC_CTX *mem)
+put_protocol(struct list *l, const struct environment *e, TALLOC_CTX *mem)
 {
-	const struct instance *inst = g->instance;
-
-	put(l, talloc_asprintf(mem, BATON_ENV_SERVICE "=%s", inst->service->config->name));
-	put(l, talloc_asprintf(
-		   mem, BATON_ENV_INSTANCE "=%s%u", inst->spare ? "spare." : "", inst->index));
-	put(l, talloc_asprintf(mem, BATON_ENV_GENERATION "=%u", g->number));
-	put(l, talloc_asprintf(mem, BATON_ENV_NOTIFY_SOCKET "=%s", notify_path(g->notify)));
-	if (inst->spare)
-		put(l, talloc_asprintf(mem, BATON_ENV_SPARE "=%d", g->give_number));
+	put(l, talloc_asprintf(mem, BATON_ENV_SERVICE "=%s", e->config->name));
+	put(l,
+	    talloc_asprintf(mem, BATON_ENV_INSTANCE "=%s%u", e->spare ? "spare." : "", e->index));
+	put(l, talloc_asprintf(mem, BATON_ENV_GENERATION "=%u", e->generation));
+	put(l, talloc_asprintf(mem, BATON_ENV_NOTIFY_SOCKET "=%s", e->notify_path));
+	if (e->spare)
+		put(l, talloc_asprintf(mem, BATON_ENV_SPARE "=%d", e->give_number));
 	else
 		put(l, talloc_asprintf(
-			   mem, BATON_ENV_HANDOVER "=%d,%d", g->give_number, g->take_number));
-	if (g->ready_number >= 0)
-		put(l, talloc_asprintf(mem, BATON_ENV_READY_FD "=%d", g->ready_number));
-	if (g->watchdog_ms > 0) {
-		put(l, talloc_asprintf(mem, "WATCHDOG_USEC=%lld000", (long long)g->watchdog_ms));
+			   mem, BATON_ENV_HANDOVER "=%d,%d", e->give_number, e->take_number));
+	if (e->ready_number >= 0)
+		put(l, talloc_asprintf(mem, BATON_ENV_READY_FD "=%d", e->ready_number));
+	if (e->watchdog_ms > 0) {
+		put(l, talloc_asprintf(mem, "WATCHDOG_USEC=%lld000", (long long)e->watchdog_ms));
 		put(l, talloc_asprintf(mem, "WATCHDOG_PID=%d", (int)getpid()));
 	}
-	if (inst->nlisteners == 0)
+	if (e->nsockets == 0)
 		return;
-	put(l, talloc_asprintf(mem, BATON_ENV_LISTEN_FDS "=%zu", inst->nlisteners));
-	put(l, environment_socket_names(mem, inst, BATON_ENV_LISTEN_FDNAMES "="));
+	put(l, talloc_asprintf(mem, BATON_ENV_LISTEN_FDS "=%zu", e->nsockets));
+	put(l, talloc_asprintf(mem, BATON_ENV_LISTEN_FDNAMES "=%s", e->socket_names));
 	put(l, talloc_asprintf(mem, BATON_ENV_LISTEN_PID "=%d", (int)getpid()));
 }
 
 int
-environment_build(TALLOC_CTX *mem, const struct generation *g, const struct identity *id,
-    char ***out, const char **why)
+environment_build(TALLOC_CTX *mem, const struct environment *e, char ***out, const char **why)
 {
-	const struct service_config *c = g->instance->service->config;
+	const struct service_config *c = e->config;
 	struct list l = {.entries = talloc_zero_array(NULL, char *, 1)};
 	const char *wrong = NULL;
 	int error = 0;
 
 	put_inherited(&l, c);
-	put_identity(&l, id, mem);
+	put_identity(&l, e->identity, mem);
 	if (c->env_file != NULL)
 		error = put_file(&l, c->env_file, mem, &wrong);
 	if (wrong != NULL)
 		*why = talloc_asprintf(mem, "env_file: %s", wrong);
 	for (size_t i = 0; i < talloc_array_length(c->env); i++)
 		put(&l, c->env[i]);
-	put_protocol(&l, g, mem);
+	put_protocol(&l, e, mem);
 	if (error == 0 && l.entries == NULL)
 		error = -ENOMEM;
 	if (error < 0)

@@ -91,7 +91,7 @@ it_is_built_anew_for_each_generation(void **state)
 	setenv("BATON_HANDOVER", "8,9", 1);
 	setenv("BATON_SPARE", "8", 1);
 	setenv("BATON_HTTP_BODY_MAX_BYTES", "5", 1);
-	assert_int_equal(environment_build(mem, g, &nobody, &env, &why), 0);
+	assert_int_equal(start_environment(mem, g, &nobody, &env, &why), 0);
 	assert_string_equal(value(env, "LISTEN_FDS"), "2");
 	assert_string_equal(value(env, "LISTEN_FDNAMES"), "web:admin");
 	assert_int_equal(atoi(value(env, "LISTEN_PID")), getpid());
@@ -131,12 +131,12 @@ what_is_configured_replaces_what_was_there(void **state)
 	config_set(sup->config, c, "t", 3, "env.C", "a=b");
 	config_set(sup->config, c, "t", 4, "http.body_max_bytes", "7");
 	assert_int_equal(sup->config->nerrors, 0);
-	assert_int_equal(environment_build(mem, g, &www, &env, &why), -EINVAL);
+	assert_int_equal(start_environment(mem, g, &www, &env, &why), -EINVAL);
 	assert_string_equal(why, "env_file: /tmp/baton-test-environment:4: expected NAME=value");
 	f = fopen(file, "we");
 	fputs("# comment\n\nA=1\nB= \"two words\"\nHOME=/from/file\nC=\n", f);
 	fclose(f);
-	assert_int_equal(environment_build(mem, g, &www, &env, &why), 0);
+	assert_int_equal(start_environment(mem, g, &www, &env, &why), 0);
 	unlink(file);
 	assert_string_equal(value(env, "A"), "1");
 	assert_string_equal(value(env, "B"), "two words");
@@ -147,13 +147,13 @@ what_is_configured_replaces_what_was_there(void **state)
 	assert_string_equal(value(env, "BATON_HTTP_BODY_MAX_BYTES"), "7");
 	c->env_inherit = 0;
 	c->env_file = NULL;
-	assert_int_equal(environment_build(mem, g, &www, &env, &why), 0);
+	assert_int_equal(start_environment(mem, g, &www, &env, &why), 0);
 	assert_null(value(env, "OTHER"));
 	assert_string_equal(value(env, "PATH"), getenv("PATH"));
 	assert_string_equal(value(env, "HOME"), "/srv/www");
 	/* It cannot be read: the start fails, and says which file. */
 	c->env_file = "/nowhere/at/all";
-	assert_int_equal(environment_build(mem, g, &www, &env, &why), -ENOENT);
+	assert_int_equal(start_environment(mem, g, &www, &env, &why), -ENOENT);
 	assert_string_equal(why, "env_file: /nowhere/at/all: No such file or directory");
 	talloc_free(sup);
 }
@@ -171,7 +171,7 @@ without_sockets_none_are_spoken_of(void **state)
 	(void)state;
 	setenv("LISTEN_FDS", "77", 1);
 	start_number(g);
-	assert_int_equal(environment_build(mem, g, &nobody, &env, &why), 0);
+	assert_int_equal(start_environment(mem, g, &nobody, &env, &why), 0);
 	assert_null(value(env, "BATON_READY_FD"));
 	assert_null(value(env, "LISTEN_FDS"));
 	assert_null(value(env, "LISTEN_PID"));
@@ -179,7 +179,7 @@ without_sockets_none_are_spoken_of(void **state)
 	assert_string_equal(value(env, "BATON_HANDOVER"), "3,-1");
 	g->takes = channel_new();
 	start_number(g);
-	assert_int_equal(environment_build(mem, g, &nobody, &env, &why), 0);
+	assert_int_equal(start_environment(mem, g, &nobody, &env, &why), 0);
 	assert_string_equal(value(env, "BATON_HANDOVER"), "3,4");
 	channel_drop(&g->takes);
 	talloc_free(sup);
@@ -198,7 +198,7 @@ a_spare_has_neither_sockets_nor_a_predecessor(void **state)
 
 	(void)state;
 	g->instance->spare = true;
-	assert_int_equal(environment_build(mem, g, &nobody, &env, &why), 0);
+	assert_int_equal(start_environment(mem, g, &nobody, &env, &why), 0);
 	assert_string_equal(value(env, "BATON_SPARE"), "3");
 	assert_string_equal(value(env, "BATON_INSTANCE"), "spare.3");
 	assert_string_equal(value(env, "BATON_GENERATION"), "17");
@@ -242,7 +242,7 @@ a_given_number_is_kept_and_the_others_make_way(void **state)
 		g->ready = sup->config->services[0]->ready;
 		g->takes = numbers[i].takes ? takes : NULL;
 		start_number(g);
-		assert_int_equal(environment_build(sup, g, &nobody, &env, &why), 0);
+		assert_int_equal(start_environment(sup, g, &nobody, &env, &why), 0);
 		assert_string_equal(value(env, "BATON_HANDOVER"), numbers[i].handover);
 		if (numbers[i].number == NULL)
 			assert_null(value(env, "BATON_READY_FD"));

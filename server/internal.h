@@ -28,7 +28,7 @@
 #include "server/base/base.h"
 #include "server/http/http_internal.h"
 #include "server/net/conn.h"
-#include "server/sched/work.h"
+#include "server/sched/sched.h"
 
 struct MHD_Daemon;
 
@@ -145,6 +145,7 @@ struct http_server {
 	struct http_settings set;
 	struct http_dispatch dispatch;
 	struct listeners listeners;
+	struct sched sched;
 	char *setup_error; /* the first one, in words; NULL: none */
 	int setup_errno;
 	/* The leader's. */
@@ -159,14 +160,7 @@ struct http_server {
 	bool collect; /* something may have come back from workers */
 	int epoll_fd, wake_fd;
 	enum source source_wake, source_parser; /* what epoll points to for these two */
-	struct crew *crew;
-	struct http_requests ready;      /* complete, not run yet */
-	TAILQ_HEAD(, http_request) away; /* handed to other threads */
-	unsigned away_n, waiting_n;
-	struct loads waiting;         /* loads that have waiting requests */
-	struct load *unrouted;        /* of requests without a route */
-	struct http_request *running; /* what the leader itself runs, for its successor */
-	struct http_conns oldest;     /* the idle ones again, the one idle for longest first */
+	struct http_conns oldest; /* the idle ones again, the one idle for longest first */
 	struct http_conns conns, idle, busy, hups;
 	/* Handover. */
 	int give_fd, take_fd; /* -1: none */
@@ -180,7 +174,6 @@ struct http_server {
 	uint64_t *refuse_owed;   /* talloc array: offers whose refusal found no room yet */
 	struct drain_count base; /* what the counters said when the drain began */
 	int64_t busy_look_ms;
-	int64_t deadline_look_ms;    /* the earliest deadline of those that run elsewhere or wait */
 	struct addresses *addresses; /* NULL: not counted */
 	struct counters counters;
 	struct lingerings lingers; /* the one that began first comes first */

@@ -97,6 +97,15 @@ loop_dump(struct http_server *s)
 	loop_wake(s);
 }
 
+/* A line for the server, and one for each request that runs. */
+static void
+dump(const struct http_server *s)
+{
+	log_line(LOG_INFO, "running=%u waiting=%u connections=%zu", s->sched.away_n,
+	    s->sched.waiting_n, s->conns_n);
+	watch_dump(&s->sched);
+}
+
 static void
 on_event(struct http_server *s, const struct epoll_event *ev)
 {
@@ -109,7 +118,7 @@ on_event(struct http_server *s, const struct epoll_event *ev)
 			;
 		s->collect = true;
 		if (atomic_exchange(&s->dump_wanted, false))
-			work_dump(s);
+			dump(s);
 		break;
 	case SOURCE_LISTENER:
 		accept_ready(s, ev->data.ptr);
@@ -151,7 +160,7 @@ run_timers(struct http_server *s)
 	if (s->accept_retry_ms != 0 && now >= s->accept_retry_ms)
 		accept_resume(s);
 	next = earlier(conn_expire(s), linger_expire(s, now));
-	next = earlier(next, earlier(busy_expire(s), work_expire(s)));
+	next = earlier(next, earlier(busy_expire(s), watch_expire(&s->sched)));
 	next = earlier(next, earlier(give_flush(s), take_flush(s)));
 	next = earlier(next, drain_step(s, now));
 	next = earlier(next, notify_watchdog(s->notify, now));
@@ -187,7 +196,7 @@ turn(struct http_server *s)
 	for (int i = 0; i < n; i++)
 		on_event(s, &events[i]);
 	if (s->collect)
-		s->collect = work_collect(s);
+		s->collect = work_collect(&s->sched);
 	/* After a wait for nothing but a timer of ours, or one that a signal or a tracer broke
 	 * off, it has nothing to read either. */
 	if (n > 0 || parser_timeout_ms(s) == 0) {
@@ -195,7 +204,7 @@ turn(struct http_server *s)
 		parser_run(s);
 	}
 	for (int i = 0; i < ROUNDS && did == WORK_SOME; i++) {
-		did = work_run(s);
+		did = work_run(&s->sched);
 		if (did == WORK_LOST)
 			return false;
 		if (did == WORK_SOME)

@@ -39,7 +39,7 @@ open_all(struct http_server *s)
 		files_open(s);
 		handover_inherit(s);
 		spare_inherit(s);
-		s->debug = crew_debugging();
+		s->debug = s->sched.debug = crew_debugging();
 		if (s->debug)
 			notify_no_watchdog(s->notify);
 		err = settings_from_environment(&s->set, s, &why);
@@ -92,7 +92,9 @@ close_all(struct http_server *s)
 static void
 run_job(void *data, struct crew_job *job)
 {
-	work_in_worker(data, job);
+	struct http_server *s = data;
+
+	work_in_worker(&s->sched, job);
 }
 
 static bool
@@ -109,7 +111,9 @@ lead(void *data)
 static void
 taken_over(void *data)
 {
-	work_taken_over(data);
+	struct http_server *s = data;
+
+	work_taken_over(&s->sched);
 }
 
 static void
@@ -133,7 +137,7 @@ start_crew(struct http_server *s)
 	config->debug = s->debug;
 	config->jobs = &jobs;
 	config->data = s;
-	return crew_start(s, config, &s->crew);
+	return crew_start(s, config, &s->sched.crew);
 }
 
 /* ---- In threads of its own ------------------------------------------------------------------ */
@@ -191,14 +195,14 @@ http_server_wait(struct http_server *s)
 		return -ENOMEM;
 	if (!s->started)
 		return -ESRCH;
-	left = crew_join(s->crew, HANDLERS_END_MS);
+	left = crew_join(s->sched.crew, HANDLERS_END_MS);
 	if (left > 0) {
 		log_line(LOG_ERR, "%d handlers are still running after the drain deadline", left);
 		return -EBUSY;
 	}
 	s->started = false;
-	work_drop(s);
-	TALLOC_FREE(s->crew);
+	watch_drop(&s->sched);
+	TALLOC_FREE(s->sched.crew);
 	close_all(s);
 	return s->failed;
 }

@@ -17,6 +17,19 @@ server_destroy(struct http_server *s)
 	return 0;
 }
 
+static const struct sched_events sched_events = {.settled = parser_resume};
+
+static int
+make_sched(struct http_server *s)
+{
+	s->sched.set = &s->set;
+	s->sched.counters = &s->counters;
+	s->sched.dispatch = &s->dispatch;
+	s->sched.events = &sched_events;
+	s->sched.now_ms = &s->now_ms;
+	return sched_init(&s->sched, s);
+}
+
 struct http_server *
 http_server_new(TALLOC_CTX *mem)
 {
@@ -33,7 +46,6 @@ http_server_new(TALLOC_CTX *mem)
 	    .hides_cookies = true,
 	    .sure = true};
 	TAILQ_INIT(&s->listeners);
-	STAILQ_INIT(&s->ready);
 	TAILQ_INIT(&s->conns);
 	TAILQ_INIT(&s->idle);
 	TAILQ_INIT(&s->oldest);
@@ -43,17 +55,13 @@ http_server_new(TALLOC_CTX *mem)
 	s->give_fd = s->take_fd = s->spare_fd = -1;
 	TAILQ_INIT(&s->busy);
 	TAILQ_INIT(&s->arriving);
-	s->deadline_look_ms = INT64_MAX;
 	TAILQ_INIT(&s->hups);
 	TAILQ_INIT(&s->lingers);
-	TAILQ_INIT(&s->away);
-	TAILQ_INIT(&s->waiting);
 	s->epoll_fd = -1;
 	s->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	talloc_set_destructor(s, server_destroy);
 	s->dispatch.router = router_new(s);
-	s->unrouted = load_new(s, "(none)");
-	if (s->dispatch.router == NULL || s->unrouted == NULL || s->wake_fd < 0) {
+	if (make_sched(s) != 0 || s->dispatch.router == NULL || s->wake_fd < 0) {
 		talloc_free(s);
 		return NULL;
 	}
@@ -155,7 +163,7 @@ http_server_handle(struct http_server *s, const char *pattern, http_handler *h, 
 }
 
 static void
-apply_options(struct load *load, const struct http_route_options *options)
+apply_options(struct route_load *load, const struct http_route_options *options)
 {
 	load->blocking = (options->flags & HTTP_BLOCKING) != 0;
 	load->blocking_fixed = options->flags != 0;
@@ -191,7 +199,7 @@ http_server_handle_with(struct http_server *s, const char *pattern, http_handler
 		return setup_failed(s, -EINVAL, "http_server_handle(\"%s\"): %s", pattern, why);
 	route->handler = h;
 	route->data = data;
-	route->load = load_new(route, route->pattern);
+	route->load = route_load_new(route, route->pattern);
 	if (route->load != NULL)
 		apply_options(route->load, options);
 	err = route->load == NULL ? -ENOMEM : router_add(s->dispatch.router, route, &with);

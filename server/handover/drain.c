@@ -121,7 +121,7 @@ cut_all(struct http_server *s)
 		conn_cut(c);
 	}
 	s->drain = DRAIN_CUT;
-	work_cut(s);
+	watch_cut(&s->sched);
 	s->drain_next_ms = s->now_ms + CUT_MS;
 }
 
@@ -153,7 +153,7 @@ drain_step(struct http_server *s, int64_t now)
 	/* A handler whose client has left is in flight as well, until the deadline; and what a
 	 * predecessor is about to give goes on to the successor. */
 	if (s->drain >= DRAIN_CLOSING && s->conns_n + s->held_n == 0 && TAILQ_EMPTY(&s->lingers) &&
-	    (s->away_n == 0 || s->drain == DRAIN_CUT))
+	    (s->sched.away_n == 0 || s->drain == DRAIN_CUT))
 		s->drain = DRAIN_OVER;
 	if (s->drain == DRAIN_OVER) {
 		give_end(s);

@@ -24,7 +24,7 @@
 #include "server/base/job.h"
 
 struct http_conn;
-struct load;
+struct route_load;
 
 /* ---- target.c: request targets (RFC 9112 section 3.2, RFC 3986) ------------------------------ */
 
@@ -64,7 +64,7 @@ struct route {
 	size_t segments_n;
 	http_handler *handler;
 	void *data;
-	struct load *load; /* the leader's */
+	struct route_load *load; /* the leader's */
 };
 
 struct route *route_parse(TALLOC_CTX *mem, const char *pattern, const char **why);
@@ -135,7 +135,7 @@ struct http_request {
 	STAILQ_ENTRY(http_request) queued; /* in the ready list or its route's waiting list */
 	TAILQ_ENTRY(http_request) away;    /* in the list of those that run elsewhere */
 	struct crew_job job;               /* while another thread has it */
-	struct load *load;
+	struct route_load *load;
 	int64_t started_ms;
 	int64_t ran_us;            /* in a worker; -1: it was taken over */
 	_Atomic(pid_t) tid;        /* who runs it; 0: nobody yet */

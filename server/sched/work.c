@@ -5,11 +5,12 @@
  * takeover until it has shown otherwise. No route may hold more than three quarters of the
  * threads; what is beyond waits in line (line.c).
  */
+#include <errno.h>
 #include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "server/internal.h"
+#include "server/sched/line.h"
 
 /* When a crowd of handlers returns, the loop goes on with others after so many answers. */
 #define COLLECT_AT_ONCE 32
@@ -18,10 +19,10 @@
 /* A century and a half: what takes longer has no deadline. */
 #define TIMEOUT_MAX_MS  (INT64_MAX / 2000000)
 
-struct load *
-load_new(TALLOC_CTX *mem, const char *pattern)
+struct route_load *
+route_load_new(TALLOC_CTX *mem, const char *pattern)
 {
-	struct load *load = talloc_zero(mem, struct load);
+	struct route_load *load = talloc_zero(mem, struct route_load);
 
 	if (load == NULL)
 		return NULL;
@@ -30,20 +31,31 @@ load_new(TALLOC_CTX *mem, const char *pattern)
 	return load;
 }
 
+int
+sched_init(struct sched *sched, TALLOC_CTX *mem)
+{
+	STAILQ_INIT(&sched->ready);
+	TAILQ_INIT(&sched->away);
+	TAILQ_INIT(&sched->waiting);
+	sched->look_ms = INT64_MAX;
+	sched->unrouted = route_load_new(mem, "(none)");
+	return sched->unrouted == NULL ? -ENOMEM : 0;
+}
+
 /*
  * While it is the leader's, the loop looks at its deadline; the thread for deadlines, whose lock
  * every thread takes that has to do with one, is asked by whoever runs it elsewhere.
  */
 static void
-make_context(struct http_server *s, struct http_request *req)
+make_context(struct sched *sched, struct http_request *req)
 {
 	int64_t own = req->load->timeout_ms;
-	int64_t timeout = own != 0 ? own : s->set.handler_timeout_ms;
+	int64_t timeout = own != 0 ? own : sched->set->handler_timeout_ms;
 
-	if (timeout <= 0 || timeout > TIMEOUT_MAX_MS || s->debug) {
+	if (timeout <= 0 || timeout > TIMEOUT_MAX_MS || sched->debug) {
 		req->ctx = ctx_with_cancel(req, ctx_background());
 	} else {
-		req->deadline_ms = s->now_ms + timeout;
+		req->deadline_ms = *sched->now_ms + timeout;
 		req->ctx = ctxi_due_new(req, req->deadline_ms * 1000000);
 	}
 	if (req->ctx != NULL)
@@ -51,27 +63,27 @@ make_context(struct http_server *s, struct http_request *req)
 }
 
 void
-work_ready(struct http_server *s, struct http_request *req)
+work_ready(struct sched *sched, struct http_request *req)
 {
 	request_ref(req); /* for whoever runs it */
-	dispatch_route(&s->dispatch, req);
-	req->load = req->match.route != NULL ? req->match.route->load : s->unrouted;
-	req->started_ms = s->now_ms;
-	make_context(s, req);
-	STAILQ_INSERT_TAIL(&s->ready, req, queued);
+	dispatch_route(sched->dispatch, req);
+	req->load = req->match.route != NULL ? req->match.route->load : sched->unrouted;
+	req->started_ms = *sched->now_ms;
+	make_context(sched, req);
+	STAILQ_INSERT_TAIL(&sched->ready, req, queued);
 }
 
 static bool
-is_serial(const struct http_server *s)
+is_serial(const struct sched *sched)
 {
-	return s->set.concurrency == CONCURRENCY_SERIAL;
+	return sched->set->concurrency == CONCURRENCY_SERIAL;
 }
 
 /* ---- Outside the leader ---------------------------------------------------------------------- */
 
 /* Did it keep nobody waiting when it last ran, here, or often enough elsewhere? */
 static bool
-is_quick(const struct load *load)
+is_quick(const struct route_load *load)
 {
 	return load->blocking_fixed || load->quick_here || load->quick_runs >= QUICK_RUNS;
 }
@@ -83,90 +95,90 @@ enum place { PLACE_LEADER, PLACE_WORKER, PLACE_LINE };
  * waiting until somebody takes over; if nobody could, only what is known to be quick runs there.
  */
 static enum place
-place_of(const struct http_server *s, const struct load *load)
+place_of(const struct sched *sched, const struct route_load *load)
 {
-	unsigned size = crew_size(s->crew);
+	unsigned size = crew_size(sched->crew);
 
-	if (is_serial(s) ? s->away_n > 0 : load->away >= size - size / 4)
+	if (is_serial(sched) ? sched->away_n > 0 : load->away >= size - size / 4)
 		return PLACE_LINE;
-	if (!load->blocking && (is_quick(load) || crew_relieves(s->crew)))
+	if (!load->blocking && (is_quick(load) || crew_relieves(sched->crew)))
 		return PLACE_LEADER;
-	return s->away_n < size ? PLACE_WORKER : PLACE_LINE;
+	return sched->away_n < size ? PLACE_WORKER : PLACE_LINE;
 }
 
 static void
-note_away(struct http_server *s, struct http_request *req)
+note_away(struct sched *sched, struct http_request *req)
 {
-	TAILQ_INSERT_TAIL(&s->away, req, away);
-	work_note_deadline(s, req);
-	s->away_n++;
+	TAILQ_INSERT_TAIL(&sched->away, req, away);
+	line_note_deadline(sched, req);
+	sched->away_n++;
 	req->load->away++;
 }
 
 static void
-note_back(struct http_server *s, struct http_request *req)
+note_back(struct sched *sched, struct http_request *req)
 {
-	TAILQ_REMOVE(&s->away, req, away);
-	s->away_n--;
+	TAILQ_REMOVE(&sched->away, req, away);
+	sched->away_n--;
 	req->load->away--;
 }
 
 static void
-send_away(struct http_server *s, struct http_request *req)
+send_away(struct sched *sched, struct http_request *req)
 {
-	note_away(s, req);
+	note_away(sched, req);
 	req->ran_us = 0;
 	atomic_store(&req->phase, REQUEST_RUNNING);
-	crew_give(s->crew, &req->job);
+	crew_give(sched->crew, &req->job);
 }
 
 /* The leader answers in the handler's place. */
 void
-work_refuse(struct http_request *req, const char *why)
+work_refuse(struct sched *sched, struct http_request *req, const char *why)
 {
 	dispatch_error(req, 503, why);
 	http_response_header(&req->res, "Retry-After", "1");
 	atomic_store(&req->phase, REQUEST_DONE);
-	parser_resume(req);
+	sched->events->settled(req);
 	request_unref(req);
 }
 
 /* Has the route as many requests as it takes? */
 static bool
-is_full(const struct load *load)
+is_full(const struct route_load *load)
 {
 	return load->away_max > 0 && load->away + load->waiting_n >= load->away_max;
 }
 
 static void
-refuse_route(struct http_server *s, struct http_request *req)
+refuse_route(struct sched *sched, struct http_request *req)
 {
-	counter_add(&s->counters, COUNTER_ROUTE_MAX);
-	work_refuse(req, "this route has as many requests as it takes");
+	counter_add(sched->counters, COUNTER_ROUTE_MAX);
+	work_refuse(sched, req, "this route has as many requests as it takes");
 }
 
 /* The next whose client still waits for the answer. */
 static void
-send_next(struct http_server *s, struct load *load)
+send_next(struct sched *sched, struct route_load *load)
 {
-	struct http_request *req = line_next(s, load);
+	struct http_request *req = line_next(sched, load);
 
 	if (req->conn == NULL)
 		request_unref(req);
 	else
-		send_away(s, req);
+		send_away(sched, req);
 }
 
 /* True if one of the route's requests was sent, so that there may be more to send. */
 static bool
-send_of(struct http_server *s, struct load *load)
+send_of(struct sched *sched, struct route_load *load)
 {
-	switch (place_of(s, load)) {
+	switch (place_of(sched, load)) {
 	case PLACE_LEADER:
-		line_make_ready(s, load);
+		line_make_ready(sched, load);
 		break;
 	case PLACE_WORKER:
-		send_next(s, load);
+		send_next(sched, load);
 		return true;
 	case PLACE_LINE:
 		break;
@@ -176,18 +188,18 @@ send_of(struct http_server *s, struct load *load)
 
 /* Threads have become free, or a spare has come: one request of each route in turn. */
 static void
-send_waiting(struct http_server *s)
+send_waiting(struct sched *sched)
 {
-	struct load *load, *next;
-	bool sent = !is_serial(s);
+	struct route_load *load, *next;
+	bool sent = !is_serial(sched);
 
-	if (is_serial(s) && s->away_n == 0)
-		line_make_ready(s, s->unrouted);
+	if (is_serial(sched) && sched->away_n == 0)
+		line_make_ready(sched, sched->unrouted);
 	while (sent) {
 		sent = false;
-		for (load = TAILQ_FIRST(&s->waiting); load != NULL; load = next) {
+		for (load = TAILQ_FIRST(&sched->waiting); load != NULL; load = next) {
 			next = TAILQ_NEXT(load, entry);
-			sent = send_of(s, load) || sent;
+			sent = send_of(sched, load) || sent;
 		}
 	}
 }
@@ -202,9 +214,9 @@ now_us(void)
 }
 
 static void
-run(const struct http_server *s, struct http_request *req)
+run(const struct sched *sched, struct http_request *req)
 {
-	dispatch_run(&s->dispatch, req->ctx, req);
+	dispatch_run(sched->dispatch, req->ctx, req);
 	if (req->ctx != NULL)
 		ctx_cancel_cause(req->ctx, &http_handler_returned);
 }
@@ -251,139 +263,133 @@ watch_deadline(struct http_request *req)
 		atomic_store(&req->watched, false);
 }
 
-static struct http_request *
-request_of(struct crew_job *job)
+struct http_request *
+work_request(struct crew_job *job)
 {
 	return (struct http_request *)((char *)job - offsetof(struct http_request, job));
 }
 
 void
-work_in_worker(struct http_server *s, struct crew_job *job)
+work_in_worker(struct sched *sched, struct crew_job *job)
 {
-	struct http_request *req = request_of(job);
+	struct http_request *req = work_request(job);
 	int64_t began = now_us();
 	struct rusage before;
 
 	getrusage(RUSAGE_THREAD, &before);
 	atomic_store(&req->tid, gettid());
 	watch_deadline(req);
-	run(s, req);
+	run(sched, req);
 	req->ran_us = ran_us(&before, began);
 	done(req);
-	crew_give_back(s->crew, &req->job);
+	crew_give_back(sched->crew, &req->job);
 }
 
 /* What a run tells about its route. */
 static void
-learn(const struct http_server *s, struct load *load, int64_t ran_us)
+learn(const struct sched *sched, struct route_load *load, int64_t ran_us)
 {
 	if (load->blocking_fixed)
 		return;
-	if (ran_us < 0 || ran_us > s->set.takeover_after_us)
+	if (ran_us < 0 || ran_us > sched->set->takeover_after_us)
 		load->quick_runs = 0;
 	else if (++load->quick_runs >= QUICK_RUNS)
 		load->blocking = false;
 }
 
-void
-work_drop_back(struct http_server *s)
-{
-	struct crew_job *job;
-
-	while ((job = crew_take_back(s->crew)) != NULL)
-		request_unref(request_of(job));
-}
-
 bool
-work_collect(struct http_server *s)
+work_collect(struct sched *sched)
 {
 	struct crew_job *job;
 	int n;
 
-	for (n = 0; n < COLLECT_AT_ONCE && (job = crew_take_back(s->crew)) != NULL; n++) {
-		struct http_request *req = request_of(job);
+	for (n = 0; n < COLLECT_AT_ONCE && (job = crew_take_back(sched->crew)) != NULL; n++) {
+		struct http_request *req = work_request(job);
 
-		note_back(s, req);
-		learn(s, req->load, req->ran_us);
-		parser_resume(req);
+		note_back(sched, req);
+		learn(sched, req->load, req->ran_us);
+		sched->events->settled(req);
 		request_unref(req);
 	}
-	send_waiting(s);
+	send_waiting(sched);
 	return n == COLLECT_AT_ONCE;
 }
 
 /* ---- In the leader --------------------------------------------------------------------------- */
 
 void
-work_taken_over(struct http_server *s)
+work_taken_over(struct sched *sched)
 {
-	struct http_request *req = s->running;
+	struct http_request *req = sched->running;
 
-	s->running = NULL;
-	counter_add(&s->counters, COUNTER_TAKEOVERS);
+	sched->running = NULL;
+	counter_add(sched->counters, COUNTER_TAKEOVERS);
 	req->load->blocking = req->load->blocking || !req->load->blocking_fixed;
 	req->load->quick_runs = 0;
 	req->load->quick_here = false;
-	note_away(s, req);
+	note_away(sched, req);
 }
 
 /* False if it was taken over: then nothing of the server's is touched any more. */
 static bool
-run_here(struct http_server *s, struct http_request *req)
+run_here(struct sched *sched, struct http_request *req)
 {
 	uint64_t begun;
 
-	s->running = req;
-	atomic_store_explicit(&req->tid, crew_leader(s->crew), memory_order_relaxed);
+	sched->running = req;
+	atomic_store_explicit(&req->tid, crew_leader(sched->crew), memory_order_relaxed);
 	atomic_store_explicit(&req->phase, REQUEST_RUNNING, memory_order_release);
-	begun = crew_begin(s->crew);
-	if (!crew_has_spare(s->crew))
+	begun = crew_begin(sched->crew);
+	if (!crew_has_spare(sched->crew))
 		watch_deadline(req); /* nobody would take over, and the loop would not look */
-	run(s, req);
-	if (!crew_end(s->crew, begun)) {
+	run(sched, req);
+	if (!crew_end(sched->crew, begun)) {
 		req->ran_us = -1;
 		done(req);
-		crew_give_back(s->crew, &req->job);
+		crew_give_back(sched->crew, &req->job);
 		return false;
 	}
-	s->running = NULL;
+	sched->running = NULL;
 	req->load->quick_here = true;
 	atomic_store_explicit(&req->phase, REQUEST_DONE, memory_order_relaxed);
-	parser_resume(req);
+	sched->events->settled(req);
 	request_unref(req);
 	return true;
 }
 
 /* False if it was taken over. */
 static bool
-place(struct http_server *s, struct http_request *req)
+place(struct sched *sched, struct http_request *req)
 {
-	switch (place_of(s, req->load)) {
+	switch (place_of(sched, req->load)) {
 	case PLACE_LEADER:
-		return run_here(s, req);
+		return run_here(sched, req);
 	case PLACE_WORKER:
-		send_away(s, req);
+		send_away(sched, req);
 		break;
 	case PLACE_LINE:
-		line_join(s, req);
+		if (!line_join(sched, req)) {
+			counter_add(sched->counters, COUNTER_QUEUE_MAX);
+			work_refuse(sched, req, "too many requests are waiting");
+		}
 	}
 	return true;
 }
 
 enum work_result
-work_run(struct http_server *s)
+work_run(struct sched *sched)
 {
 	enum work_result did = WORK_NONE;
 	struct http_request *req;
 
-	while ((req = STAILQ_FIRST(&s->ready)) != NULL) {
-		STAILQ_REMOVE_HEAD(&s->ready, queued);
+	while ((req = STAILQ_FIRST(&sched->ready)) != NULL) {
+		STAILQ_REMOVE_HEAD(&sched->ready, queued);
 		did = WORK_SOME;
 		if (req->conn == NULL) /* the client left before anybody had begun */
 			request_unref(req);
 		else if (is_full(req->load))
-			refuse_route(s, req);
-		else if (!place(s, req))
+			refuse_route(sched, req);
+		else if (!place(sched, req))
 			return WORK_LOST;
 	}
 	return did;

@@ -246,7 +246,7 @@ all_received(struct http_conn *c, struct http_request *req)
 	/* The framing of chunked content is not in it. */
 	account_use(c, parser_head_size(c) + req->body_len);
 	atomic_store_explicit(&req->phase, REQUEST_READY, memory_order_relaxed);
-	work_ready(c->server, req);
+	work_ready(&c->server->sched, req);
 	return c->server->parser.asks_again ? MHD_YES : suspend(c, req);
 }
 

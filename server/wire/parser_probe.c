@@ -80,8 +80,8 @@ answer_ready(struct probe *p)
 {
 	struct http_request *req;
 
-	while ((req = STAILQ_FIRST(&p->server->ready)) != NULL) {
-		STAILQ_REMOVE_HEAD(&p->server->ready, queued);
+	while ((req = STAILQ_FIRST(&p->server->sched.ready)) != NULL) {
+		STAILQ_REMOVE_HEAD(&p->server->sched.ready, queued);
 		if (req->conn != NULL) {
 			p->extracted = parser_extracts(req->conn);
 			p->head_size = parser_head_size(req->conn);

@@ -350,7 +350,7 @@ without_new_threads_requests_wait_and_nothing_spins(void **state)
 	said = count(log_text(log), "cannot make a thread");
 	assert_in_range(said, 1, 2);
 	/* As if it had been said long ago: it is said again. */
-	atomic_store(&s->crew->complained_ms, clock_now_ms() - HOUR_MS);
+	atomic_store(&s->sched.crew->complained_ms, clock_now_ms() - HOUR_MS);
 	wait_until("it is said again", count(log_text(log), "cannot make a thread") > said);
 	atomic_store(&failing, false);
 	wait_until("all are held", atomic_load(&h->entered) == MANY);

@@ -292,7 +292,7 @@ the_loop_waits_for_no_lock_of_the_deadlines(void **state)
 	http_server_handle_with(s, "/worker", name_thread, NULL, &blocking);
 	http_server_set(s, "handler_timeout_ms", "1000");
 	port = serving_start(s);
-	wait_until("a spare is there", crew_has_spare(s->crew));
+	wait_until("a spare is there", crew_has_spare(s->sched.crew));
 	ctxi_timer_fork(CTXI_PREPARE); /* takes it, as before a fork */
 	worker = ask(port, "/worker");
 	late = ask(port, "/hold");

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Requests that run elsewhere, or wait: their deadlines, the end that a drain makes of them, and
+ * a look at them for whoever asks.
+ */
+#include <syslog.h>
+
+#include "server/sched/line.h"
+
+/*
+ * The client gets an answer, and the handler, which goes on until it notices, the rest of its
+ * life without one: what it writes is its request's own and is never sent.
+ */
+static void
+abandon(struct sched *sched, struct http_request *req)
+{
+	enum request_phase running = REQUEST_RUNNING;
+	int status = atomic_load(&req->timeout_status);
+	static const char text[] = "the handler took too long\n";
+
+	req->deadline_ms = 0;
+	if (!atomic_compare_exchange_strong(&req->phase, &running, REQUEST_ABANDONED))
+		return; /* it has just ended */
+	counter_add(sched->counters, COUNTER_ABANDONED);
+	if (req->ctx != NULL &&
+	    !atomic_load(&req->watched)) /* it began in the leader, and was taken over */
+		ctxi_due_over(req->ctx);
+	req->late = (struct http_response){.req = req,
+	    .status = status != 0 ? status : 503,
+	    .type = "text/plain; charset=utf-8",
+	    .content = text,
+	    .content_len = sizeof(text) - 1};
+	log_request(LOG_WARNING, req, "handler of %s outran its deadline; the client got %d",
+	    req->load->pattern, req->late.status);
+	sched->events->settled(req);
+}
+
+/* They have waited until their deadline, and not even begun. */
+static void
+refuse_late(struct sched *sched)
+{
+	struct http_requests late = STAILQ_HEAD_INITIALIZER(late);
+	struct http_request *req;
+
+	line_take_late(sched, &late);
+	while ((req = STAILQ_FIRST(&late)) != NULL) {
+		STAILQ_REMOVE_HEAD(&late, queued);
+		counter_add(sched->counters, COUNTER_ABANDONED);
+		work_refuse(sched, req, "it waited too long for its turn");
+	}
+}
+
+int64_t
+watch_expire(struct sched *sched)
+{
+	struct http_request *req;
+
+	if (*sched->now_ms < sched->look_ms)
+		return sched->look_ms;
+	sched->look_ms = INT64_MAX;
+	TAILQ_FOREACH(req, &sched->away, away) {
+		if (req->deadline_ms != 0 && req->deadline_ms <= *sched->now_ms)
+			abandon(sched, req);
+		line_note_deadline(sched, req);
+	}
+	refuse_late(sched);
+	return sched->look_ms;
+}
+
+void
+watch_cut(struct sched *sched)
+{
+	struct http_request *req;
+	struct route_load *load;
+
+	TAILQ_FOREACH(req, &sched->away, away) {
+		if (req->ctx != NULL)
+			ctx_cancel_cause(req->ctx, &http_draining);
+		sched->events->settled(req);
+	}
+	STAILQ_FOREACH(req, &sched->ready, queued)
+		sched->events->settled(req);
+	TAILQ_FOREACH(load, &sched->waiting, entry)
+		STAILQ_FOREACH(req, &load->waiting, queued)
+			sched->events->settled(req);
+}
+
+void
+watch_drop(struct sched *sched)
+{
+	struct crew_job *job;
+	struct route_load *load;
+	struct http_request *req;
+
+	while (sched->crew != NULL && (job = crew_take_back(sched->crew)) != NULL)
+		request_unref(work_request(job));
+	while ((load = TAILQ_FIRST(&sched->waiting)) != NULL)
+		request_unref(line_next(sched, load));
+	while ((req = STAILQ_FIRST(&sched->ready)) != NULL) {
+		STAILQ_REMOVE_HEAD(&sched->ready, queued);
+		request_unref(req);
+	}
+}
+
+void
+watch_dump(const struct sched *sched)
+{
+	const struct http_request *req;
+
+	TAILQ_FOREACH(req, &sched->away, away)
+		log_request(LOG_INFO, req, "route=%s target=%s age_ms=%lld thread=%d%s",
+		    req->load->pattern, req->target, (long long)(*sched->now_ms - req->started_ms),
+		    (int)atomic_load(&req->tid),
+		    atomic_load(&req->phase) == REQUEST_RUNNING ? "" : " abandoned");
+}

@@ -160,7 +160,7 @@ def callback_tables(files):
             members = re.sub(r'/\*.*?\*/', '', m[2], flags=re.S)
             kinds = [x for x in members.split(';') if x.strip()]
             calls = [x for x in kinds if re.search(r'\(\*\w+\)\(', x)]
-            if len(calls) > 1 and len(calls) >= len(kinds) - 1:
+            if calls and len(calls) >= len(kinds) - (len(calls) > 1):  # one of them may be data
                 declared['struct ' + m[1]] = room_of(f)
     filled = collections.defaultdict(set)
     for f in files:

@@ -11,8 +11,7 @@
 #include "supervisor/deploy/asker.h"
 
 struct follower {
-	struct follower *prev, *next; /* in supervisor.followers */
-	struct supervisor *sup;
+	LIST_ENTRY(follower) entry; /* in supervisor.followers */
 	struct client *client;
 	struct asker *asker; /* it, until it has its result */
 	bool logs;           /* lines of output, else events */
@@ -23,12 +22,7 @@ struct follower {
 static int
 follower_unlink(struct follower *f)
 {
-	if (f->prev != NULL)
-		f->prev->next = f->next;
-	else
-		f->sup->followers = f->next;
-	if (f->next != NULL)
-		f->next->prev = f->prev;
+	LIST_REMOVE(f, entry);
 	return 0;
 }
 
@@ -39,10 +33,8 @@ follower_new(struct supervisor *sup, struct client *client, bool logs)
 
 	if (f == NULL)
 		return NULL;
-	*f = (struct follower){.sup = sup, .next = sup->followers, .logs = logs};
-	if (f->next != NULL)
-		f->next->prev = f;
-	sup->followers = f;
+	f->logs = logs;
+	LIST_INSERT_HEAD(&sup->followers, f, entry);
 	talloc_set_destructor(f, follower_unlink);
 	f->client = client;
 	asker_later(client_asker(client), &f->asker);
@@ -113,7 +105,9 @@ follow_logs(struct supervisor *sup, struct client *client, const char *name, lon
 void
 follow_event(struct supervisor *sup, json_t *event)
 {
-	for (struct follower *f = sup->followers; f != NULL; f = f->next) {
+	struct follower *f;
+
+	LIST_FOREACH(f, &sup->followers, entry) {
 		if (!f->logs && event_is_about(event, f->name))
 			client_line(f->client, "event", json_copy(event));
 	}
@@ -137,8 +131,10 @@ send_line(struct follower *f, const struct instance *inst, bool err, const char 
 void
 follow_line(struct instance *inst, bool err, const char *text, size_t len)
 {
+	struct follower *f;
+
 	recent_add(inst, err, text, len);
-	for (struct follower *f = inst->sup->followers; f != NULL; f = f->next) {
+	LIST_FOREACH(f, &inst->sup->followers, entry) {
 		if (f->logs && (f->name == NULL || strcmp(f->name, inst->name) == 0 ||
 				   strcmp(f->name, inst->service->config->name) == 0))
 			send_line(f, inst, err, text, len);
@@ -148,10 +144,11 @@ follow_line(struct instance *inst, bool err, const char *text, size_t len)
 void
 follow_end(struct supervisor *sup)
 {
-	while (sup->followers != NULL) {
-		/* Its client may be freed by the result, and it must not go with it yet. */
-		struct follower *f = talloc_steal(sup, sup->followers);
+	struct follower *f;
 
+	while ((f = LIST_FIRST(&sup->followers)) != NULL) {
+		/* Its client may be freed by the result, and it must not go with it yet. */
+		talloc_steal(sup, f);
 		asker_result(f->asker, json_pack("{s:b}", "ok", 1));
 		talloc_free(f);
 	}

@@ -12,7 +12,7 @@
 
 /* Somebody who waits for the connections to be counted. */
 struct asked {
-	struct asked *next; /* in supervisor.asked */
+	LIST_ENTRY(asked) entry; /* in supervisor.asked */
 	struct supervisor *sup;
 	struct asker *asker; /* NULL when it went away */
 };
@@ -258,11 +258,7 @@ counted(struct connections *c, void *data)
 static int
 asked_unlink(struct asked *a)
 {
-	struct asked **where = &a->sup->asked;
-
-	while (*where != a)
-		where = &(*where)->next;
-	*where = a->next;
+	LIST_REMOVE(a, entry);
 	return 0;
 }
 
@@ -275,8 +271,8 @@ status_tell(struct supervisor *sup, struct asker *asker)
 		asker_result(asker, all(sup, NULL));
 		return;
 	}
-	*a = (struct asked){.sup = sup, .next = sup->asked};
-	sup->asked = a;
+	a->sup = sup;
+	LIST_INSERT_HEAD(&sup->asked, a, entry);
 	talloc_set_destructor(a, asked_unlink);
 	asker_later(asker, &a->asker);
 	if (connections_count(a, sup, COUNT_MS, counted, a) == NULL)
@@ -286,6 +282,6 @@ status_tell(struct supervisor *sup, struct asker *asker)
 void
 status_tell_all(struct supervisor *sup)
 {
-	while (sup->asked != NULL)
-		tell(sup->asked, NULL);
+	while (!LIST_EMPTY(&sup->asked))
+		tell(LIST_FIRST(&sup->asked), NULL);
 }

@@ -18,6 +18,7 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/queue.h>
 #include <sys/types.h>
 #include <talloc.h>
 
@@ -62,11 +63,11 @@ struct supervisor {
 	struct inherited *inherited; /* sockets that it was given, and did not use yet */
 	struct store *store;         /* those of its own that the manager keeps */
 	struct control *control;
-	struct follower *followers; /* clients to whom events or lines go */
-	struct op *ops;             /* waiting for instances; NULL: none is */
-	struct roll *roll;          /* NULL: no restart is under way */
-	json_t *last_restart;       /* the verdict on the one before; NULL: there was none */
-	size_t next_service;        /* which one is started (or, plus one, stopped) now */
+	LIST_HEAD(, follower) followers; /* clients to whom events or lines go */
+	struct op *ops;                  /* waiting for instances; NULL: none is */
+	struct roll *roll;               /* NULL: no restart is under way */
+	json_t *last_restart;            /* the verdict on the one before; NULL: there was none */
+	size_t next_service;             /* which one is started (or, plus one, stopped) now */
 	unsigned next_instance;
 	bool stop_next_runs; /* order.c: it is looking at the instances already */
 	int64_t started_ms;
@@ -85,7 +86,7 @@ struct supervisor {
 	char *refused_why;              /* why a later one does not; NULL: there was none */
 	int64_t refused_unix_ms;
 
-	struct asked *asked; /* for the status; NULL: nobody waits for it */
+	LIST_HEAD(, asked) asked; /* who waits for the status */
 };
 
 /* --- op.c: orders about single services, and waiting for what comes of them ------------ */

@@ -157,14 +157,14 @@ followers_get_what_they_asked_for(void **state)
 	/* A follower that goes takes its place with it. */
 	close(web);
 	close(all);
-	while (sup->followers != NULL)
+	while (!LIST_EMPTY(&sup->followers))
 		assert_int_equal(tevent_loop_once(sup->base.ev), 0);
 	/* Nothing more comes: who follows is told. */
 	ask(once, "{\"command\":\"events\",\"follow\":true,\"lines\":1}\n");
 	expect(once, "event", "event", "web");
 	follow_end(sup);
 	expect(once, "result", "type", NULL);
-	assert_null(sup->followers);
+	assert_true(LIST_EMPTY(&sup->followers));
 	close(once);
 }
 

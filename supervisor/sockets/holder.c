@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <unistd.h>
 
 #include "supervisor/protocol.h"
@@ -30,15 +31,29 @@ struct search {
 	size_t ours;   /* of those, this baton's own, or processes that they have started */
 };
 
+/* Of the process's descriptor FD, as far as baton may have it (pidfd_getfd(2)). */
 static bool
-has_one(const struct search *s, const char *pid)
+is_bound(int pidfd, int fd, const struct address *a)
 {
-	char path[300], target[64];
+	int copy = pidfd < 0 ? -1 : pidfd_getfd(pidfd, fd, 0);
+	bool is = copy >= 0 && in_the_way_is_bound(copy, a);
+
+	if (copy >= 0)
+		close(copy);
+	return is;
+}
+
+/* Whether it has one of the sockets found, or if none was found, one that is bound to A. */
+static bool
+has_one(const struct search *s, const struct address *a, pid_t pid)
+{
+	int pidfd = s->nsockets > 0 || address_is_unix(a) ? -1 : pidfd_open(pid, 0);
+	char path[64], target[64];
 	struct dirent *e;
 	bool found = false;
 	DIR *d;
 
-	snprintf(path, sizeof(path), "/proc/%s/fd", pid);
+	snprintf(path, sizeof(path), "/proc/%d/fd", (int)pid);
 	d = opendir(path);
 	while (d != NULL && !found && (e = readdir(d)) != NULL) {
 		unsigned long long inode;
@@ -49,9 +64,12 @@ has_one(const struct search *s, const char *pid)
 			continue;
 		for (size_t i = 0; i < s->nsockets; i++)
 			found = found || s->sockets[i].inode == inode;
+		found = found || is_bound(pidfd, atoi(e->d_name), a);
 	}
 	if (d != NULL)
 		closedir(d);
+	if (pidfd >= 0)
+		close(pidfd);
 	return found;
 }
 
@@ -75,38 +93,42 @@ variable(TALLOC_CTX *mem, const char *pid, const char *name)
 	return value;
 }
 
+/* The first line of /proc/PID/FILE, "" if it cannot be read. */
+static void
+read_line(pid_t pid, const char *file, char *line, int size)
+{
+	char path[64];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, file);
+	f = fopen(path, "re");
+	if (f == NULL || fgets(line, size, f) == NULL)
+		line[0] = '\0';
+	if (f != NULL)
+		fclose(f);
+	line[strcspn(line, "\n")] = '\0';
+}
+
 /* What the process calls itself. */
 static const char *
 program(TALLOC_CTX *mem, pid_t pid)
 {
-	char path[64], name[64] = "?";
-	FILE *f;
+	char name[64];
 
-	snprintf(path, sizeof(path), "/proc/%d/comm", (int)pid);
-	f = fopen(path, "re");
-	if (f != NULL && fgets(name, sizeof(name), f) != NULL)
-		name[strcspn(name, "\n")] = '\0';
-	if (f != NULL)
-		fclose(f);
-	return talloc_strdup(mem, name);
+	read_line(pid, "comm", name, sizeof(name));
+	return talloc_strdup(mem, name[0] == '\0' ? "?" : name);
 }
 
 static pid_t
 parent_of(pid_t pid)
 {
-	char path[64], line[512] = "";
+	char line[512];
 	const char *end;
 	int parent = 0;
-	FILE *f;
 
-	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
-	f = fopen(path, "re");
-	if (f != NULL && fgets(line, sizeof(line), f) != NULL &&
-	    (end = strrchr(line, ')')) != NULL && sscanf(end, ") %*c %d", &parent) != 1)
-		parent = 0;
-	if (f != NULL)
-		fclose(f);
-	return parent;
+	read_line(pid, "stat", line, sizeof(line));
+	end = strrchr(line, ')');
+	return end != NULL && sscanf(end, ") %*c %d", &parent) == 1 ? parent : 0;
 }
 
 /* Whether this process is among its ancestors: baton is the parent of orphans, too. */
@@ -134,7 +156,6 @@ find_parent(struct search *s, TALLOC_CTX *mem)
 	}
 }
 
-/* Those that have one of the sockets found, or if none was found, one that is bound to A. */
 static void
 find_processes(struct search *s, const struct address *a, TALLOC_CTX *mem)
 {
@@ -144,9 +165,7 @@ find_processes(struct search *s, const struct address *a, TALLOC_CTX *mem)
 	while (d != NULL && s->npids < PIDS_MAX && (e = readdir(d)) != NULL) {
 		const char *service, *instance;
 
-		if (e->d_name[0] < '1' || e->d_name[0] > '9' ||
-		    !(s->nsockets > 0 ? has_one(s, e->d_name)
-				      : in_the_way_of_process(a, atoi(e->d_name))))
+		if (e->d_name[0] < '1' || e->d_name[0] > '9' || !has_one(s, a, atoi(e->d_name)))
 			continue;
 		service = variable(mem, e->d_name, BATON_ENV_SERVICE);
 		instance = variable(mem, e->d_name, BATON_ENV_INSTANCE);

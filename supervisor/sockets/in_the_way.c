@@ -6,13 +6,10 @@
  */
 #include "supervisor/sockets/in_the_way.h"
 
-#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/pidfd.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 /* Of /proc/net/tcp, the kernel's enum of states: TCP_LISTEN. */
 #define TCP_LISTENS 0x0A
@@ -123,9 +120,8 @@ in_the_way_find(const struct address *a, struct in_the_way *list, size_t room)
 	return n;
 }
 
-/* FD is this process's own copy. */
-static bool
-is_bound_to(int fd, const struct address *a)
+bool
+in_the_way_is_bound(int fd, const struct address *a)
 {
 	struct address at = {.len = sizeof(at.un)};
 	socklen_t size = sizeof(int);
@@ -134,35 +130,4 @@ is_bound_to(int fd, const struct address *a)
 	return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 && type == SOCK_STREAM &&
 	       getsockname(fd, &at.sa, &at.len) == 0 &&
 	       (at.sa.sa_family == AF_INET || at.sa.sa_family == AF_INET6) && overlaps(&at, a);
-}
-
-bool
-in_the_way_of_process(const struct address *a, pid_t pid)
-{
-	int pidfd = address_is_unix(a) ? -1 : pidfd_open(pid, 0);
-	char path[64], target[16];
-	struct dirent *e;
-	bool found = false;
-	DIR *d;
-
-	if (pidfd < 0)
-		return false;
-	snprintf(path, sizeof(path), "/proc/%d/fd", (int)pid);
-	d = opendir(path);
-	while (d != NULL && !found && (e = readdir(d)) != NULL) {
-		ssize_t n = readlinkat(dirfd(d), e->d_name, target, sizeof(target));
-		int fd;
-
-		if (n < 8 || memcmp(target, "socket:[", 8) != 0)
-			continue;
-		fd = pidfd_getfd(pidfd, atoi(e->d_name), 0);
-		if (fd >= 0) {
-			found = is_bound_to(fd, a);
-			close(fd);
-		}
-	}
-	if (d != NULL)
-		closedir(d);
-	close(pidfd);
-	return found;
 }

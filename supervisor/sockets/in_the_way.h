@@ -5,7 +5,6 @@
 
 #include <stdbool.h>
 #include <stddef.h>
-#include <sys/types.h>
 
 #include "supervisor/config/address.h"
 
@@ -19,11 +18,8 @@ struct in_the_way {
  * connected. Returns how many there are. */
 size_t in_the_way_find(const struct address *a, struct in_the_way *list, size_t room);
 
-/*
- * Whether the process has a socket that is in A's way and that the tables do not show: one that is
- * bound, but does not listen (any more). Looks at the process's own descriptors, as far as baton may
- * have them (pidfd_getfd(2)); false if it may not.
- */
-bool in_the_way_of_process(const struct address *a, pid_t pid);
+/* Whether the socket FD is in A's way, though the tables may not show it: one that is bound, but does
+ * not listen (any more). */
+bool in_the_way_is_bound(int fd, const struct address *a);
 
 #endif

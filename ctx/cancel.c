@@ -134,7 +134,7 @@ ctxi_detach(struct ctxi_link *link)
 void
 ctxi_fd_signal(int fd)
 {
-	uint64_t one = 1;
+	static const uint64_t one = 1;
 
 	/* Fails only if the counter is full: then it is readable already. */
 	(void)!write(fd, &one, sizeof(one));

@@ -182,10 +182,8 @@ ctxi_timer_arm(struct ctxi_timer *timer, int64_t at_ns, void *(*serve)(void *nam
 }
 
 void
-ctxi_timer_disarm(struct ctxi_timer *timer)
+ctxi_timer_take_off(struct ctxi_timer *timer)
 {
-	if (!timer->armed)
-		return; /* no lock for who never had anything to do with the heap */
 	pthread_mutex_lock(&timers.lock);
 	if (timer->slot != CTXI_NOT_ARMED)
 		take_off(timer->slot);

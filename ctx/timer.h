@@ -23,8 +23,15 @@ struct ctxi_timer {
 /* Puts timer on the heap, and starts a thread that serves it if there is none. 0, -ENOMEM, or
  * -EAGAIN if there can be no thread. */
 int ctxi_timer_arm(struct ctxi_timer *timer, int64_t at_ns, void *(*serve)(void *name));
-/* Takes it off, if it is there; under its stripe. */
-void ctxi_timer_disarm(struct ctxi_timer *timer);
+/* Takes it off, if it is there; under its stripe. It has been armed. */
+void ctxi_timer_take_off(struct ctxi_timer *timer);
+/* The same for any. No lock for what never had anything to do with the heap. */
+static inline void
+ctxi_timer_disarm(struct ctxi_timer *timer)
+{
+	if (timer->armed)
+		ctxi_timer_take_off(timer);
+}
 
 /* For the thread that serves. Waits until something is due; the stripe of what is first, and the
  * moment. */

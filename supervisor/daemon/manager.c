@@ -229,6 +229,7 @@ manager_start(struct supervisor *sup)
 	m->fd = notify_connect(path);
 	talloc_set_destructor(m, manager_close);
 	sup->manager = m;
+	sup->all.keeps_sockets = true;
 	if (m->fd < 0) {
 		m->error = m->fd;
 		m->fd = -1;

@@ -38,6 +38,30 @@ static const struct instance_hearer hearers[] = {
     {NULL, NULL},
 };
 
+static bool
+restarting(const struct supervisor *sup)
+{
+	return sup->roll != NULL;
+}
+
+static bool
+waited_for(const struct supervisor *sup)
+{
+	return sup->ops != NULL || sup->roll != NULL;
+}
+
+static const struct instance_policy policy = {
+    .event = follow_event,
+    .line = follow_line,
+    .crashed = strategy_crashed,
+    .failing = probation_failed,
+    .copy = good_copy_for,
+    .fits = rollback_fits,
+    .restarted_since = roll_had_begun,
+    .restarting = restarting,
+    .waited_for = waited_for,
+};
+
 void
 supervisor_service_configure(struct service *s, const struct service_config *config)
 {
@@ -117,9 +141,11 @@ supervisor_new(TALLOC_CTX *mem, struct config *config, const char *argv0)
 	talloc_set_destructor(sup, supervisor_close);
 	sup->all.sup = sup;
 	sup->all.hearers = hearers;
+	sup->all.policy = &policy;
+	sup->all.by_hand = config->file == NULL;
 	sup->all.base = &sup->base;
 	sup->config = config;
-	sup->argv0 = argv0;
+	sup->all.argv0 = argv0;
 	sup->how_to_reach = "";
 	sup->started_ms = timer_now_ms();
 	sup->read_unix_ms = timer_unix_ms();

@@ -57,7 +57,6 @@ struct supervisor {
 	struct instances all; /* what the instances have in common */
 	struct base base;     /* loop, clock, output: for those who know no more of it */
 	struct config *config;
-	const char *argv0;           /* as baton was called, for lines that say what to type */
 	const char *how_to_reach;    /* " -c FILE" or " --control PATH" for such lines, or "" */
 	struct manager *manager;     /* baton's own; NULL: it has none */
 	struct inherited *inherited; /* sockets that it was given, and did not use yet */

@@ -72,6 +72,15 @@ drop(struct service *s, unsigned first, unsigned count)
 	    &s->good[first], &s->good[first + count], (s->ngood - first) * sizeof(struct good *));
 }
 
+int
+good_copy_for(const struct service *s, struct executable *exe)
+{
+	if (s->from == NULL)
+		return -1;
+	*exe = s->from->exe;
+	return s->from->fd;
+}
+
 void
 good_trim(struct service *s)
 {

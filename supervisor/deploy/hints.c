@@ -45,8 +45,8 @@ say_what_to_try(struct supervisor *sup)
 	else if (inst != NULL)
 		output_say(
 		    sup->base.out, "  curl %s/", address_url(tmp, &inst->listeners[0].address));
-	output_say(sup->base.out, "  %s status%s", sup->argv0, sup->how_to_reach);
-	output_say(sup->base.out, "  %s restart%s", sup->argv0, sup->how_to_reach);
+	output_say(sup->base.out, "  %s status%s", sup->all.argv0, sup->how_to_reach);
+	output_say(sup->base.out, "  %s restart%s", sup->all.argv0, sup->how_to_reach);
 	talloc_free(tmp);
 }
 
@@ -59,7 +59,7 @@ hints_say(struct supervisor *sup)
 		output_warn(sup->base.out,
 		    "%u of %u instances are not ready; baton goes on trying, "
 		    "`%s status%s` shows them",
-		    missing, all, sup->argv0, sup->how_to_reach);
+		    missing, all, sup->all.argv0, sup->how_to_reach);
 	if (missing < all)
 		say_what_to_try(sup);
 	output_say(sup->base.out, "Ctrl-C here ends it in good order.");

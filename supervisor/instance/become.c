@@ -4,7 +4,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "supervisor/daemon/supervisor.h"
+#include "supervisor/instance/instances.h"
 #include "supervisor/protocol.h"
 
 /* The sockets, then the ends of the handover. */

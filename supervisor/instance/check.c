@@ -8,7 +8,7 @@
  * EPOLLEXCLUSIVE the one that has waited longest. But who is busy with one connection is passed
  * over for the next: so if one does not do, more are opened at a time.
  */
-#include "supervisor/daemon/supervisor.h"
+#include "supervisor/instance/instances.h"
 
 #define WIDTH_MAX 16
 

@@ -8,7 +8,7 @@
 
 #include "supervisor/base/json_memory.h"
 #include "supervisor/base/state.h"
-#include "supervisor/daemon/supervisor.h"
+#include "supervisor/instance/instances.h"
 
 struct events {
 	json_t *kept;      /* an array, the oldest first */
@@ -66,7 +66,7 @@ event_emit(struct instances *all, const struct instance *inst, const struct gene
 		json_object_set_new(event, "pid", json_integer(g->pid));
 	json_object_update(event, more);
 	keep(all->events, event);
-	follow_event(all->sup, event);
+	all->policy->event(all->sup, event);
 	json_decref(event);
 	json_decref(more);
 	talloc_free(text);

@@ -10,7 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "supervisor/daemon/supervisor.h"
+#include "supervisor/instance/instances.h"
 #include "supervisor/process/spawn.h"
 
 /* When it is looked again whether all that a dead predecessor left has been read. */

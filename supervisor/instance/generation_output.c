@@ -4,7 +4,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include "supervisor/daemon/supervisor.h"
+#include "supervisor/instance/instances.h"
 
 /* Read at most so much of a pipe after the process has ended: its group is dead by then, but
  * a process that left the group could write for ever. */
@@ -16,7 +16,7 @@ out_line(const char *line, size_t len, bool cut, void *data)
 	struct generation *g = data;
 
 	(void)cut;
-	follow_line(g->instance, false, line, len);
+	g->instance->all->policy->line(g->instance, false, line, len);
 	if (g->instance->service->out != NULL)
 		logfile_line(g->instance->service->out, line, len);
 	else
@@ -31,7 +31,7 @@ err_line(const char *line, size_t len, bool cut, void *data)
 
 	(void)cut;
 	tail_add(g->tail, line, len);
-	follow_line(g->instance, true, line, len);
+	g->instance->all->policy->line(g->instance, true, line, len);
 	if (g->instance->service->err != NULL)
 		logfile_line(g->instance->service->err, line, len);
 	else

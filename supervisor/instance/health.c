@@ -3,7 +3,7 @@
  * Health checks: a process that serves is asked over HTTP now and then, and replaced when it
  * fails several times in a row. Without `health` there is no timer, and nothing is asked.
  */
-#include "supervisor/daemon/supervisor.h"
+#include "supervisor/instance/instances.h"
 
 static void arm(struct generation *g);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Tells the table in life.c what has happened to an instance, and others what came of it. */
-#include "supervisor/daemon/supervisor.h"
+#include "supervisor/instance/instances.h"
 
 static bool
 is_down_by_crash(enum life_state state)
@@ -26,7 +26,7 @@ instance_event(struct instance *inst, enum life_event event)
 		refuse_judge(inst);
 		if (is_down_by_crash(inst->life.state) && !is_down_by_crash(was) &&
 		    was != LIFE_HELD)
-			strategy_crashed(inst);
+			inst->all->policy->crashed(inst);
 		/* Where others are started again with it, all of them start in order. */
 		if (event == LIFE_EVENTS && inst->life.state == LIFE_BACKOFF &&
 		    was != LIFE_BACKOFF && inst->service->strategy == NULL &&

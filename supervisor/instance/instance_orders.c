@@ -2,7 +2,7 @@
 /* Carries out the orders that the table in life.c gives about an instance's processes. */
 #include <string.h>
 
-#include "supervisor/daemon/supervisor.h"
+#include "supervisor/instance/instances.h"
 
 static void
 stillborn_ended(void *data)

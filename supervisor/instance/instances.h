@@ -35,6 +35,28 @@ enum instances_phase {
 	SUP_DONE,
 };
 
+/* What the rooms above decide, or hear, while something happens here. */
+struct instance_policy {
+	/* An event, which is kept already; a line that an instance has written, to be kept. */
+	void (*event)(struct supervisor *sup, json_t *event);
+	void (*line)(struct instance *inst, bool err, const char *text, size_t len);
+	/* INST is down by a crash, and waits for its next start or has failed. */
+	void (*crashed)(struct instance *inst);
+	/* G, which is to serve, does not do so well: WHY, such as "does not answer". */
+	void (*failing)(struct generation *g, const char *why);
+	/* The copy that S is to be started from, instead of the file, with the file of which it is
+	 * one in *EXE; -1: from the file, and *EXE stays. */
+	int (*copy)(const struct service *s, struct executable *exe);
+	/* Whether a spare may serve, by what it was started from. */
+	bool (*fits)(const struct generation *spare);
+	/* Whether S is in a restart that had begun at SINCE_MS: what was started then may be what
+	 * that brings. */
+	bool (*restarted_since)(const struct service *s, int64_t since_ms);
+	/* Whether a restart is under way, of whatever service; whether anybody waits for news. */
+	bool (*restarting)(const struct supervisor *sup);
+	bool (*waited_for)(const struct supervisor *sup);
+};
+
 struct instances {
 	struct supervisor *sup; /* whose they are; for those above who are called */
 	enum instances_phase phase;
@@ -45,8 +67,12 @@ struct instances {
 	size_t nservices;
 	struct generation *generations; /* every process that has not been reaped */
 	struct events *events;
-	uint64_t lines;                        /* that they have written */
-	size_t recent_long_bytes;              /* recent.c: what all its long lines take */
+	uint64_t lines;           /* that they have written */
+	size_t recent_long_bytes; /* recent.c: what all its long lines take */
+	const char *argv0;        /* as baton was called, for lines that say what to type */
+	bool by_hand;             /* the services are those of the command line: there is no file */
+	bool keeps_sockets;       /* baton has a manager, which keeps them for the next one */
+	const struct instance_policy *policy;
 	const struct instance_hearer *hearers; /* in their order; the last one has no name */
 };
 

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "supervisor/daemon/supervisor.h"
+#include "supervisor/instance/instances.h"
 #include "supervisor/process/spawn.h"
 
 /* One request waits so long for its answer before another is made. As baton holds the socket,
@@ -111,7 +111,7 @@ some_are_ready(const struct service *s)
 static const char *
 remedy(TALLOC_CTX *mem, const struct service *s)
 {
-	bool by_hand = s->sup->config->file == NULL;
+	bool by_hand = s->all->by_hand;
 
 	if (s->config->ready.kind != READY_NOTIFY || some_are_ready(s))
 		return "";
@@ -120,7 +120,7 @@ remedy(TALLOC_CTX *mem, const struct service *s)
 	    "%snone%s, see `%s help config`",
 	    by_hand ? "start it with --ready=" : "say `ready = ", by_hand ? "" : "`",
 	    by_hand ? "--ready=" : "`ready = ", by_hand ? "" : "`",
-	    by_hand ? "--ready=" : "`ready = ", by_hand ? "" : "`", s->sup->argv0);
+	    by_hand ? "--ready=" : "`ready = ", by_hand ? "" : "`", s->all->argv0);
 }
 
 /* Half a minute without a word would look as if baton hung. */

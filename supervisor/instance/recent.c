@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "supervisor/base/utf8.h"
-#include "supervisor/daemon/supervisor.h"
+#include "supervisor/instance/instances.h"
 
 #define RECENT_FIRST_BYTES 4096U
 

@@ -3,7 +3,7 @@
  * When the sockets of an instance refuse: who is down for long, or for good, must not look alive
  * to those who connect. How they do is listener.c's.
  */
-#include "supervisor/daemon/supervisor.h"
+#include "supervisor/instance/instances.h"
 
 static void
 down_for_long(void *data)
@@ -45,7 +45,7 @@ refuse_while_stopping(struct instance *inst)
 static bool
 next_baton_listens(const struct instance *inst)
 {
-	return inst->all->phase == SUP_STOPPING && inst->sup->manager != NULL;
+	return inst->all->phase == SUP_STOPPING && inst->all->keeps_sockets;
 }
 
 /* Nothing serves. A process that is starting must find its sockets listening, however long it

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "supervisor/base/json_memory.h"
-#include "supervisor/daemon/supervisor.h"
+#include "supervisor/instance/instances.h"
 
 char *
 report_duration(TALLOC_CTX *mem, int64_t ms)

@@ -124,6 +124,8 @@ void strategy_state(struct state *s, struct service *service);
 
 /* G has proved good: what it runs is copied, unless there is a copy already. */
 void good_take(struct generation *g);
+/* The one that S is to be started from, with the file of which it is a copy; -1: none. */
+int good_copy_for(const struct service *s, struct executable *exe);
 /* No more copies than keep_good. */
 void good_trim(struct service *s);
 /* Whether the copies, or one that is being made, need this configuration. */

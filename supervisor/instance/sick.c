@@ -5,7 +5,7 @@
  * there is. A spare that is warm is ready at once, so it is the first choice. If the successor fails, or is found unhealthy in its turn, the next one comes later
  * and later: what makes them sick may be elsewhere, and starting many does not cure it.
  */
-#include "supervisor/daemon/supervisor.h"
+#include "supervisor/instance/instances.h"
 
 /* The first try that failed is repeated after so long. */
 #define AGAIN_MS 1000
@@ -99,7 +99,7 @@ sick_found(struct generation *g, unsigned how, char *why)
 	    why == NULL ? "is sick" : why);
 	if (known)
 		return;
-	probation_failed(g, g->sick_why == NULL ? "is sick" : g->sick_why);
+	inst->all->policy->failing(g, g->sick_why == NULL ? "is sick" : g->sick_why);
 	if (wait_ms > 0)
 		g->sick_timer = timer_after(g, inst->all->base->timers, wait_ms, again, g);
 	else

@@ -7,7 +7,7 @@
  */
 #include <string.h>
 
-#include "supervisor/daemon/supervisor.h"
+#include "supervisor/instance/instances.h"
 #include "supervisor/protocol.h"
 
 /* So many spares of a program end before it has ever said that it knows them, and it is taken
@@ -31,7 +31,7 @@ is_the_same(const struct generation *spare, const struct generation *g)
 {
 	return spare->config_number == g->config_number && spare->rolled_back == g->rolled_back &&
 	       executable_equal(&spare->exe, &g->exe) &&
-	       !roll_had_begun(g->instance->service, spare->started_ms);
+	       !g->instance->all->policy->restarted_since(g->instance->service, spare->started_ms);
 }
 
 static struct instance *
@@ -42,7 +42,7 @@ find(const struct instance *inst, unsigned epoch, const struct generation *same)
 	for (unsigned i = 0; !inst->spare && i < s->count; i++) {
 		const struct generation *g = s->places[i]->current;
 
-		if (is_warm(s->places[i]) && g->epoch >= epoch && rollback_fits(g) &&
+		if (is_warm(s->places[i]) && g->epoch >= epoch && inst->all->policy->fits(g) &&
 		    (same == NULL || is_the_same(g, same)))
 			return s->places[i];
 	}
@@ -201,7 +201,7 @@ remove_places(struct service *s, unsigned want)
 {
 	for (unsigned i = want; i < s->spares.count; i++)
 		instance_event(s->spares.places[i], LIFE_EV_STOP);
-	while (s->spares.count > want && s->sup->ops == NULL && s->sup->roll == NULL &&
+	while (s->spares.count > want && !s->all->policy->waited_for(s->sup) &&
 	       s->spares.places[s->spares.count - 1]->life.state == LIFE_DOWN)
 		talloc_free(s->spares.places[--s->spares.count]);
 }
@@ -256,7 +256,7 @@ settle(void *data)
 		return;
 	/* A restart may be about the program; it sees to the spares itself. */
 	if (s->spares.refused && s->spares.epoch > s->spares.refused_epoch &&
-	    s->sup->roll == NULL) {
+	    !s->all->policy->restarting(s->sup)) {
 		s->spares.refused = s->spares.known = false;
 		s->spares.failures = 0;
 	}
@@ -265,11 +265,11 @@ settle(void *data)
 	for (unsigned i = 0; i < want && i < s->spares.count; i++) {
 		if (!lives || s->spares.refused)
 			instance_event(s->spares.places[i], LIFE_EV_STOP);
-		else if (s->sup->roll == NULL)
+		else if (!s->all->policy->restarting(s->sup))
 			settle_place(s->spares.places[i], serves, epoch);
 	}
 	if (s->spares.look == NULL &&
-	    (s->spares.count > want || (want > 0 && s->sup->roll != NULL)))
+	    (s->spares.count > want || (want > 0 && s->all->policy->restarting(s->sup))))
 		s->spares.look = timer_after(s, s->all->base->timers, LOOK_AGAIN_MS, settle, s);
 }
 

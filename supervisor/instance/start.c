@@ -10,8 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "supervisor/daemon/supervisor.h"
-#include "supervisor/deploy/good.h"
+#include "supervisor/instance/instances.h"
 #include "supervisor/process/environment.h"
 #include "supervisor/process/program.h"
 #include "supervisor/process/spawn.h"
@@ -153,15 +152,14 @@ static int
 choose_program(struct generation *g, struct spawn *s, TALLOC_CTX *mem, const char **why)
 {
 	const struct service *service = g->instance->service;
-	const struct good *from = service->from;
 	char *path = service->config->command[0];
-	int error = from != NULL ? 0 : find_program(mem, service->config, &path, why);
+	int copy = service->all->policy->copy(service, &g->exe);
+	int error = copy >= 0 ? 0 : find_program(mem, service->config, &path, why);
 
 	g->config_number = service->config_number;
-	g->rolled_back = from != NULL;
-	if (from != NULL) {
-		s->program = from->fd;
-		g->exe = from->exe;
+	g->rolled_back = copy >= 0;
+	if (copy >= 0) {
+		s->program = copy;
 	} else if (error == 0) {
 		g->program = talloc_strdup(g, path);
 		g->exe = executable_at(path);

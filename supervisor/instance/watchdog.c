@@ -10,7 +10,7 @@
  * who speaks at half the time, as is usual, causes no wake-up by its timer; the last one leaves
  * room for a process that waits for a quarter anew when a pause has interrupted it.
  */
-#include "supervisor/daemon/supervisor.h"
+#include "supervisor/instance/instances.h"
 
 static void arm(struct generation *g, bool last);
 

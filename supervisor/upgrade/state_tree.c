@@ -10,7 +10,6 @@
 #include "supervisor/upgrade/state_tree.h"
 
 static const struct state_field fields[] = {
-    STATE_STRING(struct supervisor, argv0),
     STATE_STRING(struct supervisor, how_to_reach),
     STATE_STRING(struct supervisor, program),
     STATE_NUMBER(struct supervisor, next_service),
@@ -227,8 +226,10 @@ supervisor(struct state *s, struct supervisor *sup)
 	struct state sub = state_object(s, "config");
 
 	STATE_FIELDS(&sub, sup->config, config_fields);
+	sup->all.by_hand = sup->config->file == NULL;
 	STATE_FIELDS(s, sup, fields);
 	STATE_FIELDS(s, &sup->all, all_fields);
+	state_text(s, "argv0", sup, (char **)&sup->all.argv0);
 	sup->all.phase = STATE_WORD(s, "phase", sup->all.phase, phases);
 	state_json(s, "last_restart", &sup->last_restart);
 	signals_state(s, sup);

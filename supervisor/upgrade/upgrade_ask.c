@@ -186,7 +186,7 @@ keep_descriptors(const struct upgrade_question *q, bool keep)
 static void
 become_asked(const struct answer *a, const struct upgrade_question *q, int out)
 {
-	char *argv[] = {(char *)a->sup->argv0, (char *)UPGRADE_CHECK, NULL};
+	char *argv[] = {(char *)a->sup->all.argv0, (char *)UPGRADE_CHECK, NULL};
 	const char *why;
 
 	setsid();

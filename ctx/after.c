@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Functions called after a context's end, by worker threads. At the top; uses cancel.c and
- * thread.c.
+ * Functions called after a context's end, by worker threads. At the top; uses cancel.c, calls.c
+ * and thread.c.
  *
  * The end itself only puts them on a queue, so whoever cancels never waits for them and never
  * needs memory or a thread. The worker who takes one first sees that another is idle, so that
@@ -18,8 +18,6 @@
 
 #define WORKERS_MAX 64
 #define IDLE_S      5
-/* In a count: somebody has asked, and is told when no other bit is set any more. */
-#define ASKED       (1u << 31)
 
 enum stage { WAITING, QUEUED, RUNNING, OVER };
 
@@ -75,47 +73,6 @@ dequeue(struct ctx_after *a)
 		workers.last = a->prev;
 }
 
-void
-ctxi_calls_count(struct ctxi_calls *calls, struct ctx *root)
-{
-	atomic_init(&calls->n, 0);
-	ctxi_node(root)->calls = calls;
-}
-
-bool
-ctxi_calls_settled(struct ctxi_calls *calls, void (*settled)(void *data), void *data)
-{
-	if (atomic_load_explicit(&calls->n, memory_order_acquire) == 0)
-		return true;
-	calls->settled = settled;
-	calls->data = data;
-	return atomic_fetch_add(&calls->n, ASKED) == 0;
-}
-
-/* What counts the functions of a context that ends with canceler, or NULL. */
-static struct ctxi_calls *
-calls_of(const struct ctx *canceler)
-{
-	if (canceler == NULL || canceler->kind == CTX_FOREIGN)
-		return NULL;
-	return ctxi_node(canceler)->calls;
-}
-
-static void
-count_in(struct ctxi_calls *calls)
-{
-	if (calls != NULL)
-		atomic_fetch_add_explicit(&calls->n, 1, memory_order_relaxed);
-}
-
-/* With no lock held: it may free all that the function used. */
-static void
-count_out(struct ctxi_calls *calls)
-{
-	if (calls != NULL && atomic_fetch_sub(&calls->n, 1) == ASKED + 1)
-		calls->settled(calls->data);
-}
-
 static void *work(void *name);
 
 /* Under the lock. */
@@ -159,7 +116,7 @@ run_first(void)
 	}
 	pthread_cond_broadcast(&workers.finished);
 	pthread_mutex_unlock(&workers.lock);
-	count_out(calls);
+	ctxi_calls_out(calls);
 	pthread_mutex_lock(&workers.lock);
 	workers.idle++;
 }
@@ -224,7 +181,7 @@ ctx_after_stop(struct ctx_after *a)
 	}
 	pthread_mutex_unlock(&workers.lock);
 	if (prevented)
-		count_out(calls);
+		ctxi_calls_out(calls);
 	return prevented;
 }
 
@@ -277,8 +234,8 @@ ctx_after_func(TALLOC_CTX *mem, const struct ctx *ctx, void (*fn)(void *data), v
 		return NULL;
 	}
 	talloc_set_destructor(a, after_free);
-	a->calls = calls_of(ctx->canceler);
-	count_in(a->calls);
+	a->calls = ctxi_calls_of(ctx->canceler);
+	ctxi_calls_in(a->calls);
 	if (ctxi_attach(&a->link, ctx->canceler) != 0)
 		after_due(&a->link);
 	return a;

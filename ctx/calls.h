@@ -7,6 +7,7 @@
 #define BATON_CTX_CALLS_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 
 #include <baton/ctx.h>
 
@@ -14,6 +15,9 @@ struct ctxi_calls {
 	atomic_uint n;               /* waiting, queued or running */
 	void (*settled)(void *data); /* told when the last is over, if one was left */
 	void *data;
+	struct ctx *root;
+	struct ctxi_calls *next; /* in the list of those whose end is to be told (soon.h) … */
+	atomic_bool listed;      /* … where it is */
 };
 
 /*
@@ -30,5 +34,12 @@ void ctxi_calls_count(struct ctxi_calls *calls, struct ctx *root);
  * returned, on its thread (or on that of whoever stops it): then the memory may be freed.
  */
 bool ctxi_calls_settled(struct ctxi_calls *calls, void (*settled)(void *data), void *data);
+
+/* For those who are counted: what counts the functions of a context that ends with canceler, or
+ * NULL, which counts nothing; one more; and one less, with no lock held, for it may free all that
+ * the function used. */
+struct ctxi_calls *ctxi_calls_of(const struct ctx *canceler);
+void ctxi_calls_in(struct ctxi_calls *calls);
+void ctxi_calls_out(struct ctxi_calls *calls);
 
 #endif

@@ -223,15 +223,21 @@ ctxi_end_locked(struct ctxi_node *node, uintptr_t state)
 		untie_locked(&node->link);
 }
 
+bool
+ctxi_end_alone(struct ctxi_node *node, uintptr_t state)
+{
+	set_state(node, state);
+	return atomic_load(&node->children) == NULL && atomic_load(&node->fd) < 0 &&
+	       !atomic_load_explicit(&node->link.busy, memory_order_acquire);
+}
+
 void
 ctxi_end(struct ctxi_node *node, uintptr_t state)
 {
 	struct ctxi_link *link = &node->link;
 	bool foreign;
 
-	set_state(node, state);
-	if (atomic_load(&node->children) == NULL && atomic_load(&node->fd) < 0 &&
-	    !atomic_load_explicit(&link->busy, memory_order_acquire))
+	if (ctxi_end_alone(node, state))
 		return;
 	ctxi_lock(link->stripe);
 	tell_all(settle(node, NULL));

@@ -17,6 +17,9 @@ void ctxi_detach(struct ctxi_link *link);
 void ctxi_overtake(struct ctxi_link *link);
 /* A new node, tied to parent's canceler, or ended with it; not yet guarded or armed. */
 struct ctxi_node *ctxi_node_new(TALLOC_CTX *mem, const struct ctx *parent, enum ctx_kind kind);
+/* Ends node, without a lock. False: something hangs on it, or it on something, and ctxi_end is to
+ * follow. */
+bool ctxi_end_alone(struct ctxi_node *node, uintptr_t state);
 /* Ends node and what hangs on it, and unties it. */
 void ctxi_end(struct ctxi_node *node, uintptr_t state);
 /* The same for one whose stripe is held and which was taken off the heap. */

@@ -40,7 +40,7 @@ ctxi_unlock(uint8_t stripe)
 }
 
 /* Whose locks there are besides, in the order in which fork() takes them, after the stripes. */
-enum ctxi_rank { CTXI_RANK_TIMERS, CTXI_RANK_WORKERS, CTXI_RANKS };
+enum ctxi_rank { CTXI_RANK_TIMERS, CTXI_RANK_WORKERS, CTXI_RANK_SOON, CTXI_RANKS };
 
 /* PREPARE: take the lock. The others: see to what the child lacks, and give it back. */
 enum ctxi_fork { CTXI_PREPARE, CTXI_PARENT, CTXI_CHILD };

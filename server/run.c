@@ -154,6 +154,8 @@ start(struct http_server *s)
 	err = open_all(s);
 	if (err == 0 && !spare_waits(s))
 		listener_announce(s);
+	if (err == 0)
+		(void)ctxi_soon_start(); /* without it, ends are told from the loop */
 	if (err == 0 && (err = start_crew(s)) != 0)
 		log_line(LOG_ERR, "cannot serve: no thread: %s", strerror(-err));
 	if (err != 0) {

@@ -21,6 +21,7 @@
 
 #include "ctx/calls.h"
 #include "ctx/due.h"
+#include "ctx/soon.h"
 #include "server/base/job.h"
 
 struct http_conn;

@@ -188,6 +188,6 @@ conn_settle_hups(struct http_server *s)
 			c->left = c->left || !c->cut; /* our own cut is told as an end, too */
 			conn_cut(c);
 		} else if (req->ctx != NULL)
-			ctx_cancel_cause(req->ctx, &http_client_gone);
+			ctxi_soon_cancel(req->ctx, &http_client_gone);
 	}
 }

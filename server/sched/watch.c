@@ -24,7 +24,7 @@ abandon(struct sched *sched, struct http_request *req)
 	counter_add(sched->counters, COUNTER_ABANDONED);
 	if (req->ctx != NULL &&
 	    !atomic_load(&req->watched)) /* it began in the leader, and was taken over */
-		ctxi_due_over(req->ctx);
+		ctxi_soon_over(req->ctx);
 	req->late = (struct http_response){.req = req,
 	    .status = status != 0 ? status : 503,
 	    .type = "text/plain; charset=utf-8",
@@ -75,7 +75,7 @@ watch_cut(struct sched *sched)
 
 	TAILQ_FOREACH(req, &sched->away, away) {
 		if (req->ctx != NULL)
-			ctx_cancel_cause(req->ctx, &http_draining);
+			ctxi_soon_cancel(req->ctx, &http_draining);
 		sched->events->settled(req);
 	}
 	STAILQ_FOREACH(req, &sched->ready, queued)

@@ -399,7 +399,7 @@ parser_on_completed(
 	req->conn = NULL;
 	if (how != MHD_REQUEST_TERMINATED_COMPLETED_OK && req->ctx != NULL) {
 		counter_add(&s->counters, COUNTER_CLIENT_GONE);
-		ctx_cancel_cause(req->ctx, &http_client_gone);
+		ctxi_soon_cancel(req->ctx, &http_client_gone);
 	}
 	request_unref(req);
 }

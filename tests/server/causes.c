@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <sys/socket.h>
 
+#include "ctx/lock.h"
 #include "tests/server/holding.h"
 
 static struct http_server *
@@ -72,6 +73,44 @@ a_client_that_says_no_more_is_noticed_and_answered(void **state)
 	expect_answer(deaf, 200, "held\n");
 	assert_ptr_equal(atomic_load(&h->cause), &http_client_gone);
 	assert_int_equal(client_wait_end(deaf), CLIENT_EOF);
+	serving_stop(s);
+}
+
+/* A handler may be kept from going on for long while it holds a lock of its context; here the test
+ * holds all of them. */
+static void
+the_loop_waits_for_no_lock_of_a_context(void **state)
+{
+	const struct linger now = {.l_onoff = 1};
+	struct gate *g = gate_new();
+	struct http_server *s = server(g, NULL);
+	struct client *c, *quick;
+	bool answered = false;
+	uint16_t port;
+
+	(void)state;
+	log_open();
+	port = serving_start(s);
+	c = ask(port, "/gate");
+	quick = ask(port, "/");
+	expect_answer(quick, 200, NULL);
+	wait_until("it waits in its handler", atomic_load(&g->entered) == 1);
+	for (int i = 0; i < CTXI_STRIPES; i++)
+		ctxi_lock((uint8_t)i);
+	setsockopt(client_fd(c), SOL_SOCKET, SO_LINGER, &now, sizeof(now));
+	client_close(c);
+	for (int i = 0; i < 10; i++) { /* in one of these turns the loop notices */
+		client_send(quick, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+		answered = !client_is_quiet(quick, PATIENCE_MS);
+		if (!answered)
+			break;
+		(void)client_read(quick, "GET");
+	}
+	for (int i = 0; i < CTXI_STRIPES; i++)
+		ctxi_unlock((uint8_t)i);
+	assert_true(answered);
+	wait_until("it has left", atomic_load(&g->left) == 1);
+	assert_ptr_equal(atomic_load(&g->cause), &http_client_gone);
 	serving_stop(s);
 }
 
@@ -227,6 +266,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    e2e_test(a_client_that_resets_is_noticed_in_the_handler),
 	    e2e_test(a_client_that_says_no_more_is_noticed_and_answered),
+	    e2e_test(the_loop_waits_for_no_lock_of_a_context),
 	    e2e_test(what_a_handler_left_behind_is_told_that_it_returned),
 	    e2e_test(the_drain_deadline_tells_the_handlers),
 	    e2e_test(the_drain_deadline_ends_the_queue),

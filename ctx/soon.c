@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Ends that another thread tells of: see soon.h. At the top; uses cancel.c, calls.c and thread.c.
+ *
+ * What is to be told is in a list without a lock, by its count of functions (calls.h), which has
+ * one more until it is told: so the memory stays.
+ */
+#include <errno.h>
+#include <semaphore.h>
+
+#include "ctx/calls.h"
+#include "ctx/cancel.h"
+#include "ctx/soon.h"
+#include "ctx/thread.h"
+
+static struct {
+	_Atomic(struct ctxi_calls *) list;
+	sem_t more;
+	atomic_bool started; /* it runs, and more can be posted */
+	pthread_mutex_t lock;
+} soon = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static void *
+tell(void *name)
+{
+	struct ctxi_calls *first, *next;
+
+	pthread_setname_np(pthread_self(), name);
+	for (;;) {
+		while (sem_wait(&soon.more) != 0)
+			; /* a signal: EINTR */
+		for (first = atomic_exchange(&soon.list, NULL); first != NULL; first = next) {
+			next = first->next;
+			atomic_store(&first->listed, false);
+			ctxi_end(ctxi_node(first->root), ctxi_pack(-ECANCELED, NULL));
+			ctxi_calls_out(first);
+		}
+	}
+	return NULL;
+}
+
+int
+ctxi_soon_start(void)
+{
+	int rc = 0;
+
+	pthread_mutex_lock(&soon.lock);
+	if (!atomic_load(&soon.started)) {
+		sem_init(&soon.more, 0, 0);
+		rc = ctxi_thread_start("ctx-ends", 256 << 10, tell);
+		atomic_store(&soon.started, rc == 0);
+	}
+	pthread_mutex_unlock(&soon.lock);
+	return rc;
+}
+
+static void
+end(struct ctxi_node *node, uintptr_t state)
+{
+	struct ctxi_calls *calls = node->calls, *first;
+
+	if (ctxi_end_alone(node, state))
+		return;
+	if (!atomic_load(&soon.started)) {
+		ctxi_end(node, state);
+		return;
+	}
+	if (atomic_exchange(&calls->listed, true))
+		return; /* it is about to be told */
+	ctxi_calls_in(calls);
+	first = atomic_load(&soon.list);
+	do
+		calls->next = first;
+	while (!atomic_compare_exchange_weak(&soon.list, &first, calls));
+	sem_post(&soon.more);
+}
+
+void
+ctxi_soon_cancel(struct ctx *ctx, const struct ctx_cause *cause)
+{
+	end(ctxi_node(ctx), ctxi_pack(-ECANCELED, cause));
+}
+
+void
+ctxi_soon_over(struct ctx *ctx)
+{
+	struct ctxi_node *node = ctxi_node(ctx);
+
+	if (ctx->kind == CTX_DEADLINE && atomic_load(&node->state) == 0)
+		end(node, ctxi_pack(-ETIMEDOUT, NULL));
+}
+
+/* The thread stayed with the parent, as what it was to tell. */
+static void
+fork_soon(enum ctxi_fork when)
+{
+	if (when == CTXI_PREPARE) {
+		pthread_mutex_lock(&soon.lock);
+		return;
+	}
+	if (when == CTXI_CHILD) {
+		atomic_store(&soon.started, false);
+		atomic_store(&soon.list, NULL);
+	}
+	pthread_mutex_unlock(&soon.lock);
+}
+
+__attribute__((constructor)) static void
+guard_soon(void)
+{
+	ctxi_on_fork(CTXI_RANK_SOON, fork_soon);
+}

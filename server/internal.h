@@ -54,8 +54,6 @@ void notify_no_watchdog(struct notify *n);
 /* ---- loop.c, drain.c: the leader -------------------------------------------------------------------- */
 
 int loop_open(struct http_server *s);
-/* Listens to the ends of the handover. */
-int loop_watch_handover(struct http_server *s);
 void loop_close(struct http_server *s);
 /* Leads until it has drained (true), or until another thread leads (false). */
 bool loop_run(struct http_server *s);
@@ -69,9 +67,9 @@ void drain_begin(struct http_server *s);
 int64_t drain_step(struct http_server *s, int64_t now);
 /* Is the next answer on this connection its last? */
 bool drain_closes(const struct http_conn *c);
-/* A successor is ready, or will never be. */
-void drain_successor(struct http_server *s);
-void drain_called_off(struct http_server *s);
+/* After give_read: what the drain makes of a successor that has come or will never come, and of
+ * a restart that was called off. */
+void drain_hear(struct http_server *s);
 
 /* For the report at its end. */
 struct drain_count {
@@ -88,6 +86,8 @@ enum successor { SUCCESSOR_NONE, SUCCESSOR_READY, SUCCESSOR_AWAITED };
 
 /* Reads and unsets BATON_HANDOVER. */
 void handover_inherit(struct http_server *s);
+/* Listens to its ends. */
+int handover_watch(struct http_server *s);
 
 bool give_possible(const struct http_server *s);
 enum give_result {
@@ -115,10 +115,18 @@ void take_close(struct http_server *s);
 /* Reads and unsets BATON_SPARE; if it is there, the server waits, without any socket. */
 void spare_inherit(struct http_server *s);
 bool spare_waits(const struct http_server *s);
-/* Everything is open, and served from now on: tells predecessor and manager. */
+/* Everything is open, and served from now on, or a spare waits: tells predecessor and manager. */
 void spare_announce(struct http_server *s);
-/* The supervisor's word: which instance it is from now on; or there is no supervisor any more. */
-void spare_read(struct http_server *s);
+/* What the supervisor has said to a spare. */
+enum spare_word {
+	SPARE_WAITS,  /* none */
+	SPARE_ALONE,  /* there is no supervisor any more: nothing to wait for */
+	SPARE_SERVES, /* it is an instance from now on, with its sockets; to be announced */
+	SPARE_FAILED  /* it cannot be what it shall; s->failed says why */
+};
+enum spare_word spare_read(struct http_server *s);
+/* It waits no more. */
+void spare_close(struct http_server *s);
 
 /* ---- signals.c, files.c: what the program was given, and its handlers' children get ------------------ */
 
@@ -167,6 +175,8 @@ struct http_server {
 	int spare_fd;         /* -1: it serves, or is about to */
 	enum source source_give, source_take, source_spare;
 	enum successor successor;
+	bool successor_news; /* it has come, or will never: nothing was made of that yet */
+	bool called_off;     /* the same of the restart's end */
 	/* Ours to give, not answered yet; given, as far as the taker lives; theirs, not ours yet. */
 	struct http_conns offered, given, held;
 	unsigned offered_n, given_n, held_n;

@@ -26,20 +26,6 @@ watch(struct http_server *s, int fd, enum source *source)
 }
 
 int
-loop_watch_handover(struct http_server *s)
-{
-	int err = 0;
-
-	s->source_give = SOURCE_GIVE;
-	s->source_take = SOURCE_TAKE;
-	if (s->give_fd >= 0)
-		err = watch(s, s->give_fd, &s->source_give);
-	if (err == 0 && s->take_fd >= 0)
-		err = watch(s, s->take_fd, &s->source_take);
-	return err;
-}
-
-int
 loop_open(struct http_server *s)
 {
 	int err;
@@ -54,7 +40,7 @@ loop_open(struct http_server *s)
 		err = watch(s, parser_fd(s), &s->source_parser);
 	s->source_spare = SOURCE_SPARE;
 	if (err == 0)
-		err = loop_watch_handover(s);
+		err = handover_watch(s);
 	if (err == 0 && s->spare_fd >= 0)
 		err = watch(s, s->spare_fd, &s->source_spare);
 	s->now_ms = clock_now_ms();
@@ -107,6 +93,21 @@ dump(const struct http_server *s)
 }
 
 static void
+on_spare(struct http_server *s)
+{
+	enum spare_word word = spare_read(s);
+
+	if (word == SPARE_ALONE && s->drain == DRAIN_NO)
+		drain_begin(s); /* while it is a spare: there is nobody who must be told first */
+	if (word != SPARE_WAITS)
+		spare_close(s);
+	if (word == SPARE_SERVES)
+		spare_announce(s);
+	if (word == SPARE_FAILED)
+		s->drain = DRAIN_OVER;
+}
+
+static void
 on_event(struct http_server *s, const struct epoll_event *ev)
 {
 	uint64_t n;
@@ -128,12 +129,13 @@ on_event(struct http_server *s, const struct epoll_event *ev)
 		break;
 	case SOURCE_GIVE:
 		give_read(s);
+		drain_hear(s);
 		break;
 	case SOURCE_TAKE:
 		take_read(s);
 		break;
 	case SOURCE_SPARE:
-		spare_read(s);
+		on_spare(s);
 		break;
 	case SOURCE_LINGER:
 		linger_read(s, ev->data.ptr);

@@ -37,7 +37,8 @@ void
 drain_begin(struct http_server *s)
 {
 	if (s->give_fd >= 0)
-		give_read(s); /* has a successor said that it is there? */
+		give_read(s);                      /* has a successor said that it is there? */
+	s->called_off = s->successor_news = false; /* nothing is under way yet */
 	s->base = count(s);
 	notify_send(s->notify, "STOPPING=1\nSTATUS=draining");
 	log_line(LOG_INFO, "draining: %zu connections%s", s->conns_n,
@@ -62,18 +63,9 @@ drain_closes(const struct http_conn *c)
 	       c->uncertain || c->refused;
 }
 
-void
-drain_successor(struct http_server *s)
-{
-	if (s->drain == DRAIN_LAME_DUCK)
-		close_doors(s);
-	else if (s->drain == DRAIN_CLOSING)
-		conn_drain(s);
-}
-
 /* The restart was given up: everything is as if nobody had asked. */
-void
-drain_called_off(struct http_server *s)
+static void
+call_off(struct http_server *s)
 {
 	if (s->drain != DRAIN_LAME_DUCK && s->drain != DRAIN_CLOSING)
 		return;
@@ -82,6 +74,8 @@ drain_called_off(struct http_server *s)
 		return;
 	}
 	s->drain = DRAIN_NO;
+	if (s->successor == SUCCESSOR_AWAITED)
+		s->successor = SUCCESSOR_NONE;
 	atomic_store(&s->drain_wanted, false);
 	atomic_store(&s->stop_signals, 0);
 	s->accepting_on = true;
@@ -89,6 +83,18 @@ drain_called_off(struct http_server *s)
 	conn_undrain(s);
 	notify_send(s->notify, "READY=1\nSTATUS=serving");
 	log_line(LOG_INFO, "the restart was called off: serving on");
+}
+
+void
+drain_hear(struct http_server *s)
+{
+	if (s->called_off)
+		call_off(s);
+	if (s->successor_news && s->drain == DRAIN_LAME_DUCK && give_possible(s))
+		close_doors(s);
+	else if (s->successor_news && s->drain >= DRAIN_CLOSING)
+		conn_drain(s);
+	s->called_off = s->successor_news = false;
 }
 
 static void

@@ -233,7 +233,7 @@ on_message(struct http_server *s, const struct handover_message *m)
 	switch (m->type) {
 	case BATON_HANDOVER_HELLO:
 		s->successor = SUCCESSOR_READY;
-		drain_successor(s);
+		s->successor_news = true;
 		break;
 	case BATON_HANDOVER_HAVE:
 		on_answer(s, m->id, GIVE_ON_HAVE);
@@ -254,7 +254,7 @@ on_message(struct http_server *s, const struct handover_message *m)
 		tell_all(&s->offered, GIVE_ON_DEADLINE); /* should somebody hold it */
 		forget_refusals(s);
 		s->successor = SUCCESSOR_NONE;
-		drain_called_off(s);
+		s->called_off = true;
 		break;
 	default: /* of a later version, or not for us */
 		break;
@@ -281,9 +281,8 @@ give_read(struct http_server *s)
 	/* Nobody holds the other end: there is, and will be, no successor. */
 	tell_all(&s->offered, GIVE_ON_TAKER_GONE);
 	s->successor = SUCCESSOR_NONE;
+	s->successor_news = true;
 	handover_close(s, &s->give_fd);
-	if (s->drain >= DRAIN_CLOSING)
-		conn_drain(s);
 }
 
 void

@@ -229,3 +229,25 @@ handover_inherit(struct http_server *s)
 	}
 	unsetenv(BATON_ENV_HANDOVER);
 }
+
+static int
+watch(const struct http_server *s, int fd, enum source *source)
+{
+	struct epoll_event ev = {.events = EPOLLIN, .data.ptr = source};
+
+	return epoll_ctl(s->epoll_fd, EPOLL_CTL_ADD, fd, &ev) == 0 ? 0 : -errno;
+}
+
+int
+handover_watch(struct http_server *s)
+{
+	int err = 0;
+
+	s->source_give = SOURCE_GIVE;
+	s->source_take = SOURCE_TAKE;
+	if (s->give_fd >= 0)
+		err = watch(s, s->give_fd, &s->source_give);
+	if (err == 0 && s->take_fd >= 0)
+		err = watch(s, s->take_fd, &s->source_take);
+	return err;
+}

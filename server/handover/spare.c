@@ -168,7 +168,7 @@ become(struct http_server *s, struct word *w)
 	s->take_fd = w->m.ends > 1 ? w->fds[w->m.sockets + 1] : -1;
 	err = open_listeners(s, w, &why);
 	if (err == 0)
-		err = loop_watch_handover(s);
+		err = handover_watch(s);
 	if (err != 0) {
 		log_line(LOG_ERR, "cannot become instance %u: %s", w->m.instance,
 		    why != NULL ? why : strerror(-err));
@@ -181,37 +181,33 @@ become(struct http_server *s, struct word *w)
 	return 0;
 }
 
-static void
-wait_no_more(struct http_server *s)
+void
+spare_close(struct http_server *s)
 {
 	epoll_ctl(s->epoll_fd, EPOLL_CTL_DEL, s->spare_fd, NULL);
 	close(s->spare_fd);
 	s->spare_fd = -1;
 }
 
-void
+enum spare_word
 spare_read(struct http_server *s)
 {
 	struct word *w = talloc_zero(s, struct word);
 	int got = w == NULL ? -ENOMEM : word_receive(s->spare_fd, w, w);
+	enum spare_word told = SPARE_WAITS;
 
 	if (got == -EBADMSG)
 		log_line(LOG_WARNING, "spare: malformed message from the supervisor");
 	if (got == 0) {
 		log_line(LOG_INFO, "spare: the supervisor is gone; there is nothing to wait for");
-		if (s->drain == DRAIN_NO)
-			drain_begin(s);
-		wait_no_more(s);
+		told = SPARE_ALONE;
 	}
 	if (got == 1 && s->drain != DRAIN_NO)
 		word_close(w); /* it was told to end, and does so */
 	if (got == 1 && s->drain == DRAIN_NO) {
 		s->failed = become(s, w);
-		wait_no_more(s);
-		if (s->failed == 0)
-			spare_announce(s);
-		else
-			s->drain = DRAIN_OVER;
+		told = s->failed == 0 ? SPARE_SERVES : SPARE_FAILED;
 	}
 	talloc_free(w);
+	return told;
 }

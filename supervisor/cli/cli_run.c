@@ -192,7 +192,9 @@ open_all(struct supervisor *sup, const char *control, TALLOC_CTX *mem, char **wh
 	for (size_t i = 0; error == 0 && i < sup->all.nservices; i++)
 		error = logs_open_service(sup->all.services[i], mem, why);
 	if (error == 0) {
-		inherited_settle(sup);
+		/* Owner and mode of Unix sockets that were given may be others by now. */
+		if (inherited_settle(sup) > 0)
+			listener_own_all(sup);
 		store_update(sup);
 	}
 	return error;

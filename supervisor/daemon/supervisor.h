@@ -236,8 +236,8 @@ int inherited_take(struct supervisor *sup);
 /* One that fits INST's `listen` line C, whose address is then in L with the rest; -1: none. */
 int inherited_find(
     const struct instance *inst, const struct listen_config *c, int backlog, struct listener *l);
-/* All services have their sockets: says which ones were not wanted. */
-void inherited_settle(struct supervisor *sup);
+/* All services have their sockets: says which ones were not wanted. Returns how many were. */
+size_t inherited_settle(struct supervisor *sup);
 void inherited_state(struct state *s, struct supervisor *sup);
 
 /* --- store.c: sockets in the manager's store ---------------------------------------------- */

@@ -120,6 +120,9 @@ struct instance *listener_owner(const struct instance *inst);
 void listener_close(struct listener *l);
 /* The files of its Unix sockets get the owner and mode that the configuration says now. */
 void listener_own(struct instance *inst);
+void listener_own_all(struct supervisor *sup);
+/* INST is to go: it keeps no socket that another instance has, too, for it is that one's now. */
+void listener_let_go(struct instance *inst);
 
 /* --- listener_find.c: which of baton's sockets is it ------------------------------------- */
 
@@ -135,10 +138,8 @@ const struct listener *listener_in_the_way(
 /* Whether both lists have the same sockets in the same order. */
 bool
 listener_same_sockets(const struct listener *a, size_t na, const struct listener *b, size_t nb);
-/* INST is to go: it keeps no socket that another instance has, too, for it is that one's now. */
-void listener_let_go(struct instance *inst);
-/* While ON, sockets that refuse are no obstacle to binding A. */
-void listener_step_aside(const struct supervisor *sup, const struct address *a, bool on);
+/* Whether an instance other than INST has the socket L, too. */
+bool listener_is_anothers(const struct instance *inst, const struct listener *l);
 
 /* --- listener_explain.c ---------------------------------------------------------------- */
 

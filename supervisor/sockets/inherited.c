@@ -213,7 +213,7 @@ inherited_find(
 	return fd;
 }
 
-void
+size_t
 inherited_settle(struct supervisor *sup)
 {
 	struct inherited *in = sup->inherited;
@@ -235,13 +235,9 @@ inherited_settle(struct supervisor *sup)
 		}
 		talloc_free(text);
 	}
-	/* Owner and mode of Unix sockets may be others by now. */
-	for (size_t i = 0; i < sup->all.nservices && used > 0; i++) {
-		for (unsigned n = 0; n < sup->all.services[i]->ninstances; n++)
-			listener_own(sup->all.services[i]->instances[n]);
-	}
 	if (used > 0)
 		output_say(sup->base.out, "sockets from the service manager: %zu", used);
+	return used;
 }
 
 void

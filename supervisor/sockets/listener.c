@@ -114,6 +114,35 @@ share(struct listener *l, const struct listener *had)
 	return l->fd < 0 ? -errno : 0;
 }
 
+struct instance *
+listener_owner(const struct instance *inst)
+{
+	return inst->service->config->shared ? inst->service->instances[0]
+					     : (struct instance *)inst;
+}
+
+/* Those that listen keep others from binding, whatever is set. */
+static void
+step_aside(const struct supervisor *sup, const struct address *a, bool on)
+{
+	const int reuse = on;
+
+	for (size_t i = 0; i < sup->all.nservices; i++) {
+		for (unsigned n = 0; n < sup->all.services[i]->ninstances; n++) {
+			const struct instance *inst = sup->all.services[i]->instances[n];
+
+			for (size_t k = 0; k < inst->nlisteners; k++) {
+				const struct listener *l = &inst->listeners[k];
+
+				if (listener_owner(inst)->refusing && !l->chosen && !l->given &&
+				    l->file == NULL && address_overlap(&l->address, a))
+					setsockopt(
+					    l->fd, SOL_SOCKET, SO_REUSEADDR, &reuse, sizeof(reuse));
+			}
+		}
+	}
+}
+
 static int
 open_new(struct listener *l, const struct instance *inst, const struct service_config *s,
     TALLOC_CTX *mem, char **remedy)
@@ -126,10 +155,10 @@ open_new(struct listener *l, const struct instance *inst, const struct service_c
 			    : open_address(&l->address, (int)s->backlog);
 	if (fd != -EADDRINUSE)
 		return fd;
-	listener_step_aside(inst->sup, &l->address, true);
+	step_aside(inst->sup, &l->address, true);
 	fd = l->address.any ? open_any(&l->address, (int)s->backlog)
 			    : open_address(&l->address, (int)s->backlog);
-	listener_step_aside(inst->sup, &l->address, false);
+	step_aside(inst->sup, &l->address, false);
 	return fd;
 }
 
@@ -290,13 +319,6 @@ refuse_or_listen(struct instance *inst, bool refuse)
 	inst->refusing = refuse;
 }
 
-struct instance *
-listener_owner(const struct instance *inst)
-{
-	return inst->service->config->shared ? inst->service->instances[0]
-					     : (struct instance *)inst;
-}
-
 /* … and is not about to end for good. */
 static bool
 another_lives(const struct instance *inst)
@@ -352,6 +374,24 @@ listener_close_all(struct supervisor *sup)
 }
 
 void
+listener_let_go(struct instance *inst)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < inst->nlisteners; i++) {
+		struct listener *l = &inst->listeners[i], was = *l;
+
+		if (listener_is_anothers(inst, l)) {
+			listener_close(l);
+		} else if (kept++ != i) {
+			*l = (struct listener){.fd = -1};
+			inst->listeners[kept - 1] = was;
+		}
+	}
+	inst->nlisteners = kept;
+}
+
+void
 listener_own(struct instance *inst)
 {
 	const struct service_config *c = inst->service->config;
@@ -370,6 +410,15 @@ listener_own(struct instance *inst)
 			    l->address.un.sun_path, strerror(-failed));
 	}
 	talloc_free(tmp);
+}
+
+void
+listener_own_all(struct supervisor *sup)
+{
+	for (size_t i = 0; i < sup->all.nservices; i++) {
+		for (unsigned n = 0; n < sup->all.services[i]->ninstances; n++)
+			listener_own(sup->all.services[i]->instances[n]);
+	}
 }
 
 int

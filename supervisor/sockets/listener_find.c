@@ -95,8 +95,8 @@ listener_same_sockets(const struct listener *a, size_t na, const struct listener
 	return na == nb;
 }
 
-static bool
-another_has_it(const struct instance *leaving, const struct listener *l)
+bool
+listener_is_anothers(const struct instance *leaving, const struct listener *l)
 {
 	const struct supervisor *sup = leaving->sup;
 
@@ -112,44 +112,4 @@ another_has_it(const struct instance *leaving, const struct listener *l)
 		}
 	}
 	return false;
-}
-
-void
-listener_let_go(struct instance *inst)
-{
-	size_t kept = 0;
-
-	for (size_t i = 0; i < inst->nlisteners; i++) {
-		struct listener *l = &inst->listeners[i], was = *l;
-
-		if (another_has_it(inst, l)) {
-			listener_close(l);
-		} else if (kept++ != i) {
-			*l = (struct listener){.fd = -1};
-			inst->listeners[kept - 1] = was;
-		}
-	}
-	inst->nlisteners = kept;
-}
-
-/* Those that listen keep others from binding, whatever is set. */
-void
-listener_step_aside(const struct supervisor *sup, const struct address *a, bool on)
-{
-	const int reuse = on;
-
-	for (size_t i = 0; i < sup->all.nservices; i++) {
-		for (unsigned n = 0; n < sup->all.services[i]->ninstances; n++) {
-			const struct instance *inst = sup->all.services[i]->instances[n];
-
-			for (size_t k = 0; k < inst->nlisteners; k++) {
-				const struct listener *l = &inst->listeners[k];
-
-				if (listener_owner(inst)->refusing && !l->chosen && !l->given &&
-				    l->file == NULL && address_overlap(&l->address, a))
-					setsockopt(
-					    l->fd, SOL_SOCKET, SO_REUSEADDR, &reuse, sizeof(reuse));
-			}
-		}
-	}
 }

@@ -12,6 +12,7 @@
 #include "supervisor/daemon/supervisor.h"
 #include "supervisor/process/spawn.h"
 #include "supervisor/protocol.h"
+#include "supervisor/upgrade/upgrade.h"
 
 static int
 print_errors(const struct config *c)
@@ -223,6 +224,7 @@ cli_run(TALLOC_CTX *mem, const struct cli *cli)
 		sup->how_to_reach = how_to_reach(mem, cli, c);
 		sup->argv = cli->argv;
 		sup->program = upgrade_program(sup, cli->argv0);
+		upgrade_install(sup);
 		error = open_all(sup, control_for_run(mem, cli, c), mem, &why);
 	}
 	if (error < 0) {

@@ -116,7 +116,7 @@ static void
 serve_upgrade(struct supervisor *sup, struct client *c, const struct request *r)
 {
 	(void)r;
-	upgrade(sup, client_asker(c));
+	sup->upgrade_calls->ask(sup, client_asker(c));
 }
 
 static void

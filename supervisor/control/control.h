@@ -138,6 +138,18 @@ uint64_t control_turn(struct control *c);
 /* Called by client.c when a client goes. */
 void control_forget(struct control *c, struct client *client);
 
+/* --- what is above -------------------------------------------------------------------------- */
+
+/* Replacing baton's own program, for clients and signals: filled in by who can do that. */
+struct upgrade_calls {
+	/* Does so, or changes nothing and says why, to ASKER (NULL: nobody waits) and on stderr. */
+	void (*ask)(struct supervisor *sup, struct asker *asker);
+	/* Baton stops: whoever waits is told. */
+	void (*cancel)(struct supervisor *sup, const char *why);
+	/* Whether PID was the program that is asked, and has ended: it is dealt with then. */
+	bool (*child_ended)(struct supervisor *sup, pid_t pid);
+};
+
 /* --- commands.c ------------------------------------------------------------------------- */
 
 /* Serves one request line of LEN bytes. Returns false if it was so wrong that what follows

@@ -37,7 +37,7 @@ reap_all(struct supervisor *sup)
 
 		if (waitid(P_ALL, 0, &si, WEXITED | WNOHANG | WNOWAIT) < 0 || si.si_pid == 0)
 			return;
-		if (upgrade_child(sup, si.si_pid))
+		if (sup->upgrade_calls != NULL && sup->upgrade_calls->child_ended(sup, si.si_pid))
 			continue;
 		g = instances_generation(&sup->all, si.si_pid);
 		if (g != NULL)
@@ -99,7 +99,7 @@ take_signal(struct signals *s, int sig)
 		logfiles_reopen(sup->base.logfiles);
 		break;
 	case SIGUSR2:
-		upgrade(sup, NULL);
+		sup->upgrade_calls->ask(sup, NULL);
 		break;
 	}
 }

@@ -15,16 +15,6 @@
 /* How long the very last lines may take to reach a reader. */
 #define LAST_LINES_MS 1000
 
-/* How long a draining instance may take to say that it serves again before another is started
- * beside it. One that knows how does so at once; connections wait in the queue meanwhile. */
-#define RECALL_MS 1000
-
-/* One that was not ready in time serves nobody: it need not drain, only put things in order. */
-#define LATE_MS 5000
-
-/* The same for a spare that was told which instance it is. */
-#define BECOME_MS 1000
-
 /* People and followers first; then those who decide what comes next; spares follow from that. */
 static const struct instance_hearer hearers[] = {
     {"report", report_news},
@@ -62,65 +52,35 @@ static const struct instance_policy policy = {
     .waited_for = waited_for,
 };
 
-void
-supervisor_service_configure(struct service *s, const struct service_config *config)
-{
-	unsigned number = s->config_number;
+/* --- what the service manager, and an upgrade, are told of baton as a whole ------------------ */
 
-	if (s->config == NULL || config_service_change(s->config, config) == CONFIG_NEEDS_PROCESS) {
-		number = ++s->config_numbers;
-		s->from = NULL; /* with the file as it is now */
-	}
-	s->wanted = config;
-	s->wanted_number = number;
-	s->read_unix_ms = timer_unix_ms();
-	supervisor_service_reconfigure(s, config, number);
+static void
+baton_started(struct supervisor *sup)
+{
+	manager_say(sup, "READY=1\nSTATUS=running\n");
 }
 
-void
-supervisor_service_reconfigure(
-    struct service *s, const struct service_config *config, unsigned number)
+static void
+baton_reloaded(struct supervisor *sup, bool good)
 {
-	s->config = config;
-	s->config_number = number;
-	s->policy = (struct life_policy){.start_timeout_ms = config->start_timeout_ms,
-	    .drain_timeout_ms = config->drain_timeout_ms,
-	    .late_ms = config->drain_timeout_ms < LATE_MS ? config->drain_timeout_ms : LATE_MS,
-	    .recall_ms = RECALL_MS,
-	    .become_ms = BECOME_MS,
-	    .backoff_first_ms = config->backoff_first_ms,
-	    .backoff_max_ms = config->backoff_max_ms,
-	    .quiet_ms = config->quiet_time_ms,
-	    .crashes_max = (unsigned)config->crashes_max,
-	    .crashes_time_ms = config->crashes_time_ms};
-	health_configured(s);
-	good_trim(s);
-	spare_look(s);
+	manager_say(sup, "READY=1\nSTATUS=running%s\n",
+	    good ? "" : "; the last reload failed and has changed nothing");
 }
 
-struct service *
-supervisor_service_new(struct supervisor *sup, const struct service_config *config)
+static void
+baton_stops(struct supervisor *sup, const char *why)
 {
-	struct service *s = talloc_zero(sup, struct service);
-
-	if (s == NULL)
-		return NULL;
-	s->sup = sup;
-	s->all = &sup->all;
-	supervisor_service_configure(s, config);
-	s->instances = talloc_zero_array(s, struct instance *, (unsigned)config->instances);
-	for (unsigned i = 0; s->instances != NULL && i < config->instances; i++) {
-		s->instances[i] = instance_new(s, i);
-		if (s->instances[i] == NULL)
-			break;
-		s->ninstances++;
-	}
-	if (s->ninstances < config->instances) {
-		talloc_free(s);
-		return NULL;
-	}
-	return s;
+	manager_say(sup, "STOPPING=1\nSTATUS=stopping\n");
+	if (sup->upgrade_calls != NULL)
+		sup->upgrade_calls->cancel(sup, why);
 }
+
+static const struct deploy_calls deploy_calls = {.started = baton_started,
+    .reloading = manager_reloading,
+    .reloaded = baton_reloaded,
+    .stops = baton_stops};
+
+/* --- the supervisor --------------------------------------------------------------------------- */
 
 static int
 supervisor_close(struct supervisor *sup)
@@ -144,6 +104,7 @@ supervisor_new(TALLOC_CTX *mem, struct config *config, const char *argv0)
 	sup->all.policy = &policy;
 	sup->all.by_hand = config->file == NULL;
 	sup->all.base = &sup->base;
+	sup->deploy_calls = &deploy_calls;
 	sup->config = config;
 	sup->all.argv0 = argv0;
 	sup->how_to_reach = "";
@@ -158,7 +119,7 @@ supervisor_new(TALLOC_CTX *mem, struct config *config, const char *argv0)
 		return NULL;
 	}
 	for (size_t i = 0; i < config->nservices; i++) {
-		sup->all.services[i] = supervisor_service_new(sup, config->services[i]);
+		sup->all.services[i] = service_new(sup, config->services[i]);
 		if (sup->all.services[i] == NULL) {
 			talloc_free(sup);
 			return NULL;

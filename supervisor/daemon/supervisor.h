@@ -25,6 +25,8 @@
 #include "supervisor/base/base.h"
 #include "supervisor/base/lines.h"
 #include "supervisor/config/config.h"
+#include "supervisor/control/control.h"
+#include "supervisor/deploy/deploy.h"
 #include "supervisor/instance/generation.h"
 #include "supervisor/instance/instance.h"
 #include "supervisor/instance/instances.h"
@@ -70,13 +72,15 @@ struct supervisor {
 	unsigned next_instance;
 	bool stop_next_runs; /* order.c: it is looking at the instances already */
 	int64_t started_ms;
-	char **argv;             /* as baton was called, to be called so again */
-	const char *program;     /* where it is found: a path, or a name in PATH */
-	sigset_t signals_given;  /* those that were blocked when baton was called */
-	struct reload *reload;   /* NULL: none is under way, or it is carried out */
-	struct upgrade *upgrade; /* NULL: none is under way */
-	struct asker *upgrader;  /* who waits for it; NULL: nobody */
-	bool resumed;            /* by an upgrade: it was running before */
+	char **argv;            /* as baton was called, to be called so again */
+	const char *program;    /* where it is found: a path, or a name in PATH */
+	sigset_t signals_given; /* those that were blocked when baton was called */
+	struct reload *reload;  /* NULL: none is under way, or it is carried out */
+	const struct deploy_calls *deploy_calls;
+	const struct upgrade_calls *upgrade_calls; /* NULL: it cannot be asked for */
+	struct upgrade *upgrade;                   /* NULL: none is under way */
+	struct asker *upgrader;                    /* who waits for it; NULL: nobody */
+	bool resumed;                              /* by an upgrade: it was running before */
 
 	struct rollback *rollbacks; /* to be done when nothing else is under way */
 
@@ -87,30 +91,6 @@ struct supervisor {
 
 	LIST_HEAD(, asked) asked; /* who waits for the status */
 };
-
-/* --- op.c: orders about single services, and waiting for what comes of them ------------ */
-
-/* Each tells ASKER how it went, at once or later; the asker may go away at any time. NAME is
- * a service or an instance. */
-void op_start(struct supervisor *sup, const char *name, struct asker *asker);
-void op_stop(struct supervisor *sup, const char *name, struct asker *asker);
-/* Starts what has failed, and what waits for its next start; the crashes are forgotten. */
-void op_reset(struct supervisor *sup, const char *name, struct asker *asker);
-/* For others: instances that were made already, with sockets and all; ASKER may be NULL. They
- * are started in any case: without memory all at once, and the asker is told so. */
-void
-op_start_list(struct supervisor *sup, struct instance **list, size_t count, struct asker *asker);
-/* Stops them for good: who waits for their start is told. When nothing of them lives any more,
- * THEN(DATA) is called from the loop. False: no memory, nothing happens, and ASKER has not been
- * told. */
-typedef void op_then_fn(void *data);
-bool op_stop_list(struct supervisor *sup, struct instance **list, size_t count, struct asker *asker,
-    op_then_fn *then, void *data);
-void op_news(struct instance *inst, struct generation *g, enum instance_news news);
-/* They are about to be freed. */
-void op_forget(struct supervisor *sup, struct instance **list, size_t count);
-/* The supervisor stops: whoever waits is told. */
-void op_cancel_all(struct supervisor *sup, const char *why);
 
 /* --- follow.c: clients who follow --------------------------------------------------------- */
 
@@ -138,80 +118,12 @@ struct connections *connections_count(
  * C may be NULL. */
 int64_t connections_of(const struct connections *c, const struct instance *inst);
 
-/* --- order.c: starting one after the other, stopping in reverse ------------------------ */
-
-void order_start(struct supervisor *sup);
-void order_stop(struct supervisor *sup);
-/* Ends everything now. */
-void order_kill(struct supervisor *sup);
-/* hints.c: all is started: what to try next. */
-void hints_say(struct supervisor *sup);
-void order_news(struct instance *inst, struct generation *g, enum instance_news news);
-
 /* --- status.c: for programs -------------------------------------------------------------- */
 
 /* Tells ASKER everything, as `baton status --json` prints it, as soon as it is known. */
 void status_tell(struct supervisor *sup, struct asker *asker);
 /* Nothing more is waited for: whoever asked is told what is known. */
 void status_tell_all(struct supervisor *sup);
-
-/* --- roll.c: the rolling restart ------------------------------------------------------- */
-
-/* What is to be done; the strings are copied, but WHAT. */
-struct roll_order {
-	const char *what;   /* "restart", "reload", …: what messages call it */
-	const char *target; /* a service, or one instance; NULL: all, or a list */
-	const char *why;    /* if nobody has asked for it: the reason, for people; or NULL */
-	bool canary;        /* pause after the first instance of each service in any case */
-	bool now;           /* no process drains: it is killed when its successor is ready */
-	bool back;          /* not to the file: to what rollback.c says has proved good */
-	bool revert;        /* to the configuration that counts, from one that was refused */
-
-	struct rollback *after; /* … by itself, after a failure: the roll's own then; or NULL */
-};
-
-/* Begins one, or joins the one that is under way if that does the same. ASKER (may be NULL)
- * hears of progress and verdict; it may go away at any time. Returns 0, or a negative errno
- * with *WHY set (child of MEM): -EBUSY if another one is under way, -ENOENT, -ENOMEM. */
-int roll_start(struct supervisor *sup, const struct roll_order *order, struct asker *asker,
-    TALLOC_CTX *mem, char **why);
-/* The same about these instances, when nothing stands against it and none is under way. Returns
- * 0 or -ENOMEM, and ASKER has not been told. */
-int roll_start_list(struct supervisor *sup, const struct roll_order *order, struct instance **list,
-    size_t count, struct asker *asker);
-/* A no-op when no roll is under way, or it is not about this instance. (roll_news.c) */
-void roll_news(struct instance *inst, struct generation *g, enum instance_news news);
-/* G of INST has failed in a way that roll_news does not see, or at another time: a roll about
- * its service, if one is under way, fails for that REASON. (roll_news.c) */
-void roll_spoil(struct supervisor *sup, const struct instance *inst, const struct generation *g,
-    const char *reason);
-/* Ends the roll with a verdict: the supervisor stops. */
-void roll_cancel(struct supervisor *sup, const char *why);
-/* "hello.0" and what is waited for, or NULL: for status. */
-const char *roll_where(const struct supervisor *sup);
-/* Ends the pause after a canary, of SERVICE if that is not NULL. Returns 0, or -EINVAL with
- * *WHY set (child of MEM) if there is none. (roll_canary.c) */
-int roll_continue(struct supervisor *sup, const char *service, TALLOC_CTX *mem, char **why);
-/* Whether one that is under way, and about S, had begun at SINCE_MS: what was started then may
- * be what it brings. */
-bool roll_had_begun(const struct service *s, int64_t since_ms);
-/* The pause, or null: for status. (roll_canary.c) */
-json_t *roll_pause_json(const struct supervisor *sup);
-
-/* --- renew.c ------------------------------------------------------------------------------ */
-
-/* Makes files of Unix sockets anew that were removed, unless something else is under way: then the
- * next call does it. */
-void renew_sockets(struct supervisor *sup);
-
-/* --- reload.c --------------------------------------------------------------------------- */
-
-/* Reads the configuration anew and applies the difference, or changes nothing and says why, to
- * ASKER (NULL: nobody waits) and on baton's stderr. The file is looked at by another process first,
- * while the loop goes on. */
-void reload(struct supervisor *sup, struct asker *asker);
-/* One that has not begun to apply anything is given up. */
-void reload_cancel(struct supervisor *sup, const char *why);
 
 /* --- manager.c: what baton tells its own service manager --------------------------------- */
 
@@ -254,20 +166,6 @@ void store_has(struct supervisor *sup, const char *name);
 void store_update(struct supervisor *sup);
 void store_state(struct state *s, struct supervisor *sup);
 
-/* --- upgrade.c -------------------------------------------------------------------------- */
-
-/* Replaces baton's own program by the one that is found now, if that understands the state; or
- * changes nothing and says why, to ASKER (NULL: nobody waits) and on baton's stderr. */
-void upgrade(struct supervisor *sup, struct asker *asker);
-/* Nothing has changed: says WHY to ASKER and to everybody else. */
-void upgrade_refused(struct supervisor *sup, struct asker *asker, const char *why);
-/* Baton stops: whoever waits is told. */
-void upgrade_cancel(struct supervisor *sup, const char *why);
-/* Whether PID was the program that is asked, and has ended: it is dealt with then. */
-bool upgrade_child(struct supervisor *sup, pid_t pid);
-/* Where baton's own program will be looked for, in MEM. */
-const char *upgrade_program(TALLOC_CTX *mem, const char *argv0);
-
 /* --- signals.c ------------------------------------------------------------------------- */
 
 /* Blocks the signals that baton takes and reads them in the loop. Returns 0 or -errno. */
@@ -280,13 +178,6 @@ void signals_reap(struct supervisor *sup);
 /* --- supervisor.c ----------------------------------------------------------------------- */
 
 struct supervisor *supervisor_new(TALLOC_CTX *mem, struct config *config, const char *argv0);
-/* A service with its instances, not in the list of services yet. NULL: no memory. */
-struct service *supervisor_service_new(struct supervisor *sup, const struct service_config *config);
-/* From now on CONFIG counts, which outlives it. */
-void supervisor_service_configure(struct service *s, const struct service_config *config);
-/* The same for one that counted before, under its number then. */
-void supervisor_service_reconfigure(
-    struct service *s, const struct service_config *config, unsigned number);
 /* Runs until all is ended. Returns the exit status for main. */
 int supervisor_run(struct supervisor *sup);
 /* The same after an upgrade. */

@@ -26,7 +26,7 @@ start_next(struct supervisor *sup)
 	}
 	sup->all.phase = SUP_RUNNING;
 	spare_look_all(&sup->all);
-	manager_say(sup, "READY=1\nSTATUS=running\n");
+	sup->deploy_calls->started(sup);
 	event_emit(&sup->all, NULL, NULL, "running", NULL, "every instance has been started");
 	hints_say(sup);
 }
@@ -77,9 +77,8 @@ order_stop(struct supervisor *sup)
 		return;
 	sup->all.phase = SUP_STOPPING;
 	sup->next_service = sup->all.nservices;
-	manager_say(sup, "STOPPING=1\nSTATUS=stopping\n");
 	event_emit(&sup->all, NULL, NULL, "stopping", NULL, "baton ends in good order");
-	upgrade_cancel(sup, "baton was told to stop");
+	sup->deploy_calls->stops(sup, "baton was told to stop");
 	reload_cancel(sup, "baton was told to stop");
 	roll_cancel(sup, "baton was told to stop");
 	op_cancel_all(sup, "baton was told to stop");

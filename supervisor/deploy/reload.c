@@ -26,7 +26,7 @@ apply_running(struct part *part, TALLOC_CTX *mem)
 		undo_keep(s, &part->undo);
 	TALLOC_FREE(s->refused_why);
 	s->fresh = false;
-	supervisor_service_configure(s, part->config);
+	service_configure(s, part->config);
 	logs_open_service(s, mem, &ignored); /* opened already: only found again */
 	for (unsigned i = 0; i < part->nstay; i++) {
 		struct instance *inst = s->instances[i];
@@ -262,7 +262,7 @@ reload_refused(struct supervisor *sup, const char *why)
 struct reload {
 	struct supervisor *sup;
 	struct asker *asker; /* who waits for it; NULL: nobody (any more) */
-	bool tell;           /* the manager */
+	bool tell;           /* others, too, as it has begun */
 };
 
 /* For the asker, and for everybody. */
@@ -272,13 +272,6 @@ say_refused(struct supervisor *sup, struct asker *asker, const char *why)
 	output_warn(sup->base.out, "reload failed: %s", why);
 	event_emit(&sup->all, NULL, NULL, "reload", json_pack("{s:b}", "ok", 0), "failed: %s", why);
 	asker_error(asker, "%s", why);
-}
-
-static void
-tell_manager(struct supervisor *sup, bool good)
-{
-	manager_say(sup, "READY=1\nSTATUS=running%s\n",
-	    good ? "" : "; the last reload failed and has changed nothing");
 }
 
 /* Frees R: from now on another one may be asked for. Returns who waits: for the caller to answer, or
@@ -332,7 +325,7 @@ checked(const char *why, const void *owners, size_t n, void *data)
 		say_refused(sup, asker, why != NULL ? why : no_memory);
 	}
 	if (tell)
-		tell_manager(sup, good);
+		sup->deploy_calls->reloaded(sup, good);
 	talloc_free(p);
 	talloc_free(tmp);
 	logs_close_unused(&sup->all);
@@ -363,10 +356,10 @@ reload(struct supervisor *sup, struct asker *asker)
 		/* READY=1 must not come too early or late. */
 		*r = (struct reload){.sup = sup, .tell = sup->all.phase == SUP_RUNNING};
 		if (r->tell)
-			manager_reloading(sup);
+			sup->deploy_calls->reloading(sup);
 		why = begin(r, tmp);
 		if (why != NULL && r->tell)
-			tell_manager(sup, false);
+			sup->deploy_calls->reloaded(sup, false);
 	}
 	if (why != NULL) {
 		talloc_free(r);

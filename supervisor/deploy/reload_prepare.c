@@ -18,7 +18,7 @@ running(const struct supervisor *sup, const char *name)
 static int
 prepare_new(struct plan *p, struct part *part, TALLOC_CTX *mem, char **why)
 {
-	struct service *s = supervisor_service_new(p->sup, part->config);
+	struct service *s = service_new(p->sup, part->config);
 
 	if (s == NULL)
 		return -ENOMEM;

@@ -123,7 +123,7 @@ undo_apply(struct service *s)
 	s->wanted_number = u->wanted_number;
 	s->from = still_kept(s, u->from);
 	s->read_unix_ms = u->read_unix_ms;
-	supervisor_service_reconfigure(s, u->config, u->config_number);
+	service_reconfigure(s, u->config, u->config_number);
 	if (logs_open_service(s, tmp, &why) < 0)
 		output_warn(
 		    s->sup->base.out, "%s: %s", s->config->name, why == NULL ? "no memory" : why);

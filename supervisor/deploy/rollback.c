@@ -47,7 +47,7 @@ reconfigure(
 	error = logs_open_named(s->all, c, mem, why);
 	if (error < 0)
 		return error;
-	supervisor_service_reconfigure(s, c, number);
+	service_reconfigure(s, c, number);
 	logs_open_service(s, mem, &ignored); /* opened already: only found again */
 	for (unsigned i = 0; i < s->ninstances; i++) {
 		talloc_free(s->instances[i]->listeners);

@@ -117,7 +117,7 @@ state_good(struct state *s, struct service *service)
 
 	config_of(s, service, refs, 1);
 	if (!state_saving(s) && state_ok(s) && refs[1] != service->config)
-		supervisor_service_reconfigure(service, refs[1], 0);
+		service_reconfigure(service, refs[1], 0);
 	for (unsigned i = 0; i < n && i < GOOD_MAX && state_ok(s); i++) {
 		struct state sub = state_element(s, "good", i);
 		struct good *good = state_saving(s) ? service->good[i] : good_new(service);

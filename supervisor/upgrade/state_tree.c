@@ -123,7 +123,7 @@ load_service(struct state *s, struct supervisor *sup)
 		return NULL;
 	service->sup = sup;
 	service->all = &sup->all;
-	supervisor_service_configure(service, c);
+	service_configure(service, c);
 	return service;
 }
 

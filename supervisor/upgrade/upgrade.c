@@ -197,8 +197,8 @@ upgrade_new(struct supervisor *sup)
 	return up;
 }
 
-void
-upgrade(struct supervisor *sup, struct asker *asker)
+static void
+ask(struct supervisor *sup, struct asker *asker)
 {
 	TALLOC_CTX *tmp = talloc_new(NULL);
 	const char *why = not_now(sup, tmp);
@@ -218,18 +218,27 @@ upgrade(struct supervisor *sup, struct asker *asker)
 		refuse(sup, sup->upgrade, why);
 }
 
-void
-upgrade_cancel(struct supervisor *sup, const char *why)
+static void
+cancel(struct supervisor *sup, const char *why)
 {
 	if (sup->upgrade != NULL)
 		refuse(sup, sup->upgrade, why);
 }
 
-bool
-upgrade_child(struct supervisor *sup, pid_t pid)
+static bool
+child_ended(struct supervisor *sup, pid_t pid)
 {
 	return sup->upgrade != NULL && sup->upgrade->asked != NULL &&
 	       upgrade_ask_child(sup->upgrade->asked, pid);
+}
+
+static const struct upgrade_calls calls = {
+    .ask = ask, .cancel = cancel, .child_ended = child_ended};
+
+void
+upgrade_install(struct supervisor *sup)
+{
+	sup->upgrade_calls = &calls;
 }
 
 const char *

@@ -19,6 +19,7 @@
 #include <talloc.h>
 
 struct answer;
+struct asker;
 struct state_doc;
 struct supervisor;
 
@@ -49,6 +50,12 @@ bool upgrade_ask_child(struct answer *a, pid_t pid);
 /* Executes PROGRAM_FD with them, which looks at BATON_UPGRADE. Returns only if that has failed,
  * with -errno: then all is as before. */
 int upgrade_execute(const struct upgrade_question *q, char **argv);
+/* From now on those below can ask for it. */
+void upgrade_install(struct supervisor *sup);
+/* Nothing has changed: says WHY to ASKER and to everybody else. */
+void upgrade_refused(struct supervisor *sup, struct asker *asker, const char *why);
+/* Where baton's own program will be looked for, in MEM. */
+const char *upgrade_program(TALLOC_CTX *mem, const char *argv0);
 
 /* --- upgrade_resume.c -------------------------------------------------------------------- */
 

@@ -167,6 +167,7 @@ upgrade_resume_main(const struct upgrade_inherited *in, char **argv)
 	/* Executed by a descriptor it would be called by that number, in ps(1). */
 	prctl(PR_SET_NAME, program_invocation_short_name);
 	sup->argv = argv;
+	upgrade_install(sup);
 	manager_complain(sup);
 	if (in->why == NULL)
 		tell(sup, l.version);

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT */
+/* A service, and which configuration counts for it. */
+#include "supervisor/daemon/supervisor.h"
+
+/* How long a draining instance may take to say that it serves again before another is started
+ * beside it. One that knows how does so at once; connections wait in the queue meanwhile. */
+#define RECALL_MS 1000
+
+/* One that was not ready in time serves nobody: it need not drain, only put things in order. */
+#define LATE_MS 5000
+
+/* The same for a spare that was told which instance it is. */
+#define BECOME_MS 1000
+
+void
+service_configure(struct service *s, const struct service_config *config)
+{
+	unsigned number = s->config_number;
+
+	if (s->config == NULL || config_service_change(s->config, config) == CONFIG_NEEDS_PROCESS) {
+		number = ++s->config_numbers;
+		s->from = NULL; /* with the file as it is now */
+	}
+	s->wanted = config;
+	s->wanted_number = number;
+	s->read_unix_ms = timer_unix_ms();
+	service_reconfigure(s, config, number);
+}
+
+void
+service_reconfigure(struct service *s, const struct service_config *config, unsigned number)
+{
+	s->config = config;
+	s->config_number = number;
+	s->policy = (struct life_policy){.start_timeout_ms = config->start_timeout_ms,
+	    .drain_timeout_ms = config->drain_timeout_ms,
+	    .late_ms = config->drain_timeout_ms < LATE_MS ? config->drain_timeout_ms : LATE_MS,
+	    .recall_ms = RECALL_MS,
+	    .become_ms = BECOME_MS,
+	    .backoff_first_ms = config->backoff_first_ms,
+	    .backoff_max_ms = config->backoff_max_ms,
+	    .quiet_ms = config->quiet_time_ms,
+	    .crashes_max = (unsigned)config->crashes_max,
+	    .crashes_time_ms = config->crashes_time_ms};
+	health_configured(s);
+	good_trim(s);
+	spare_look(s);
+}
+
+struct service *
+service_new(struct supervisor *sup, const struct service_config *config)
+{
+	struct service *s = talloc_zero(sup, struct service);
+
+	if (s == NULL)
+		return NULL;
+	s->sup = sup;
+	s->all = &sup->all;
+	service_configure(s, config);
+	s->instances = talloc_zero_array(s, struct instance *, (unsigned)config->instances);
+	for (unsigned i = 0; s->instances != NULL && i < config->instances; i++) {
+		s->instances[i] = instance_new(s, i);
+		if (s->instances[i] == NULL)
+			break;
+		s->ninstances++;
+	}
+	if (s->ninstances < config->instances) {
+		talloc_free(s);
+		return NULL;
+	}
+	return s;
+}

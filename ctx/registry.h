@@ -10,8 +10,10 @@
  *
  * Keys are those of ctx.h, and types are checked alike. A request is any pointer but NULL; it is
  * not looked into. What was set for one is found by whoever asks with the same pointer: where
- * memory is used again for the next request, identity must give something that is not. Any thread may call any function; ctx_registry_get() takes no lock, the others that of
- * one of 64 parts. A registry does not own the values.
+ * memory is used again for the next request, identity must give something that is not.
+ *
+ * Any thread may call any function; ctx_registry_get() takes no lock, the others that of one of 64
+ * parts. A registry does not own the values.
  */
 #ifndef BATON_REGISTRY_H
 #define BATON_REGISTRY_H

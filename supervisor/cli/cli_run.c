@@ -10,6 +10,8 @@
 #include "supervisor/cli/cli.h"
 #include "supervisor/control/control.h"
 #include "supervisor/daemon/supervisor.h"
+#include "supervisor/instance/preflight.h"
+#include "supervisor/process/identity.h"
 #include "supervisor/process/spawn.h"
 #include "supervisor/protocol.h"
 #include "supervisor/upgrade/upgrade.h"
@@ -121,17 +123,20 @@ int
 cli_check(TALLOC_CTX *mem, const struct cli *cli)
 {
 	struct config *c = config_from_file(mem, cli);
+	struct control_where where;
 	long instances = 0;
 	int status;
 
 	if (c == NULL)
 		return CLI_USAGE;
-	config_check(c);
+	where = (struct control_where){.configured = c->control, .config_file = c->file};
+	preflight_note_crashes(c);
+	preflight_check(c, c->control == NULL ? NULL : control_path(mem, &where, NULL));
 	status = print_errors(c);
 	for (size_t i = 0; i < c->nservices; i++)
 		instances += c->services[i]->instances;
 	if (status == CLI_OK) {
-		config_note_rollback(c);
+		preflight_note_rollback(c);
 		print_notes(c, stdout, "");
 	}
 	if (status == CLI_OK)
@@ -211,10 +216,11 @@ cli_run(TALLOC_CTX *mem, const struct cli *cli)
 
 	if (c == NULL)
 		return CLI_USAGE;
-	config_check_programs(c);
+	preflight_start(c);
 	if (print_errors(c) != CLI_OK)
 		return CLI_USAGE;
-	config_listen_look_up(c);
+	identity_know_owners(c);
+	preflight_note_crashes(c);
 	print_notes(c, stderr, "baton: ");
 	open_standard_descriptors();
 	spawn_raise_descriptor_limit();

@@ -7,18 +7,18 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <sys/resource.h>
+#include <sys/types.h>
 #include <talloc.h>
 
 #include "supervisor/config/address.h"
 #include "supervisor/config/keys.h"
-#include "supervisor/process/cgroup.h"
-#include "supervisor/sockets/socket_file.h"
 
 /* Errors beyond this many are counted, not told. */
 #define CONFIG_ERRORS_MAX 20
 
-/* The maximum of keep_good. */
-#define GOOD_MAX 8
+/* The maxima of keep_good and crashes_max. */
+#define GOOD_MAX    8
+#define CRASHES_MAX 64
 
 /* Where baton looks when no -c is given, in this order. */
 #define CONFIG_DEFAULT_HERE   "./baton.conf"
@@ -53,6 +53,19 @@ struct ready_config {
 struct limit_config {
 	int resource; /* RLIMIT_… */
 	struct rlimit value;
+};
+
+/* One file of a control group and what is written into it: "memory.max" and "512M". */
+struct cgroup_config {
+	char *name;
+	char *value;
+};
+
+/* Who may connect to a Unix socket. */
+struct socket_owner {
+	mode_t mode;
+	uid_t uid; /* -1: baton's own */
+	gid_t gid;
 };
 
 struct service_config {
@@ -181,11 +194,6 @@ void config_listen_finish(struct config *c, const struct service_config *s, cons
 /* Do instances of A's service and of B's want the same path? */
 bool config_listen_overlap(
     const struct listen_config *a, long na, const struct listen_config *b, long nb);
-/* Looks up, while nothing runs yet, whom later sockets are to belong to. */
-void config_listen_look_up(struct config *c);
-/* Who may connect. Returns 0, or a negative errno with *WHY set. */
-int config_listen_owner(
-    const struct service_config *s, TALLOC_CTX *mem, struct socket_owner *out, const char **why);
 /* The line on which KEY of S was set, or if it was not, that of the section. */
 int config_line(const struct service_config *s, const char *key);
 
@@ -215,22 +223,7 @@ const char *config_place(TALLOC_CTX *mem, const struct config *c, int line);
 const char *
 config_section_text(TALLOC_CTX *mem, const struct config *c, const struct service_config *s);
 
-/* --- config_check.c: what a start would meet --- */
-
-/* Before a start or reload: adds an error for each program, user, directory or file that it would
- * miss. */
-void config_check_programs(struct config *c);
-/* For `baton check`, where nothing is started: the same, and all else that can be judged, such as
- * log files that could not be made. A note for what this user cannot judge. */
-void config_check(struct config *c);
-
-/* --- config_notes.c: what is no error, but may be a surprise one day --- */
-
-/* Adds a line; without memory there is none. */
+/* Adds a line about what is no error, but may be a surprise one day; without memory there is none. */
 void config_note(struct config *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
-/* … if crashes_max cannot be reached, as the waits before restarts are too long. */
-void config_note_crashes(struct config *c, const struct service_config *s);
-/* … for each command that cannot be rolled back. */
-void config_note_rollback(struct config *c);
 
 #endif

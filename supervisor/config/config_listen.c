@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Listening on Unix sockets: what a configuration may ask for, and who may connect. */
+/* Listening on Unix sockets: what a configuration may ask for. */
 #include "supervisor/config/config.h"
-#include "supervisor/daemon/supervisor.h"
 
 /* Each instance needs a path of its own, and sockets that all have need just one. */
 static void
@@ -60,34 +59,4 @@ config_listen_overlap(
 		}
 	}
 	return false;
-}
-
-void
-config_listen_look_up(struct config *c)
-{
-	TALLOC_CTX *tmp = talloc_new(NULL);
-	const char *why;
-
-	for (size_t i = 0; i < c->nservices; i++) {
-		struct service_config *s = c->services[i];
-
-		s->owner_known = config_listen_owner(s, tmp, &s->owner, &why) == 0;
-	}
-	talloc_free(tmp);
-}
-
-int
-config_listen_owner(
-    const struct service_config *s, TALLOC_CTX *mem, struct socket_owner *out, const char **why)
-{
-	struct socket_owner owner = s->owner;
-	int error = s->owner_known ? 0
-				   : identity_owner(mem, s->socket_user, s->socket_group,
-					 &owner.uid, &owner.gid, why);
-
-	owner.mode = (mode_t)s->socket_mode;
-
-	if (error == 0)
-		*out = owner;
-	return error;
 }

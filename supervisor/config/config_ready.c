@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "supervisor/config/config.h"
-#include "supervisor/daemon/supervisor.h"
 
 /* 0 to 2 are what every process has; the limit only keeps typing errors out. */
 #define READY_FD_MIN 3

@@ -10,7 +10,6 @@
 
 #include "supervisor/config/config.h"
 #include "supervisor/config/words.h"
-#include "supervisor/daemon/supervisor.h"
 
 static const struct {
 	const char *name;

@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "supervisor/config/config.h"
-#include "supervisor/instance/life.h"
 
 #define HOUR_MS   3600000L
 #define AT(field) offsetof(struct service_config, field)
@@ -86,7 +85,7 @@ const struct key keys[] = {
 	    "The wait before a restart after the second crash; the first crash restarts at once. "
 	    "Each further crash doubles it."),
 	NUMBER(backoff_max_ms, "ms", 1, HOUR_MS, "30000", "The longest wait before a restart."),
-	NUMBER(crashes_max, "", 0, LIFE_CRASHES_KEPT, "9",
+	NUMBER(crashes_max, "", 0, CRASHES_MAX, "9",
 	    "After so many crashes within crashes_time_ms an instance has failed: it is not "
 	    "started again until `baton reset`. 0: never."),
 	NUMBER(crashes_time_ms, "ms", 1, 24 * HOUR_MS, "60000", "See crashes_max."),

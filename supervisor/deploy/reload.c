@@ -12,6 +12,7 @@
 
 #include "supervisor/deploy/asker.h"
 #include "supervisor/deploy/reload.h"
+#include "supervisor/instance/preflight.h"
 
 static char no_memory[] = "nothing has changed: there is no memory";
 
@@ -311,6 +312,7 @@ checked(const char *why, const void *owners, size_t n, void *data)
 	good = why == NULL && p != NULL;
 	asker = end(r);
 	if (good) {
+		preflight_note_crashes(p->config);
 		for (size_t i = 0; i < talloc_array_length(p->config->notes); i++)
 			output_warn(sup->base.out, "%s", p->config->notes[i]);
 		apply(p);

@@ -13,6 +13,8 @@
 #include <unistd.h>
 
 #include "supervisor/deploy/reload.h"
+#include "supervisor/instance/preflight.h"
+#include "supervisor/process/identity.h"
 #include "supervisor/process/spawn.h"
 
 /* Longer takes only what does not answer at all. */
@@ -69,14 +71,14 @@ check_in_child(const char *file)
 
 	if (c == NULL)
 		_exit(1);
-	config_check_programs(c);
+	preflight_start(c);
 	if (c->nerrors > 0)
 		errors = reload_errors(c, c);
 	put(errors, strlen(errors) + 1);
 	for (size_t i = 0; errors[0] == '\0' && i < c->nservices; i++) {
 		struct socket_owner owner = {.mode = 0};
 
-		if (config_listen_owner(c->services[i], c, &owner, &why) < 0)
+		if (identity_of_sockets(c->services[i], c, &owner, &why) < 0)
 			_exit(1);
 		put(&owner, sizeof(owner));
 	}

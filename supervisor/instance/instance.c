@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Tells the table in life.c what has happened to an instance, and others what came of it. */
 #include "supervisor/instance/instances.h"
+#include "supervisor/process/cgroup.h"
 
 static bool
 is_down_by_crash(enum life_state state)

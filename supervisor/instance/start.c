@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "supervisor/instance/instances.h"
+#include "supervisor/process/cgroup.h"
 #include "supervisor/process/environment.h"
 #include "supervisor/process/program.h"
 #include "supervisor/process/spawn.h"

@@ -10,11 +10,7 @@
 #include <stddef.h>
 #include <talloc.h>
 
-/* One file of the group and what is written into it: "memory.max" and "512M". */
-struct cgroup_config {
-	char *name;
-	char *value;
-};
+#include "supervisor/config/config.h"
 
 /* The directory of a process's group, from the texts of its /proc/PID/mountinfo and cgroup; NULL
  * with *WHY set (static text) if there is none of version 2, or no memory. */

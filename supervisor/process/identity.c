@@ -176,3 +176,32 @@ identity_owner(
 	*gid = id.gid;
 	return 0;
 }
+
+int
+identity_of_sockets(
+    const struct service_config *s, TALLOC_CTX *mem, struct socket_owner *out, const char **why)
+{
+	struct socket_owner owner = s->owner;
+	int error = s->owner_known ? 0
+				   : identity_owner(mem, s->socket_user, s->socket_group,
+					 &owner.uid, &owner.gid, why);
+
+	owner.mode = (mode_t)s->socket_mode;
+	if (error == 0)
+		*out = owner;
+	return error;
+}
+
+void
+identity_know_owners(struct config *c)
+{
+	TALLOC_CTX *tmp = talloc_new(NULL);
+	const char *why;
+
+	for (size_t i = 0; i < c->nservices; i++) {
+		struct service_config *s = c->services[i];
+
+		s->owner_known = identity_of_sockets(s, tmp, &s->owner, &why) == 0;
+	}
+	talloc_free(tmp);
+}

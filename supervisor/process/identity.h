@@ -8,6 +8,8 @@
 #include <sys/types.h>
 #include <talloc.h>
 
+#include "supervisor/config/config.h"
+
 struct identity {
 	bool other; /* than baton's own: the fields below count */
 	uid_t uid;
@@ -35,5 +37,11 @@ int identity_look_up(
  */
 int identity_owner(
     TALLOC_CTX *mem, const char *user, const char *group, uid_t *uid, gid_t *gid, const char **why);
+
+/* Who may connect to the Unix sockets of service S. Returns 0, or a negative errno with *WHY set. */
+int identity_of_sockets(
+    const struct service_config *s, TALLOC_CTX *mem, struct socket_owner *out, const char **why);
+/* Looks up, while nothing runs yet, whom later sockets are to belong to. */
+void identity_know_owners(struct config *c);
 
 #endif

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "supervisor/daemon/supervisor.h"
+#include "supervisor/process/identity.h"
 
 static int
 bind_and_listen(int fd, const struct address *a, int backlog)
@@ -73,7 +74,7 @@ static int
 open_unix(struct listener *l, const struct service_config *c, TALLOC_CTX *mem, char **remedy)
 {
 	struct socket_owner owner;
-	int fd = -1, error = config_listen_owner(c, mem, &owner, (const char **)remedy);
+	int fd = -1, error = identity_of_sockets(c, mem, &owner, (const char **)remedy);
 
 	if (error < 0)
 		return error;
@@ -398,7 +399,7 @@ listener_own(struct instance *inst)
 	TALLOC_CTX *tmp = talloc_new(NULL);
 	struct socket_owner owner;
 	const char *why = "";
-	int error = config_listen_owner(c, tmp, &owner, &why);
+	int error = identity_of_sockets(c, tmp, &owner, &why);
 
 	for (size_t i = 0; i < inst->nlisteners && error == 0; i++) {
 		const struct listener *l = &inst->listeners[i];

@@ -12,13 +12,7 @@
 #include <talloc.h>
 
 #include "supervisor/config/address.h"
-
-/* Who may connect. */
-struct socket_owner {
-	mode_t mode;
-	uid_t uid; /* -1: baton's own */
-	gid_t gid;
-};
+#include "supervisor/config/config.h"
 
 struct socket_file;
 

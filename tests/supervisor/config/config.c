@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "supervisor/config/config.h"
+#include "supervisor/instance/preflight.h"
 
 static char dir[] = "/tmp/baton-config-XXXXXX";
 static char file[64];
@@ -343,6 +344,7 @@ a_limit_of_crashes_that_cannot_be_reached_is_noted(void **state)
 		struct config *c = read_text(text);
 
 		assert_string_equal(all_errors(c), "");
+		preflight_note_crashes(c);
 		assert_int_equal(talloc_array_length(c->notes), cases[i].note != NULL);
 		if (cases[i].note != NULL)
 			assert_string_equal(c->notes[0], cases[i].note);
@@ -421,7 +423,7 @@ programs_must_exist_and_be_executable(void **state)
 				     "[service f]\ncommand = baton-no-such-program\n");
 
 	(void)state;
-	config_check_programs(c);
+	preflight_start(c);
 	assert_string_equal(all_errors(c),
 	    "f:6: [service c] command: expected a program that can be executed, found \"./nothing\": "
 	    "no such file\n"

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Unix sockets in configuration files: what is right, and what each mistake is told. */
 #include "supervisor/config/config.h"
+#include "supervisor/instance/preflight.h"
+#include "supervisor/process/identity.h"
 #include "tests/harness/tempdir.h"
 
 #include <string.h>
@@ -17,7 +19,7 @@ errors_of(const char *text, bool check)
 	char *all = talloc_strdup(harness_mem(), "");
 
 	if (check)
-		config_check_programs(c);
+		preflight_start(c);
 	for (unsigned i = 0; i < c->nerrors && i < CONFIG_ERRORS_MAX; i++)
 		all = talloc_asprintf_append(all, "%s\n", c->errors[i]);
 	for (char *at; (at = strstr(all, file)) != NULL;)
@@ -95,11 +97,11 @@ owner_and_mode_are_what_is_said(void **state)
 	const char *why;
 
 	(void)state;
-	assert_int_equal(config_listen_owner(c->services[0], harness_mem(), &owner, &why), 0);
+	assert_int_equal(identity_of_sockets(c->services[0], harness_mem(), &owner, &why), 0);
 	assert_int_equal(owner.mode, 0640);
 	assert_int_equal(owner.uid, geteuid());
 	assert_int_equal(owner.gid, getegid());
-	assert_int_equal(config_listen_owner(plain->services[0], harness_mem(), &owner, &why), 0);
+	assert_int_equal(identity_of_sockets(plain->services[0], harness_mem(), &owner, &why), 0);
 	assert_int_equal(owner.mode, 0666);
 	assert_int_equal(owner.uid, (uid_t)-1);
 	assert_int_equal(owner.gid, (gid_t)-1);

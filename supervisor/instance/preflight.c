@@ -4,6 +4,9 @@
  * before it has changed something; for `baton check`, all that can be judged without doing it: by
  * whoever asks, who need not be the user that runs baton. What he cannot judge is noted, no error.
  */
+#include "supervisor/instance/preflight.h"
+
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
@@ -16,9 +19,11 @@
 
 #include "supervisor/base/trusted_path.h"
 #include "supervisor/config/config.h"
-#include "supervisor/control/control.h"
-#include "supervisor/daemon/supervisor.h"
+#include "supervisor/instance/life.h"
+#include "supervisor/process/cgroup.h"
 #include "supervisor/process/environment.h"
+#include "supervisor/process/executable.h"
+#include "supervisor/process/identity.h"
 #include "supervisor/process/program.h"
 
 /* One service that is looked at. */
@@ -183,7 +188,7 @@ check_socket_owner(struct look *l)
 {
 	const char *key = l->s->socket_user != NULL ? "socket_user" : "socket_group", *why;
 	struct socket_owner owner;
-	int error = config_listen_owner(l->s, l->tmp, &owner, &why);
+	int error = identity_of_sockets(l->s, l->tmp, &owner, &why);
 
 	if (error == -EPERM && l->only)
 		not_judged(l, key, why);
@@ -397,10 +402,8 @@ check_service(struct look *l)
 }
 
 static void
-check_control(struct config *c, TALLOC_CTX *tmp, bool needs_root)
+check_control(struct config *c, const char *path, TALLOC_CTX *tmp, bool needs_root)
 {
-	const struct control_where where = {.configured = c->control, .config_file = c->file};
-	const char *path = c->control == NULL ? NULL : control_path(tmp, &where, NULL);
 	int error = path == NULL ? 0 : may_make(tmp, path);
 
 	if (error < 0 && !(needs_root && is_about_rights(error)))
@@ -410,38 +413,112 @@ check_control(struct config *c, TALLOC_CTX *tmp, bool needs_root)
 }
 
 static void
-check_all(struct config *c, bool only)
+check_services(struct config *c, TALLOC_CTX *tmp, bool only, bool needs_root)
 {
-	TALLOC_CTX *tmp = talloc_new(NULL);
-	bool needs_root = false;
-
-	/* Who needs root for one service has it for all. */
-	for (size_t i = 0; only && i < c->nservices; i++) {
-		struct identity id;
-		const char *why;
-
-		needs_root = needs_root || identity_find(tmp, c->services[i]->user,
-					       c->services[i]->group, &id, &why) == -EPERM;
-	}
 	for (size_t i = 0; i < c->nservices; i++)
 		check_service(&(struct look){.c = c,
 		    .s = c->services[i],
 		    .tmp = tmp,
 		    .only = only,
 		    .needs_root = needs_root});
-	if (only)
-		check_control(c, tmp, needs_root);
+}
+
+void
+preflight_start(struct config *c)
+{
+	TALLOC_CTX *tmp = talloc_new(NULL);
+
+	check_services(c, tmp, false, false);
 	talloc_free(tmp);
 }
 
 void
-config_check_programs(struct config *c)
+preflight_check(struct config *c, const char *control)
 {
-	check_all(c, false);
+	TALLOC_CTX *tmp = talloc_new(NULL);
+	bool needs_root = false;
+
+	/* Who needs root for one service has it for all. */
+	for (size_t i = 0; i < c->nservices; i++) {
+		struct identity id;
+		const char *why;
+
+		needs_root = needs_root || identity_find(tmp, c->services[i]->user,
+					       c->services[i]->group, &id, &why) == -EPERM;
+	}
+	check_services(c, tmp, true, needs_root);
+	check_control(c, control, tmp, needs_root);
+	talloc_free(tmp);
+}
+
+/* --- notes: what is no error, but may be a surprise one day --------------------------------------- */
+
+static_assert(
+    CRASHES_MAX <= LIFE_CRASHES_KEPT, "as many crashes as may be asked for are remembered");
+
+/* The key that is most likely meant: the first of these that was set. */
+static const char *
+key_of_limit(const struct service_config *s)
+{
+	static const char *const names[] = {
+	    "crashes_max", "crashes_time_ms", "backoff_first_ms", "backoff_max_ms"};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		if (s->seen[key_index(key_find(KEY_SERVICE, names[i]))] != 0)
+			return names[i];
+	}
+	return names[0];
+}
+
+static void
+note_crashes(struct config *c, const struct service_config *s)
+{
+	const struct life_policy policy = {
+	    .backoff_first_ms = s->backoff_first_ms, .backoff_max_ms = s->backoff_max_ms};
+	unsigned most = life_crashes_within(s->crashes_time_ms, &policy);
+	const char *key = key_of_limit(s);
+	TALLOC_CTX *tmp;
+
+	if (s->crashes_max <= (long)most)
+		return;
+	tmp = talloc_new(NULL);
+	config_note(c,
+	    "%s: %s%s: note: no instance can ever be given up: with waits from backoff_first_ms "
+	    "(%ld) to backoff_max_ms (%ld) there are at most %u crashes within crashes_time_ms "
+	    "(%ld), and crashes_max is %ld; say `crashes_max = %u` or less, or 0 if it is to be "
+	    "tried for ever",
+	    config_place(tmp, c, config_line(s, key)), config_section_text(tmp, c, s), key,
+	    s->backoff_first_ms, s->backoff_max_ms, most, s->crashes_time_ms, s->crashes_max, most);
+	talloc_free(tmp);
 }
 
 void
-config_check(struct config *c)
+preflight_note_crashes(struct config *c)
 {
-	check_all(c, true);
+	for (size_t i = 0; i < c->nservices; i++)
+		note_crashes(c, c->services[i]);
+}
+
+void
+preflight_note_rollback(struct config *c)
+{
+	TALLOC_CTX *tmp = talloc_new(NULL);
+
+	for (size_t i = 0; i < c->nservices; i++) {
+		const struct service_config *s = c->services[i];
+		struct executable e = {.known = false};
+		const char *why;
+		char *path;
+
+		if (s->command == NULL || s->keep_good == 0 ||
+		    program_find(tmp, s->command[0], &path, &why) < 0)
+			continue;
+		e = executable_at(path);
+		why = executable_unfit(&e);
+		if (why != NULL)
+			config_note(c, "%s: %scommand: note: it cannot be rolled back: %s",
+			    config_place(tmp, c, config_line(s, "command")),
+			    config_section_text(tmp, c, s), why);
+	}
+	talloc_free(tmp);
 }

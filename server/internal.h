@@ -30,8 +30,6 @@
 #include "server/net/conn.h"
 #include "server/sched/sched.h"
 
-struct MHD_Daemon;
-
 /* ---- notify.c: sd_notify(3) and sd_listen_fds(3) --------------------------------------------------- */
 
 struct inherited {
@@ -66,7 +64,7 @@ void drain_begin(struct http_server *s);
 /* Moves the drain on; returns when to look again. Sets s->drain to DRAIN_OVER at its end. */
 int64_t drain_step(struct http_server *s, int64_t now);
 /* Is the next answer on this connection its last? */
-bool drain_closes(const struct http_conn *c);
+bool drain_closes(const struct wire_conn *w);
 /* After give_read: what the drain makes of a successor that has come or will never come, and of
  * a restart that was called off. */
 void drain_hear(struct http_server *s);
@@ -158,14 +156,9 @@ struct http_server {
 	int setup_errno;
 	/* The leader's. */
 	struct notify *notify;
-	struct request_store *store;
-	struct MHD_Daemon *mhd;
+	struct wire wire;
 	int64_t heard_ms; /* the last time the parser may have read something */
-	uint64_t parser_runs;
-	bool quiet; /* the parser's messages are not logged */
-	struct parser_traits parser;
-	bool resumed; /* the parser must run, for what was held back */
-	bool collect; /* something may have come back from workers */
+	bool collect;     /* something may have come back from workers */
 	int epoll_fd, wake_fd;
 	enum source source_wake, source_parser; /* what epoll points to for these two */
 	struct http_conns oldest; /* the idle ones again, the one idle for longest first */
@@ -189,11 +182,9 @@ struct http_server {
 	struct lingerings lingers; /* the one that began first comes first */
 	unsigned lingers_n;
 	size_t conns_n;
-	struct http_conns arriving;    /* between accept and the parser's notice of it */
-	struct http_request *answered; /* the last, in this run of the parser */
-	int64_t accept_retry_ms;       /* listeners are not polled until then; 0: they are */
-	int64_t accept_complained_ms;  /* when it was last logged that accepting fails */
-	bool accepting_on;             /* newcomers are wanted */
+	int64_t accept_retry_ms;      /* listeners are not polled until then; 0: they are */
+	int64_t accept_complained_ms; /* when it was last logged that accepting fails */
+	bool accepting_on;            /* newcomers are wanted */
 	enum drain_state drain;
 	int64_t drain_next_ms; /* lame duck or drain deadline, or end of the cut */
 	int failed;            /* why it stopped without draining; 0 */

@@ -37,7 +37,7 @@ loop_open(struct http_server *s)
 		return -errno;
 	err = watch(s, s->wake_fd, &s->source_wake);
 	if (err == 0)
-		err = watch(s, parser_fd(s), &s->source_parser);
+		err = watch(s, parser_fd(&s->wire), &s->source_parser);
 	s->source_spare = SOURCE_SPARE;
 	if (err == 0)
 		err = handover_watch(s);
@@ -169,7 +169,7 @@ run_timers(struct http_server *s)
 	next = earlier(next, log_expire(now));
 	if (s->accept_retry_ms != 0)
 		next = earlier(next, s->accept_retry_ms);
-	parser = parser_timeout_ms(s);
+	parser = parser_timeout_ms(&s->wire);
 	if (parser >= 0)
 		next = earlier(next, now + parser);
 	if (s->collect)
@@ -201,16 +201,16 @@ turn(struct http_server *s)
 		s->collect = work_collect(&s->sched);
 	/* After a wait for nothing but a timer of ours, or one that a signal or a tracer broke
 	 * off, it has nothing to read either. */
-	if (n > 0 || parser_timeout_ms(s) == 0) {
+	if (n > 0 || parser_timeout_ms(&s->wire) == 0) {
 		s->heard_ms = s->now_ms;
-		parser_run(s);
+		parser_run(&s->wire);
 	}
 	for (int i = 0; i < ROUNDS && did == WORK_SOME; i++) {
 		did = work_run(&s->sched);
 		if (did == WORK_LOST)
 			return false;
 		if (did == WORK_SOME)
-			parser_run(s);
+			parser_run(&s->wire);
 	}
 	conn_settle_hups(s);
 	return true;

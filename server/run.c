@@ -33,7 +33,7 @@ open_all(struct http_server *s)
 	if (err != 0) {
 		why = s->setup_error;
 	} else if ((s->notify = notify_new(s)) == NULL ||
-		   (s->store = request_store_new(s)) == NULL) {
+		   (s->wire.store = request_store_new(s)) == NULL) {
 		err = -ENOMEM;
 	} else {
 		files_open(s);
@@ -50,9 +50,9 @@ open_all(struct http_server *s)
 		if (err == 0 && s->set.connections_per_address_max > 0)
 			err = address_start(s);
 		if (err == 0)
-			err = parser_probe(s, &why);
+			err = parser_probe(&s->wire, s, &why);
 		if (err == 0)
-			err = parser_start(s);
+			err = parser_start(&s->wire);
 		if (err == 0)
 			err = loop_open(s);
 	}
@@ -67,7 +67,10 @@ close_all(struct http_server *s)
 	struct listener *l;
 
 	take_close(s);
-	parser_stop(s);
+	/* To stop it would shut down what was given away. */
+	if (s->wire.mhd != NULL && !(TAILQ_EMPTY(&s->given) && TAILQ_EMPTY(&s->offered)))
+		parser_abandon(&s->wire);
+	parser_stop(&s->wire);
 	files_close(s);
 	loop_close(s);
 	TAILQ_FOREACH(l, &s->listeners, entry) {
@@ -83,7 +86,7 @@ close_all(struct http_server *s)
 		close(s->spare_fd);
 	s->give_fd = s->take_fd = s->spare_fd = -1;
 	TALLOC_FREE(s->addresses);
-	TALLOC_FREE(s->store);
+	TALLOC_FREE(s->wire.store);
 	TALLOC_FREE(s->notify);
 }
 

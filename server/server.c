@@ -9,6 +9,23 @@
 
 #include "server/internal.h"
 
+static void
+on_complete(struct wire_conn *c, struct http_request *req)
+{
+	work_ready(&conn_of(c)->server->sched, req);
+}
+
+static const struct wire_events events = {
+    .opened = conn_opened,
+    .begun = conn_begun,
+    .head = conn_head,
+    .complete = on_complete,
+    .is_last = drain_closes,
+    .ended = conn_ended,
+    .closed = conn_closed,
+    .lost = conn_lost,
+};
+
 static int
 server_destroy(struct http_server *s)
 {
@@ -38,13 +55,7 @@ http_server_new(TALLOC_CTX *mem)
 	if (s == NULL)
 		return NULL;
 	settings_defaults(&s->set);
-	/* Until parser_probe has found otherwise. */
-	s->parser = (struct parser_traits){.asks_again = true,
-	    .counts_heads = true,
-	    .holds = true,
-	    .hides_queries = true,
-	    .hides_cookies = true,
-	    .sure = true};
+	wire_init(&s->wire, &s->set, &s->counters, &events);
 	TAILQ_INIT(&s->listeners);
 	TAILQ_INIT(&s->conns);
 	TAILQ_INIT(&s->idle);
@@ -54,7 +65,6 @@ http_server_new(TALLOC_CTX *mem)
 	TAILQ_INIT(&s->held);
 	s->give_fd = s->take_fd = s->spare_fd = -1;
 	TAILQ_INIT(&s->busy);
-	TAILQ_INIT(&s->arriving);
 	TAILQ_INIT(&s->hups);
 	TAILQ_INIT(&s->lingers);
 	s->epoll_fd = -1;

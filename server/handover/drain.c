@@ -53,14 +53,15 @@ drain_begin(struct http_server *s)
 
 /* With a successor only what cannot be given away is told to close. */
 bool
-drain_closes(const struct http_conn *c)
+drain_closes(const struct wire_conn *w)
 {
+	const struct http_conn *c = conn_of((struct wire_conn *)w);
 	const struct http_server *s = c->server;
 
 	if (s->drain < DRAIN_CLOSING)
 		return false;
-	return s->drain > DRAIN_CLOSING || s->successor == SUCCESSOR_NONE || !s->parser.holds ||
-	       c->uncertain || c->refused;
+	return s->drain > DRAIN_CLOSING || s->successor == SUCCESSOR_NONE ||
+	       !s->wire.traits.holds || w->uncertain || c->refused;
 }
 
 /* The restart was given up: everything is as if nobody had asked. */
@@ -122,11 +123,12 @@ cut_all(struct http_server *s)
 
 	log_line(LOG_WARNING, "drain deadline: cutting %zu connections", s->conns_n);
 	TAILQ_FOREACH(c, &s->conns, all_entry) {
-		if (!c->cut)
+		if (!c->wire.cut)
 			counter_add(&s->counters, COUNTER_DRAIN_CUT);
 		conn_cut(c);
 	}
 	s->drain = DRAIN_CUT;
+	s->wire.ending = true;
 	watch_cut(&s->sched);
 	s->drain_next_ms = s->now_ms + CUT_MS;
 }

@@ -40,13 +40,13 @@ static void
 describe(const struct http_conn *c, struct baton_handover_state *state)
 {
 	memset(state, 0, sizeof(*state));
-	state->used_bytes = (uint64_t)c->used;
-	state->requests = (uint64_t)c->requests;
+	state->used_bytes = (uint64_t)c->wire.used;
+	state->requests = (uint64_t)c->wire.requests;
 	state->opened_unix_ms = c->opened_unix_ms != 0
 				    ? c->opened_unix_ms
 				    : unix_ms() - (c->server->now_ms - c->opened_ms);
-	state->peer_size = c->peer_len;
-	memcpy(state->peer, &c->peer, sizeof(c->peer));
+	state->peer_size = c->wire.peer_len;
+	memcpy(state->peer, &c->wire.peer, sizeof(c->wire.peer));
 	strncpy(state->listener, c->listener->name, sizeof(state->listener) - 1);
 }
 
@@ -54,8 +54,8 @@ describe(const struct http_conn *c, struct baton_handover_state *state)
 static void
 hold(struct http_conn *c)
 {
-	parser_hold(c);
-	epoll_ctl(c->server->epoll_fd, EPOLL_CTL_DEL, c->fd, NULL);
+	parser_hold(&c->wire);
+	epoll_ctl(c->server->epoll_fd, EPOLL_CTL_DEL, c->wire.fd, NULL);
 }
 
 static void
@@ -63,7 +63,7 @@ resume(struct http_conn *c)
 {
 	conn_watch(c);
 	conn_idle(c);
-	parser_release(c);
+	parser_release(&c->wire);
 }
 
 /* Asked before anything is held: letting it go again would wake the loop, which would ask again. */
@@ -81,7 +81,8 @@ give_offer(struct http_conn *c)
 	struct http_server *s = c->server;
 	struct baton_handover_state state;
 
-	if (c->cut || c->refused || c->peer_done || c->uncertain || !account_between_requests(c))
+	if (c->wire.cut || c->refused || c->wire.peer_done || c->wire.uncertain ||
+	    !account_between_requests(&c->wire))
 		return GIVE_NOT_IDLE;
 	if (s->offered_n >= WINDOW)
 		return GIVE_NO_ANSWER;
@@ -89,7 +90,8 @@ give_offer(struct http_conn *c)
 		return s->offered_n > 0 ? GIVE_NO_ANSWER : GIVE_NO_ROOM;
 	hold(c);
 	describe(c, &state);
-	if (handover_send(s->give_fd, BATON_HANDOVER_OFFER, ++s->offer_id, &state, c->fd) != 0) {
+	if (handover_send(s->give_fd, BATON_HANDOVER_OFFER, ++s->offer_id, &state, c->wire.fd) !=
+	    0) {
 		resume(c);
 		return GIVE_NO_ROOM;
 	}
@@ -117,7 +119,7 @@ let_go(struct http_conn *c)
 static void
 recall(struct http_conn *c)
 {
-	bool untouched = account_untouched(c);
+	bool untouched = account_untouched(&c->wire);
 
 	c->server->given_n--;
 	conn_recall(c);

@@ -41,12 +41,12 @@ hold(struct http_server *s, const struct handover_message *m)
 	c = conn_new(s, listener_of(s, &m->state), m->fd);
 	if (c == NULL)
 		return NULL;
-	c->used = (int64_t)m->state.used_bytes;
-	c->requests = (int64_t)m->state.requests;
+	c->wire.used = (int64_t)m->state.used_bytes;
+	c->wire.requests = (int64_t)m->state.requests;
 	c->opened_unix_ms = m->state.opened_unix_ms;
-	c->peer_len = m->state.peer_size;
-	memcpy(&c->peer, m->state.peer, sizeof(c->peer));
-	peer_format(&c->peer, c->peer_text);
+	c->wire.peer_len = m->state.peer_size;
+	memcpy(&c->wire.peer, m->state.peer, sizeof(c->wire.peer));
+	peer_format(&c->wire.peer, c->wire.peer_text);
 	c->inherited = true;
 	c->offer_id = m->id;
 	c->in = &s->held;
@@ -112,13 +112,13 @@ act(struct http_conn *c, struct take_step step)
 	TAILQ_REMOVE(&s->held, c, list_entry);
 	s->held_n--;
 	if (step.action == TAKE_CLOSE) {
-		close(c->fd);
+		close(c->wire.fd);
 		talloc_free(c);
 		return;
 	}
 	(void)address_count(s->addresses, c);
 	counter_add(&s->counters, COUNTER_TAKEN);
-	if (parser_add(c) != 0)
+	if (parser_add(&c->wire) != 0)
 		log_line(LOG_ERR, "handover: a connection was lost: no memory for it");
 }
 

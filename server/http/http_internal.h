@@ -24,8 +24,8 @@
 #include "ctx/soon.h"
 #include "server/base/job.h"
 
-struct http_conn;
 struct route_load;
+struct wire_conn;
 
 /* ---- target.c: request targets (RFC 9112 section 3.2, RFC 3986) ------------------------------ */
 
@@ -128,7 +128,7 @@ struct http_request {
 	 * leader takes and drops them; whoever runs it elsewhere gives it back to the leader. */
 	int refs;
 	_Atomic(enum request_phase) phase;
-	struct http_conn *conn;  /* the leader's; NULL once the connection has let go of it */
+	struct wire_conn *conn;  /* the leader's; NULL once the connection has let go of it */
 	bool suspended;          /* the leader's: the parser does not ask for the answer */
 	struct ctx *ctx;         /* cancelled with a cause; the handler's is derived from it */
 	struct ctxi_calls calls; /* counts ctx's functions, which may use the pool */

@@ -80,7 +80,7 @@ make_room(struct http_server *s)
 	struct http_conn *c;
 
 	TAILQ_FOREACH(c, &s->oldest, oldest_entry)
-		if (!c->cut && account_unread(c) == 0 && !account_partial(c)) {
+		if (!c->wire.cut && account_unread(&c->wire) == 0 && !account_partial(&c->wire)) {
 			counter_add(&s->counters, COUNTER_CONNECTIONS_MAX);
 			conn_cut(c);
 			return;
@@ -102,9 +102,9 @@ accept_one(struct http_server *s, struct listener *l)
 		close(fd);
 		return -ENOMEM;
 	}
-	c->peer = peer;
-	c->peer_len = len;
-	peer_format(&peer, c->peer_text);
+	c->wire.peer = peer;
+	c->wire.peer_len = len;
+	peer_format(&peer, c->wire.peer_text);
 	if (!address_count(s->addresses, c)) {
 		counter_add(&s->counters, COUNTER_CONNECTIONS_PER_ADDRESS);
 		(void)send(fd, HTTP_429_CLOSE, strlen(HTTP_429_CLOSE), MSG_NOSIGNAL | MSG_DONTWAIT);
@@ -113,9 +113,9 @@ accept_one(struct http_server *s, struct listener *l)
 		talloc_free(c);
 		return 0;
 	}
-	account_open(c);
+	account_open(&c->wire);
 	counter_add(&s->counters, COUNTER_CONNECTIONS);
-	return parser_add(c); /* which forgets the address again if it fails */
+	return parser_add(&c->wire); /* which forgets the address again if it fails */
 }
 
 static void

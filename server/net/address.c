@@ -36,15 +36,15 @@ address_start(struct http_server *s)
 static bool
 address_of(const struct http_conn *c, struct in6_addr *addr)
 {
-	if (c->peer.ss_family == AF_INET6) {
-		*addr = ((const struct sockaddr_in6 *)&c->peer)->sin6_addr;
+	if (c->wire.peer.ss_family == AF_INET6) {
+		*addr = ((const struct sockaddr_in6 *)&c->wire.peer)->sin6_addr;
 		return true;
 	}
-	if (c->peer.ss_family != AF_INET)
+	if (c->wire.peer.ss_family != AF_INET)
 		return false;
 	memset(addr, 0, sizeof(*addr));
 	addr->s6_addr[10] = addr->s6_addr[11] = 0xff;
-	memcpy(&addr->s6_addr[12], &((const struct sockaddr_in *)&c->peer)->sin_addr, 4);
+	memcpy(&addr->s6_addr[12], &((const struct sockaddr_in *)&c->wire.peer)->sin_addr, 4);
 	return true;
 }
 

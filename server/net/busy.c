@@ -30,7 +30,7 @@ static void
 check_body(struct http_conn *c, int64_t age)
 {
 	const struct http_settings *set = &c->server->set;
-	int64_t received = (int64_t)c->current->body_len;
+	int64_t received = (int64_t)c->wire.current->body_len;
 
 	if (set->body_timeout_ms > 0 && age >= set->body_timeout_ms)
 		too_slow(c, COUNTER_BODY_TIMEOUT);
@@ -44,7 +44,7 @@ static void
 check_answer(struct http_conn *c)
 {
 	const struct http_settings *set = &c->server->set;
-	int64_t now = c->server->now_ms, sent = account_sent(c);
+	int64_t now = c->server->now_ms, sent = account_sent(&c->wire);
 
 	if (c->sent_since_ms == 0 || sent != c->sent) {
 		c->sent = sent;
@@ -60,7 +60,7 @@ check(struct http_conn *c)
 {
 	int64_t age = c->server->now_ms - c->since_ms;
 
-	switch (atomic_load(&c->current->phase)) {
+	switch (atomic_load(&c->wire.current->phase)) {
 	case REQUEST_HEAD:
 		check_head(c);
 		break;
@@ -88,7 +88,7 @@ busy_expire(struct http_server *s)
 	if (s->now_ms < s->busy_look_ms)
 		return s->busy_look_ms;
 	TAILQ_FOREACH(c, &s->busy, list_entry)
-		if (!c->cut && c->current != NULL)
+		if (!c->wire.cut && c->wire.current != NULL)
 			check(c);
 	s->busy_look_ms = s->now_ms + STEP_MS;
 	return s->busy_look_ms;

@@ -19,8 +19,8 @@ conn_new(struct http_server *s, const struct listener *l, int fd)
 	c->source = SOURCE_CONN;
 	c->server = s;
 	c->listener = l;
-	c->fd = fd;
-	c->uncertain = !s->parser.counts_heads;
+	wire_conn_init(&c->wire, &s->wire, fd);
+	c->wire.listener = l->name;
 	return c;
 }
 
@@ -31,7 +31,7 @@ conn_watch(struct http_conn *c)
 	 * event of its own; edge-triggered, it costs nothing while requests come. */
 	struct epoll_event ev = {.events = EPOLLRDHUP | EPOLLET, .data.ptr = c};
 
-	epoll_ctl(c->server->epoll_fd, EPOLL_CTL_ADD, c->fd, &ev);
+	epoll_ctl(c->server->epoll_fd, EPOLL_CTL_ADD, c->wire.fd, &ev);
 }
 
 static void
@@ -53,8 +53,9 @@ conn_move(struct http_conn *c, struct http_conns *list)
 }
 
 void
-conn_open(struct http_conn *c)
+conn_opened(struct wire_conn *w)
 {
+	struct http_conn *c = conn_of(w);
 	struct http_server *s = c->server;
 
 	TAILQ_INSERT_TAIL(&s->conns, c, all_entry);
@@ -89,53 +90,70 @@ conn_recall(struct http_conn *c)
 	(void)address_count(s->addresses, c);
 }
 
-bool
-conn_ended(const struct http_conn *c)
-{
-	char byte;
-	ssize_t n = recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-
-	return c->peer_done || n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR);
-}
-
 void
-conn_closed(struct http_conn *c, bool ours)
+conn_closed(struct wire_conn *w, bool ours)
 {
+	struct http_conn *c = conn_of(w);
 	struct http_server *s = c->server;
-	bool lingers = (c->linger || ours) && !c->peer_done;
+	bool lingers = (c->wire.linger || ours) && !c->wire.peer_done;
 
 	/* Neither is done by the close of one of two duplicates. */
-	epoll_ctl(s->epoll_fd, EPOLL_CTL_DEL, c->fd, NULL);
-	if (!(lingers && linger_start(s, c->fd)) && c->inherited)
-		shutdown(c->fd, SHUT_RDWR);
+	epoll_ctl(s->epoll_fd, EPOLL_CTL_DEL, c->wire.fd, NULL);
+	if (!(lingers && linger_start(s, c->wire.fd)) && c->inherited)
+		shutdown(c->wire.fd, SHUT_RDWR);
 	conn_forget(c);
 	/* By us, not by a client that left. */
-	if (s->drain == DRAIN_CLOSING && (c->linger || (c->cut && !c->left)))
+	if (s->drain == DRAIN_CLOSING && (c->wire.linger || (c->wire.cut && !c->left)))
 		counter_add(&s->counters, COUNTER_ENDED);
 	talloc_free(c);
 	accept_resume(s);
 }
 
 void
-conn_busy(struct http_conn *c, struct http_request *req)
+conn_lost(struct wire_conn *w)
 {
+	struct http_conn *c = conn_of(w);
+
+	address_uncount(c->server->addresses, c);
+	talloc_free(c);
+}
+
+void
+conn_begun(struct wire_conn *w)
+{
+	struct http_conn *c = conn_of(w);
 	struct http_server *s = c->server;
 
 	if (c->in != &s->busy)
 		conn_move(c, &s->busy);
-	c->current = req;
 	c->since_ms = s->now_ms;
 	c->sent_since_ms = 0;
-	c->requests++;
-	counter_add(&s->counters, COUNTER_REQUESTS);
+}
+
+void
+conn_head(struct wire_conn *w)
+{
+	struct http_conn *c = conn_of(w);
+
+	c->since_ms = c->server->now_ms;
+}
+
+void
+conn_ended(struct wire_conn *w)
+{
+	struct http_conn *c = conn_of(w);
+
+	if (c->server->drain >= DRAIN_CLOSING)
+		counter_add(&c->server->counters, COUNTER_FINISHED);
+	conn_idle(c);
 }
 
 void
 conn_cut(struct http_conn *c)
 {
-	if (!c->cut)
-		shutdown(c->fd, SHUT_RDWR);
-	c->cut = true;
+	if (!c->wire.cut)
+		shutdown(c->wire.fd, SHUT_RDWR);
+	c->wire.cut = true;
 }
 
 /*
@@ -145,20 +163,20 @@ conn_cut(struct http_conn *c)
 void
 conn_end(struct http_conn *c, const char *answer)
 {
-	if (c->cut)
+	if (c->wire.cut)
 		return;
-	if (!c->peer_done)
-		(void)send(c->fd, answer, strlen(answer), MSG_NOSIGNAL | MSG_DONTWAIT);
-	epoll_ctl(c->server->epoll_fd, EPOLL_CTL_DEL, c->fd, NULL);
-	if (c->peer_done || !linger_start(c->server, c->fd))
+	if (!c->wire.peer_done)
+		(void)send(c->wire.fd, answer, strlen(answer), MSG_NOSIGNAL | MSG_DONTWAIT);
+	epoll_ctl(c->server->epoll_fd, EPOLL_CTL_DEL, c->wire.fd, NULL);
+	if (c->wire.peer_done || !linger_start(c->server, c->wire.fd))
 		conn_cut(c);
-	c->cut = true;
+	c->wire.cut = true;
 }
 
 void
 conn_hup(struct http_conn *c)
 {
-	c->peer_done = true;
+	c->wire.peer_done = true;
 	if (!c->hup)
 		TAILQ_INSERT_TAIL(&c->server->hups, c, hup_entry);
 	c->hup = true;
@@ -175,17 +193,17 @@ conn_settle_hups(struct http_server *s)
 	struct http_conn *c, *next;
 
 	for (c = TAILQ_FIRST(&s->hups); c != NULL; c = next) {
-		struct http_request *req = c->current;
+		struct http_request *req = c->wire.current;
 		bool waits = req == NULL || atomic_load(&req->phase) < REQUEST_READY;
 
 		next = TAILQ_NEXT(c, hup_entry);
 		/* The parser may need several runs for what came before the end. */
-		if (waits && !c->cut && account_unread(c) > 0)
+		if (waits && !c->wire.cut && account_unread(&c->wire) > 0)
 			continue;
 		TAILQ_REMOVE(&s->hups, c, hup_entry);
 		c->hup = false;
 		if (waits) {
-			c->left = c->left || !c->cut; /* our own cut is told as an end, too */
+			c->left = c->left || !c->wire.cut; /* our own cut is told as an end, too */
 			conn_cut(c);
 		} else if (req->ctx != NULL)
 			ctxi_soon_cancel(req->ctx, &http_client_gone);

@@ -59,16 +59,13 @@ conn_idle(struct http_conn *c)
 	struct http_server *s = c->server;
 
 	conn_move(c, &s->idle);
-	if (c->current != NULL && s->drain >= DRAIN_CLOSING)
-		counter_add(&s->counters, COUNTER_FINISHED);
-	c->current = NULL;
 	c->since_ms = s->now_ms;
 	c->began_ms = 0;
 	if (s->drain >= DRAIN_CLOSING && give_possible(s))
 		look_now(c);
 	else
 		look_later(c, s->drain >= DRAIN_CLOSING ? s->set.idle_linger_ms : look_interval(s));
-	if (c->peer_done)
+	if (c->wire.peer_done)
 		conn_hup(c);
 }
 
@@ -86,8 +83,8 @@ look_while_giving(struct http_conn *c)
 	case GIVE_NO_ROOM:
 		return s->now_ms + 1;
 	case GIVE_NOT_IDLE:
-		account_doubt(c);
-		if (account_partial(c) && head_is_late(c))
+		account_doubt(&c->wire);
+		if (account_partial(&c->wire) && head_is_late(c))
 			break;
 		look_later(c, s->set.idle_linger_ms > 0 ? s->set.idle_linger_ms : 1);
 		break;
@@ -105,11 +102,12 @@ look_while_draining(struct http_conn *c)
 {
 	struct http_server *s = c->server;
 	int64_t linger = s->set.idle_linger_ms;
-	bool partial = account_partial(c);
+	bool partial = account_partial(&c->wire);
 
 	if (partial && head_is_late(c))
 		return;
-	if (partial || account_unread(c) > 0 || account_silent_ms(c) < linger) {
+	if (partial || account_unread(&c->wire) > 0 ||
+	    account_silent_ms(&c->wire, s->now_ms - c->since_ms) < linger) {
 		look_later(c, linger > 0 ? linger : 1);
 	} else {
 		conn_cut(c);
@@ -123,7 +121,7 @@ look(struct http_conn *c)
 	struct http_server *s = c->server;
 	int64_t idle = s->now_ms - c->since_ms;
 
-	if (account_partial(c)) {
+	if (account_partial(&c->wire)) {
 		if (head_is_late(c))
 			return;
 	} else if (idle >= s->set.idle_timeout_ms) {
@@ -151,7 +149,7 @@ expire_oldest(struct http_server *s)
 		int64_t end_ms = c->since_ms + s->set.idle_timeout_ms;
 
 		next = TAILQ_NEXT(c, oldest_entry);
-		if (c->cut)
+		if (c->wire.cut)
 			continue; /* the parser is about to notice */
 		if (end_ms > s->now_ms)
 			return end_ms;
@@ -173,11 +171,11 @@ conn_expire(struct http_server *s)
 		if (c->look_ms > s->now_ms)
 			break;
 
-		if (c->cut)
+		if (c->wire.cut)
 			look_later(c, look_interval(s)); /* the parser is about to notice */
 		else if (s->drain < DRAIN_CLOSING)
 			look(c);
-		else if (drain_closes(c))
+		else if (drain_closes(&c->wire))
 			look_while_draining(c);
 		else if (s->successor == SUCCESSOR_READY)
 			wait = look_while_giving(c);

@@ -9,7 +9,7 @@
 #include <netinet/in.h>
 #include <sys/ioctl.h>
 
-#include "server/internal.h"
+#include "server/wire/probe.h"
 
 #define TCP_ESTABLISHED_STATE 1 /* enum in netinet/tcp.h, which linux/tcp.h excludes */
 
@@ -24,7 +24,7 @@
 #define FRAMING_FREE  (128 << 10)
 
 void
-account_open(struct http_conn *c)
+account_open(struct wire_conn *c)
 {
 	int on = PEEK_START;
 
@@ -34,7 +34,7 @@ account_open(struct http_conn *c)
 }
 
 int
-account_unread(const struct http_conn *c)
+account_unread(const struct wire_conn *c)
 {
 	int n = 0;
 
@@ -43,7 +43,7 @@ account_unread(const struct http_conn *c)
 
 /* Bytes taken from the socket since it was accepted; negative if that cannot be told. */
 static int64_t
-taken(const struct http_conn *c)
+taken(const struct wire_conn *c)
 {
 	struct tcp_info info;
 	socklen_t len = sizeof(info);
@@ -64,7 +64,7 @@ taken(const struct http_conn *c)
 }
 
 void
-account_use(struct http_conn *c, size_t bytes)
+account_use(struct wire_conn *c, size_t bytes)
 {
 	socklen_t len = sizeof(int);
 	int offset;
@@ -86,7 +86,7 @@ account_use(struct http_conn *c, size_t bytes)
  * bound is Go's: 16 bytes and two line ends for each chunk, and twice the content.
  */
 bool
-account_framing_fair(struct http_conn *c, struct http_request *req)
+account_framing_fair(struct wire_conn *c, struct http_request *req)
 {
 	int64_t all, framing;
 
@@ -106,14 +106,14 @@ account_framing_fair(struct http_conn *c, struct http_request *req)
  * urgent data, which nobody reads.
  */
 static void
-settle(struct http_conn *c, int64_t all)
+settle(struct wire_conn *c, int64_t all)
 {
 	if (c->current == NULL && all >= 0 && residue_is(c, 0))
 		c->used = all;
 }
 
 bool
-account_partial(struct http_conn *c)
+account_partial(struct wire_conn *c)
 {
 	int64_t all;
 
@@ -125,7 +125,7 @@ account_partial(struct http_conn *c)
 }
 
 int64_t
-account_pending(struct http_conn *c)
+account_pending(struct wire_conn *c)
 {
 	int64_t all;
 
@@ -136,7 +136,7 @@ account_pending(struct http_conn *c)
 }
 
 bool
-account_mute(const struct http_conn *c)
+account_mute(const struct wire_conn *c)
 {
 	struct tcp_info info;
 	socklen_t len = sizeof(info);
@@ -148,7 +148,7 @@ account_mute(const struct http_conn *c)
 }
 
 bool
-account_between_requests(struct http_conn *c)
+account_between_requests(struct wire_conn *c)
 {
 	struct tcp_info info;
 	socklen_t len = sizeof(info);
@@ -158,7 +158,7 @@ account_between_requests(struct http_conn *c)
 		return false;
 	all = taken(c);
 	settle(c, all);
-	if (all != c->used || (c->server->parser.residue_at != 0 && !residue_is(c, 0)))
+	if (all != c->used || (c->wire->traits.residue_at != 0 && !residue_is(c, 0)))
 		return false;
 	/* Of one that is ending there is nothing to give. */
 	return c->peer.ss_family == AF_UNIX ||
@@ -167,34 +167,33 @@ account_between_requests(struct http_conn *c)
 }
 
 bool
-account_untouched(const struct http_conn *c)
+account_untouched(const struct wire_conn *c)
 {
 	return taken(c) == c->used;
 }
 
 void
-account_doubt(struct http_conn *c)
+account_doubt(struct wire_conn *c)
 {
-	if (c->server->parser.residue_at == 0 && c->current == NULL && account_unread(c) == 0 &&
+	if (c->wire->traits.residue_at == 0 && c->current == NULL && account_unread(c) == 0 &&
 	    account_partial(c))
 		c->uncertain = true;
 }
 
 int64_t
-account_silent_ms(const struct http_conn *c)
+account_silent_ms(const struct wire_conn *c, int64_t idle_ms)
 {
-	int64_t since = c->server->now_ms - c->since_ms;
 	struct tcp_info info;
 	socklen_t len = sizeof(info);
 
 	if (c->peer.ss_family == AF_UNIX ||
 	    getsockopt(c->fd, IPPROTO_TCP, TCP_INFO, &info, &len) != 0)
-		return since;
-	return info.tcpi_last_data_recv < since ? (int64_t)info.tcpi_last_data_recv : since;
+		return idle_ms;
+	return info.tcpi_last_data_recv < idle_ms ? (int64_t)info.tcpi_last_data_recv : idle_ms;
 }
 
 int64_t
-account_sent(const struct http_conn *c)
+account_sent(const struct wire_conn *c)
 {
 	struct tcp_info info;
 	socklen_t len = sizeof(info);

@@ -9,7 +9,7 @@
 #include <strings.h>
 
 #include "server/http/octet.h"
-#include "server/internal.h"
+#include "server/wire/guard.h"
 
 /* ---- Control characters, sixteen bytes at a time ----------------------------------------------- */
 

@@ -7,7 +7,7 @@
 #include <sys/socket.h>
 #include <time.h>
 
-#include "server/internal.h"
+#include "server/wire/parser.h"
 
 /* RFC 9110 section 5.6.7; strftime(3) would speak the locale's language. */
 static void
@@ -30,7 +30,7 @@ format_date(char text[40])
  * the connection; what the client still sends is read and thrown away (linger.c).
  */
 bool
-guard_answer(struct http_conn *c, int status, const char *why)
+guard_answer(struct wire_conn *c, int status, const char *why)
 {
 	char date[40], body[256], text[512];
 	int len;
@@ -54,35 +54,34 @@ guard_answer(struct http_conn *c, int status, const char *why)
  * What the parser refuses by itself it first logs, and then there is one connection of which it
  * knows the head's size, although the request has not come to us.
  */
-static struct http_conn *
-refused_by_parser(const struct http_server *s)
+static struct wire_conn *
+refused_by_parser(const struct wire *w)
 {
-	struct http_conn *c;
+	struct wire_conn *c;
 
-	TAILQ_FOREACH(c, &s->busy, list_entry)
-		if (c->current != NULL && atomic_load(&c->current->phase) == REQUEST_HEAD &&
-		    parser_head_size(c) > 0)
+	TAILQ_FOREACH(c, &w->begun, entry)
+		if (atomic_load(&c->current->phase) == REQUEST_HEAD && parser_head_size(c) > 0)
 			break;
 	return c;
 }
 
 /* Of a Content-Length that it does not like 0.9.75 says so twice, one head in the other. */
 void
-guard_answer_bad_length(struct http_server *s)
+guard_answer_bad_length(struct wire *w)
 {
-	struct http_conn *c = refused_by_parser(s);
+	struct wire_conn *c = refused_by_parser(w);
 
 	if (c == NULL)
 		return;
-	counter_add(&s->counters, COUNTER_MALFORMED);
+	counter_add(w->counters, COUNTER_MALFORMED);
 	guard_answer(c, 400, "malformed Content-Length");
 }
 
 /* 1.0 has one status for every Transfer-Encoding that it does not know, and not always the same. */
 void
-guard_answer_bad_coding(struct http_server *s)
+guard_answer_bad_coding(struct wire *w)
 {
-	struct http_conn *c = refused_by_parser(s);
+	struct wire_conn *c = refused_by_parser(w);
 	struct guard_codings codings = {0};
 	const char *why;
 	int status;
@@ -93,6 +92,6 @@ guard_answer_bad_coding(struct http_server *s)
 	status = codings.fields == 0 ? 0 : guard_codings_check(&codings, &why);
 	if (status == 0)
 		return;
-	counter_add(&s->counters, COUNTER_MALFORMED);
+	counter_add(w->counters, COUNTER_MALFORMED);
 	guard_answer(c, status, why);
 }

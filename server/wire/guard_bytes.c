@@ -14,7 +14,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "server/internal.h"
+#include "server/wire/guard.h"
 
 #define VERSION_LEN 8 /* "HTTP/1.1", which the parser insists on */
 

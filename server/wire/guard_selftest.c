@@ -12,7 +12,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "server/internal.h"
+#include "server/wire/guard.h"
+#include "server/wire/probe.h"
 
 #define HOST    "Host: a\r\n"
 #define CHUNKED "POST / HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n"
@@ -133,15 +134,15 @@ judge(const struct selftest *t)
 }
 
 static int
-test(struct http_server *s, bool lenient, struct verdict *v)
+test(struct wire *w, bool lenient, struct verdict *v)
 {
 	struct selftest t;
 	int err;
 
 	memset(&t, 0, sizeof(t));
 	memset(t.fds, -1, sizeof(t.fds));
-	s->parser.lenient = lenient;
-	err = probe_open(&t.probe, s);
+	w->traits.lenient = lenient;
+	err = probe_open(&t.probe, w);
 	if (err == 0)
 		err = talk(&t);
 	for (size_t i = 0; i < KNOWN; i++)
@@ -153,20 +154,20 @@ test(struct http_server *s, bool lenient, struct verdict *v)
 }
 
 int
-guard_selftest(struct http_server *s, const char **what)
+guard_selftest(struct wire *w, const char **what)
 {
 	struct verdict alone, helped;
-	int err = test(s, false, &alone);
+	int err = test(w, false, &alone);
 
 	helped = alone;
 	if (err == 0 && alone.let_in != NULL)
-		err = test(s, true, &helped);
+		err = test(w, true, &helped);
 	/* Bytes that lie otherwise than guard_bytes.c knows make everything malformed to it. */
-	if (s->parser.lenient && helped.refused != NULL && alone.refused == NULL) {
-		s->parser.lenient = false;
+	if (w->traits.lenient && helped.refused != NULL && alone.refused == NULL) {
+		w->traits.lenient = false;
 		helped = alone;
 	}
-	s->parser.sure = helped.let_in == NULL;
+	w->traits.sure = helped.let_in == NULL;
 	*what = helped.let_in != NULL ? helped.let_in : helped.refused;
 	return err;
 }

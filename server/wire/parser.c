@@ -44,25 +44,9 @@ collect_field(void *cls, enum MHD_ValueKind kind, const char *name, size_t name_
 	return MHD_YES;
 }
 
-static enum MHD_Result
-collect_codings(void *cls, enum MHD_ValueKind kind, const char *name, size_t name_len,
-    const char *value, size_t value_len)
-{
-	(void)kind, (void)name_len, (void)value_len;
-	if (value != NULL && strcasecmp(name, "Transfer-Encoding") == 0)
-		guard_codings_add(cls, value);
-	return MHD_YES;
-}
-
-void
-parser_codings(const struct http_conn *c, struct guard_codings *codings)
-{
-	MHD_get_connection_values_n(c->mhd, MHD_HEADER_KIND, collect_codings, codings);
-}
-
 /* Copies the head. If its bytes are malformed, *why says in what way. */
 static int
-copy_head(struct http_conn *c, struct http_request *req, const char *url, const char *method,
+copy_head(struct wire_conn *c, struct http_request *req, const char *url, const char *method,
     const char *version, const char **why)
 {
 	struct http_field fields[FIELDS_AT_ONCE];
@@ -70,9 +54,9 @@ copy_head(struct http_conn *c, struct http_request *req, const char *url, const 
 
 	guard_bytes_begin(&list.bytes, method, url, strlen(req->target), version);
 	MHD_get_connection_values_n(c->mhd, MHD_HEADER_KIND, collect_field, &list);
-	if (c->server->parser.counts_heads)
+	if (c->wire->traits.counts_heads)
 		req->buffer = method + parser_head_size(c);
-	*why = c->server->parser.lenient ? guard_bytes_end(&list.bytes, req->buffer) : NULL;
+	*why = c->wire->traits.lenient ? guard_bytes_end(&list.bytes, req->buffer) : NULL;
 	if (list.n > list.size) {
 		list.fields = talloc_array(req, struct http_field, list.n);
 		if (list.fields == NULL)
@@ -85,34 +69,34 @@ copy_head(struct http_conn *c, struct http_request *req, const char *url, const 
 }
 
 static enum MHD_Result
-too_large(struct http_conn *c, struct http_request *req, const char *why)
+too_large(struct wire_conn *c, struct http_request *req, const char *why)
 {
-	counter_add(&c->server->counters, COUNTER_HEADER_MAX);
+	counter_add(c->wire->counters, COUNTER_HEADER_MAX);
 	return parser_refuse(c, req, 431, why);
 }
 
 /* The request line counts for itself: then it is that which the client should shorten. */
 static enum MHD_Result
 head_too_large(
-    struct http_conn *c, struct http_request *req, const char *method, const char *version)
+    struct wire_conn *c, struct http_request *req, const char *method, const char *version)
 {
 	size_t line = strlen(method) + strlen(req->target) + strlen(version) + strlen("  \r\n");
 
-	if (line <= (size_t)c->server->set.header_max_bytes)
+	if (line <= (size_t)c->wire->set->header_max_bytes)
 		return too_large(c, req, "the head is larger than this server takes");
-	counter_add(&c->server->counters, COUNTER_HEADER_MAX);
+	counter_add(c->wire->counters, COUNTER_HEADER_MAX);
 	return parser_refuse(c, req, 414, "the target is longer than this server takes");
 }
 
 static enum MHD_Result
-malformed(struct http_conn *c, struct http_request *req, int status, const char *why)
+malformed(struct wire_conn *c, struct http_request *req, int status, const char *why)
 {
-	counter_add(&c->server->counters, COUNTER_MALFORMED);
+	counter_add(c->wire->counters, COUNTER_MALFORMED);
 	return parser_refuse(c, req, status, why);
 }
 
 static enum MHD_Result
-head_received(struct http_conn *c, struct http_request *req, const char *url, const char *method,
+head_received(struct wire_conn *c, struct http_request *req, const char *url, const char *method,
     const char *version)
 {
 	const char *why;
@@ -120,48 +104,48 @@ head_received(struct http_conn *c, struct http_request *req, const char *url, co
 	int status;
 
 	atomic_store_explicit(&req->phase, REQUEST_BODY, memory_order_relaxed);
-	c->since_ms = c->server->now_ms; /* the content has a time of its own */
-	if ((int64_t)parser_head_size(c) > c->server->set.header_max_bytes)
+	c->wire->events->head(c); /* the content has a time of its own */
+	if ((int64_t)parser_head_size(c) > c->wire->set->header_max_bytes)
 		return head_too_large(c, req, method, version);
 	if (copy_head(c, req, url, method, version, &why) != 0)
 		return parser_no_memory(c, req);
 	if (why != NULL)
 		return malformed(c, req, 400, why);
-	if (req->fields_n > (size_t)c->server->set.header_fields_max) {
-		counter_add(&c->server->counters, COUNTER_HEADER_FIELDS_MAX);
+	if (req->fields_n > (size_t)c->wire->set->header_fields_max) {
+		counter_add(c->wire->counters, COUNTER_HEADER_FIELDS_MAX);
 		return parser_refuse(c, req, 431, "too many header fields");
 	}
 	status = guard_check(req, &why);
 	if (status != 0)
 		return malformed(c, req, status, why);
 	length = guard_content_length(req);
-	if (length <= c->server->set.body_max_bytes)
+	if (length <= c->wire->set->body_max_bytes)
 		return MHD_YES;
-	counter_add(&c->server->counters, COUNTER_BODY_MAX);
+	counter_add(c->wire->counters, COUNTER_BODY_MAX);
 	return parser_refuse(c, req, 413, "the content is larger than this server takes");
 }
 
 static enum MHD_Result
-content_received(struct http_conn *c, struct http_request *req, const char *data, size_t *size)
+content_received(struct wire_conn *c, struct http_request *req, const char *data, size_t *size)
 {
 	size_t len = *size;
 	int64_t announced = guard_content_length(req);
 
 	*size = 0;
 	if (req->chunked && !guard_bytes_chunk(req->buffer, data)) {
-		counter_add(&c->server->counters, COUNTER_MALFORMED);
+		counter_add(c->wire->counters, COUNTER_MALFORMED);
 		guard_answer(c, 400, "malformed chunk");
 		return MHD_NO;
 	}
 	if (req->chunked && !account_framing_fair(c, req)) {
-		counter_add(&c->server->counters, COUNTER_MALFORMED);
+		counter_add(c->wire->counters, COUNTER_MALFORMED);
 		guard_answer(c, 400, "chunk extensions out of all proportion to the content");
 		return MHD_NO;
 	}
-	if ((int64_t)(req->body_len + len) > c->server->set.body_max_bytes) {
+	if ((int64_t)(req->body_len + len) > c->wire->set->body_max_bytes) {
 		/* Chunked, for a length is looked at before. The parser takes no answer in the
 		 * middle of content, so it is written past it, and the parser told to end. */
-		counter_add(&c->server->counters, COUNTER_BODY_MAX);
+		counter_add(c->wire->counters, COUNTER_BODY_MAX);
 		guard_answer(c, 413, "the content is larger than this server takes");
 		return MHD_NO;
 	}
@@ -200,11 +184,11 @@ check_trailer_field(void *cls, enum MHD_ValueKind kind, const char *name, size_t
  * the memory, and so the limits, of the head. *status is what to refuse them with, 0: nothing.
  */
 static const char *
-check_trailer(struct http_conn *c, struct http_request *req, int *status)
+check_trailer(struct wire_conn *c, struct http_request *req, int *status)
 {
 	struct trailer t = {
-	    .lenient = c->server->parser.lenient && req->buffer != NULL, .end = req->buffer};
-	const struct http_settings *set = &c->server->set;
+	    .lenient = c->wire->traits.lenient && req->buffer != NULL, .end = req->buffer};
+	const struct http_settings *set = c->wire->set;
 	size_t size;
 	const char *why;
 
@@ -223,9 +207,9 @@ check_trailer(struct http_conn *c, struct http_request *req, int *status)
 
 /* The answer is not there yet: the parser shall not ask again before parser_resume. */
 static enum MHD_Result
-suspend(struct http_conn *c, struct http_request *req)
+suspend(struct wire_conn *c, struct http_request *req)
 {
-	if (c->server->drain == DRAIN_CUT)
+	if (c->wire->ending)
 		return MHD_NO;
 	if (!req->suspended)
 		MHD_suspend_connection(c->mhd);
@@ -234,7 +218,7 @@ suspend(struct http_conn *c, struct http_request *req)
 }
 
 static enum MHD_Result
-all_received(struct http_conn *c, struct http_request *req)
+all_received(struct wire_conn *c, struct http_request *req)
 {
 	int status = 0;
 	const char *why = req->chunked ? check_trailer(c, req, &status) : NULL;
@@ -246,8 +230,8 @@ all_received(struct http_conn *c, struct http_request *req)
 	/* The framing of chunked content is not in it. */
 	account_use(c, parser_head_size(c) + req->body_len);
 	atomic_store_explicit(&req->phase, REQUEST_READY, memory_order_relaxed);
-	work_ready(&c->server->sched, req);
-	return c->server->parser.asks_again ? MHD_YES : suspend(c, req);
+	c->wire->events->complete(c, req);
+	return c->wire->traits.asks_again ? MHD_YES : suspend(c, req);
 }
 
 enum MHD_Result
@@ -282,7 +266,7 @@ parser_on_request(void *cls, struct MHD_Connection *mhd, const char *url, const 
 	return MHD_NO;
 }
 
-static struct http_conn *
+static struct wire_conn *
 conn_of(struct MHD_Connection *mhd)
 {
 	const union MHD_ConnectionInfo *info =
@@ -298,13 +282,13 @@ conn_of(struct MHD_Connection *mhd)
  * Cookie only, which is this one, and empty.
  */
 static void
-hide(const struct http_server *s, struct MHD_Connection *mhd, const char *target)
+hide(const struct wire *w, struct MHD_Connection *mhd, const char *target)
 {
 	char *mark = strchr((char *)target, '?');
 
 	if (mark != NULL)
 		mark[1] = '\0';
-	if (s->parser.hides_cookies)
+	if (w->traits.hides_cookies)
 		(void)MHD_set_connection_value(mhd, MHD_HEADER_KIND, no_cookie, "");
 }
 
@@ -312,37 +296,41 @@ hide(const struct http_server *s, struct MHD_Connection *mhd, const char *target
 void *
 parser_on_target(void *cls, const char *target, struct MHD_Connection *mhd)
 {
-	struct http_server *s = cls;
-	struct http_conn *c = conn_of(mhd);
+	struct wire *w = cls;
+	struct wire_conn *c = conn_of(mhd);
 	struct http_request *req = NULL;
 
 	if (c == NULL || target == NULL)
 		return NULL;
-	req = request_new(s->store, target);
-	hide(s, mhd, target);
+	req = request_new(w->store, target);
+	hide(w, mhd, target);
 	if (req == NULL) {
 		(void)parser_no_memory(c, NULL);
 		return NULL;
 	}
 	req->conn = c;
 	memcpy(req->peer, c->peer_text, sizeof(req->peer));
-	req->listener = c->listener->name;
-	conn_busy(c, req);
+	req->listener = c->listener;
+	c->current = req;
+	c->requests++;
+	counter_add(w->counters, COUNTER_REQUESTS);
+	TAILQ_INSERT_TAIL(&w->begun, c, entry);
+	w->events->begun(c);
 	return req;
 }
 
 static void
-count_refusal(struct http_server *s, int status)
+count_refusal(struct wire *w, int status)
 {
-	counter_add(&s->counters, status == 414 || status == 431 ? COUNTER_HEADER_MAX
-				  : status == 413                ? COUNTER_BODY_MAX
-								 : COUNTER_MALFORMED);
+	counter_add(w->counters, status == 414 || status == 431 ? COUNTER_HEADER_MAX
+				 : status == 413                ? COUNTER_BODY_MAX
+								: COUNTER_MALFORMED);
 }
 
 /* The parser ends a request that was not complete: its own answer is under way, or the client has
  * left, or it closes without a word, which is ours to say then. */
 static void
-ended_early(struct http_conn *c, enum MHD_RequestTerminationCode how)
+ended_early(struct wire_conn *c, enum MHD_RequestTerminationCode how)
 {
 	int status = parser_status(c);
 
@@ -350,26 +338,26 @@ ended_early(struct http_conn *c, enum MHD_RequestTerminationCode how)
 	/* A server that stops, say, has refused nothing. */
 	if (how != MHD_REQUEST_TERMINATED_COMPLETED_OK && how != MHD_REQUEST_TERMINATED_WITH_ERROR)
 		return;
-	if (c->cut || (status == 0 && conn_ended(c)))
+	if (c->cut || (status == 0 && wire_conn_ended(c)))
 		return;
 	if (status == 0) {
-		status = account_pending(c) > c->server->set.header_max_bytes ? 431 : 400;
+		status = account_pending(c) > c->wire->set->header_max_bytes ? 431 : 400;
 		guard_answer(c, status, "malformed, or too large");
 	}
-	count_refusal(c->server, status);
+	count_refusal(c->wire, status);
 }
 
 /* Whether the parser has answered by itself is known only where there was no answer before. */
 void
-parser_unrecognized(struct http_conn *c)
+parser_unrecognized(struct wire_conn *c)
 {
 	int64_t pending = account_pending(c);
-	int status = pending > c->server->set.header_max_bytes ? 414 : 400;
+	int status = pending > c->wire->set->header_max_bytes ? 414 : 400;
 
 	c->linger = true;
 	if (pending == 0)
 		return;
-	count_refusal(c->server, status);
+	count_refusal(c->wire, status);
 	if (account_mute(c))
 		guard_answer(c, status, "malformed request line");
 }
@@ -381,8 +369,8 @@ parser_on_completed(
     void *cls, struct MHD_Connection *mhd, void **slot, enum MHD_RequestTerminationCode how)
 {
 	struct http_request *req = *slot;
-	struct http_server *s = cls;
-	struct http_conn *c;
+	struct wire *w = cls;
+	struct wire_conn *c;
 
 	(void)mhd;
 	if (req == NULL)
@@ -391,14 +379,16 @@ parser_on_completed(
 	c = req->conn;
 	if (atomic_load(&req->phase) < REQUEST_READY)
 		ended_early(c, how);
-	else if (how == MHD_REQUEST_TERMINATED_WITH_ERROR && s->answered == req &&
+	else if (how == MHD_REQUEST_TERMINATED_WITH_ERROR && w->answered == req &&
 		 parser_answer_lost(c, req))
 		how = MHD_REQUEST_TERMINATED_COMPLETED_OK;
-	c->completed_run = s->parser_runs;
-	conn_idle(c);
+	c->completed_run = w->runs;
+	w->events->ended(c);
+	TAILQ_REMOVE(&w->begun, c, entry);
+	c->current = NULL;
 	req->conn = NULL;
 	if (how != MHD_REQUEST_TERMINATED_COMPLETED_OK && req->ctx != NULL) {
-		counter_add(&s->counters, COUNTER_CLIENT_GONE);
+		counter_add(w->counters, COUNTER_CLIENT_GONE);
 		ctxi_soon_cancel(req->ctx, &http_client_gone);
 	}
 	request_unref(req);

@@ -5,7 +5,9 @@
 
 #include <microhttpd.h>
 
-#include "server/internal.h"
+#include "server/wire/guard.h"
+#include "server/wire/probe.h"
+#include "server/wire/wire.h"
 
 /* ---- parser.c: what libmicrohttpd calls for a request ---------------------------------------------- */
 
@@ -15,21 +17,28 @@ enum MHD_Result parser_on_request(void *cls, struct MHD_Connection *mhd, const c
 void parser_on_completed(
     void *cls, struct MHD_Connection *mhd, void **slot, enum MHD_RequestTerminationCode how);
 /* The connection is closed for something that was not even taken for a request. */
-void parser_unrecognized(struct http_conn *c);
+void parser_unrecognized(struct wire_conn *c);
 
 /* ---- parser_answer.c: answers, on their way out ------------------------------------------------------ */
 
 /* Gives the answer to libmicrohttpd. The content stays ours, in the request's pool. */
 enum MHD_Result
-parser_answer(struct http_conn *c, struct http_request *req, struct http_response *res);
+parser_answer(struct wire_conn *c, struct http_request *req, struct http_response *res);
 /* Refuses a request that no handler sees. The connection ends with it: where the next request
  * would begin is not certain, or there is content that is not wanted. */
 enum MHD_Result
-parser_refuse(struct http_conn *c, struct http_request *req, int status, const char *why);
+parser_refuse(struct wire_conn *c, struct http_request *req, int status, const char *why);
 
 /* Ends the connection of a request, NULL if there was none for it, with 503. Always MHD_NO. */
-enum MHD_Result parser_no_memory(struct http_conn *c, const struct http_request *req);
+enum MHD_Result parser_no_memory(struct wire_conn *c, const struct http_request *req);
 /* libmicrohttpd has closed instead of sending the answer. False if the client had left. */
-bool parser_answer_lost(struct http_conn *c, const struct http_request *req);
+bool parser_answer_lost(struct wire_conn *c, const struct http_request *req);
+
+/* ---- wire_conn.c: what libmicrohttpd says of a connection ------------------------------------------ */
+
+/* Of the answer that is under way, whoever made it; 0: none. */
+int parser_status(const struct wire_conn *c);
+/* The transfer codings of a head that was received, but not given to us yet. */
+void parser_codings(const struct wire_conn *c, struct guard_codings *codings);
 
 #endif

@@ -43,20 +43,20 @@ head_bytes(const struct http_response *res)
 static void
 complain(const struct http_request *req, const struct http_response *res)
 {
-	const struct http_server *s = req->conn->server;
+	const struct wire *w = req->conn->wire;
 
-	counter_add(&req->conn->server->counters, COUNTER_ANSWER_HEAD);
+	counter_add(w->counters, COUNTER_ANSWER_HEAD);
 	log_request(LOG_ERR, req,
 	    "the answer to %s %s is lost, 500 instead: its %zu fields have %zu bytes, and "
 	    "answer_head_max_bytes is %lld",
 	    req->method, req->path, res->fields_n, head_bytes(res),
-	    (long long)s->set.answer_head_max_bytes);
+	    (long long)w->set->answer_head_max_bytes);
 }
 
 /* What came with the request may have taken more room than is set apart. Nothing was sent, for
  * the parser makes a head before it sends anything; what failed in sending fails here, too. */
 bool
-parser_answer_lost(struct http_conn *c, const struct http_request *req)
+parser_answer_lost(struct wire_conn *c, const struct http_request *req)
 {
 	bool refused = req->ctx == NULL; /* no handler saw it */
 
@@ -67,9 +67,9 @@ parser_answer_lost(struct http_conn *c, const struct http_request *req)
 }
 
 enum MHD_Result
-parser_no_memory(struct http_conn *c, const struct http_request *req)
+parser_no_memory(struct wire_conn *c, const struct http_request *req)
 {
-	counter_add(&c->server->counters, COUNTER_NO_MEMORY);
+	counter_add(c->wire->counters, COUNTER_NO_MEMORY);
 	if (req != NULL)
 		log_request(LOG_ERR, req, "out of memory: 503; closing");
 	else
@@ -81,24 +81,24 @@ parser_no_memory(struct http_conn *c, const struct http_request *req)
 
 /* Does the connection end with this answer? */
 static bool
-closes(struct http_conn *c, const struct http_request *req, const struct http_response *res)
+closes(struct wire_conn *c, const struct http_request *req, const struct http_response *res)
 {
-	const struct parser_traits *t = &c->server->parser;
-	int64_t most = c->server->set.requests_per_connection_max;
+	const struct parser_traits *t = &c->wire->traits;
+	int64_t most = c->wire->set->requests_per_connection_max;
 
-	if (res->close || drain_closes(c) || !t->sure)
+	if (res->close || c->wire->events->is_last(c) || !t->sure)
 		return true;
 	/* Where its trailer ends, and the next request begins, is uncertain. */
 	if (req->chunked && t->lenient && t->residue_begins_at == 0)
 		return true;
 	if (most == 0 || c->requests < most)
 		return false;
-	counter_add(&c->server->counters, COUNTER_REQUESTS_MAX);
+	counter_add(c->wire->counters, COUNTER_REQUESTS_MAX);
 	return true;
 }
 
 static enum MHD_Result
-queue(struct http_conn *c, const struct http_response *res)
+queue(struct wire_conn *c, const struct http_response *res)
 {
 	struct MHD_Response *out = MHD_create_response_from_buffer(
 	    res->content_len, (void *)res->content, MHD_RESPMEM_PERSISTENT);
@@ -112,11 +112,11 @@ queue(struct http_conn *c, const struct http_response *res)
 }
 
 enum MHD_Result
-parser_answer(struct http_conn *c, struct http_request *req, struct http_response *res)
+parser_answer(struct wire_conn *c, struct http_request *req, struct http_response *res)
 {
-	struct http_server *s = c->server;
+	struct wire *w = c->wire;
 
-	if (head_bytes(res) > (size_t)s->set.answer_head_max_bytes) {
+	if (head_bytes(res) > (size_t)w->set->answer_head_max_bytes) {
 		complain(req, res);
 		dispatch_error(req, 500, NULL);
 		res = &req->res;
@@ -125,12 +125,12 @@ parser_answer(struct http_conn *c, struct http_request *req, struct http_respons
 	atomic_store_explicit(&req->phase, REQUEST_SENDING, memory_order_relaxed);
 	if (queue(c, res) != MHD_YES)
 		return parser_no_memory(c, req);
-	s->answered = req;
+	w->answered = req;
 	return MHD_YES;
 }
 
 enum MHD_Result
-parser_refuse(struct http_conn *c, struct http_request *req, int status, const char *why)
+parser_refuse(struct wire_conn *c, struct http_request *req, int status, const char *why)
 {
 	response_init(&req->res, req);
 	http_response_close(&req->res);

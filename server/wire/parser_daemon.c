@@ -28,44 +28,34 @@
 #define READ_AT_LEAST   1024
 #define ANSWER_HEAD_OWN 512
 
-size_t
-parser_head_size(const struct http_conn *c)
+void
+wire_init(struct wire *w, const struct http_settings *set, struct counters *counters,
+    const struct wire_events *events)
 {
-	const union MHD_ConnectionInfo *info =
-	    MHD_get_connection_info(c->mhd, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
-
-	return info == NULL ? 0 : info->header_size;
-}
-
-int
-parser_status(const struct http_conn *c)
-{
-	const union MHD_ConnectionInfo *info =
-	    MHD_get_connection_info(c->mhd, MHD_CONNECTION_INFO_HTTP_STATUS);
-
-	return info == NULL ? 0 : (int)info->http_status;
-}
-
-struct parser_extracts
-parser_extracts(const struct http_conn *c)
-{
-	return (struct parser_extracts){
-	    MHD_get_connection_values(c->mhd, MHD_GET_ARGUMENT_KIND, NULL, NULL),
-	    MHD_get_connection_values(c->mhd, MHD_COOKIE_KIND, NULL, NULL)};
+	*w = (struct wire){.set = set, .counters = counters, .events = events};
+	/* Until parser_probe has found otherwise. */
+	w->traits = (struct parser_traits){.asks_again = true,
+	    .counts_heads = true,
+	    .holds = true,
+	    .hides_queries = true,
+	    .hides_cookies = true,
+	    .sure = true};
+	TAILQ_INIT(&w->arriving);
+	TAILQ_INIT(&w->begun);
 }
 
 void
-parser_hold(struct http_conn *c)
+parser_hold(struct wire_conn *c)
 {
 	MHD_suspend_connection(c->mhd);
 }
 
 /* What is resumed is looked at in the next run, of which MHD_get_timeout says nothing. */
 void
-parser_release(struct http_conn *c)
+parser_release(struct wire_conn *c)
 {
 	MHD_resume_connection(c->mhd);
-	c->server->resumed = true;
+	c->wire->resumed = true;
 }
 
 void
@@ -77,18 +67,18 @@ parser_resume(struct http_request *req)
 }
 
 /* The one that was added, by its descriptor: the parser may take it in at once or later. */
-static struct http_conn *
-arrived(struct http_server *s, struct MHD_Connection *mhd)
+static struct wire_conn *
+arrived(struct wire *w, struct MHD_Connection *mhd)
 {
 	const union MHD_ConnectionInfo *info =
 	    MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
-	struct http_conn *c;
+	struct wire_conn *c;
 
-	TAILQ_FOREACH(c, &s->arriving, list_entry)
+	TAILQ_FOREACH(c, &w->arriving, entry)
 		if (info != NULL && c->fd == info->connect_fd)
 			break;
 	if (c != NULL)
-		TAILQ_REMOVE(&s->arriving, c, list_entry);
+		TAILQ_REMOVE(&w->arriving, c, entry);
 	return c;
 }
 
@@ -96,22 +86,22 @@ static void
 on_connection(
     void *cls, struct MHD_Connection *mhd, void **slot, enum MHD_ConnectionNotificationCode what)
 {
-	struct http_server *s = cls;
-	struct http_conn *c = *slot;
+	struct wire *w = cls;
+	struct wire_conn *c = *slot;
 
 	if (what == MHD_CONNECTION_NOTIFY_STARTED) {
-		*slot = c = arrived(s, mhd);
+		*slot = c = arrived(w, mhd);
 		if (c == NULL)
 			return;
 		c->mhd = mhd;
-		conn_open(c);
+		w->events->opened(c);
 	} else if (c != NULL) {
-		bool ours = !c->cut && !conn_ended(c);
+		bool ours = !c->cut && !wire_conn_ended(c);
 
 		/* Without a request: the parser has refused what it did not take for one. */
-		if (ours && c->completed_run != s->parser_runs && s->mhd != NULL)
+		if (ours && c->completed_run != w->runs && w->mhd != NULL)
 			parser_unrecognized(c);
-		conn_closed(c, ours);
+		w->events->closed(c, ours);
 		*slot = NULL;
 	}
 }
@@ -139,7 +129,7 @@ on_message(void *cls, const char *fmt, va_list ap)
 	if ((strstr(text, "etting") != NULL && strstr(text, "option") != NULL) ||
 	    strstr(text, "push the data") != NULL)
 		return;
-	if (((struct http_server *)cls)->quiet)
+	if (((struct wire *)cls)->quiet)
 		return;
 	n = strcspn(text, "\r\n");
 	text[n] = '\0';
@@ -167,7 +157,7 @@ pool_bytes(const struct http_settings *set)
 }
 
 static struct MHD_Daemon *
-start(struct http_server *s, enum parser_strictness as)
+start(struct wire *w, enum parser_strictness as)
 {
 	bool own = as == STRICTNESS_1_0;
 	/* Without safety between threads, 1.0 takes a connection in while MHD_add_connection
@@ -175,39 +165,39 @@ start(struct http_server *s, enum parser_strictness as)
 	unsigned flags = MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET | MHD_USE_TURBO |
 			 MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG | MHD_1_USE_NO_THREAD_SAFETY;
 	/* A net below our own timers, in whole seconds. */
-	unsigned net_s = (unsigned)((s->set.idle_timeout_ms + s->set.header_timeout_ms +
-					s->set.send_timeout_ms) /
+	unsigned net_s = (unsigned)((w->set->idle_timeout_ms + w->set->header_timeout_ms +
+					w->set->send_timeout_ms) /
 				    1000) +
 			 60;
 
-	return MHD_start_daemon(flags, 0, NULL, NULL, parser_on_request, s,
-	    MHD_OPTION_EXTERNAL_LOGGER, on_message, s,         /* first: later options may log */
-	    MHD_OPTION_URI_LOG_CALLBACK, parser_on_target, s,  /* */
+	return MHD_start_daemon(flags, 0, NULL, NULL, parser_on_request, w,
+	    MHD_OPTION_EXTERNAL_LOGGER, on_message, w,         /* first: later options may log */
+	    MHD_OPTION_URI_LOG_CALLBACK, parser_on_target, w,  /* */
 	    MHD_OPTION_UNESCAPE_CALLBACK, leave_encoded, NULL, /* */
-	    MHD_OPTION_NOTIFY_COMPLETED, parser_on_completed, s, MHD_OPTION_NOTIFY_CONNECTION,
-	    on_connection, s, MHD_OPTION_CONNECTION_LIMIT, (unsigned)s->set.connections_max + 64,
+	    MHD_OPTION_NOTIFY_COMPLETED, parser_on_completed, w, MHD_OPTION_NOTIFY_CONNECTION,
+	    on_connection, w, MHD_OPTION_CONNECTION_LIMIT, (unsigned)w->set->connections_max + 64,
 	    MHD_OPTION_CONNECTION_TIMEOUT, net_s, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-	    pool_bytes(&s->set),
+	    pool_bytes(w->set),
 	    own ? MHD_1_OPTION_CLIENT_DISCIPLINE_LVL : MHD_OPTION_STRICT_FOR_CLIENT, own ? 1 : -1,
 	    MHD_OPTION_END);
 }
 
 int
-parser_start(struct http_server *s)
+parser_start(struct wire *w)
 {
-	bool quiet = s->quiet;
+	bool quiet = w->quiet;
 
 	/* 1.0 takes the older option, too, and with another meaning: the same level would make it
 	 * as lenient as it can be. So the newer one comes first. */
-	if (s->parser.strictness == STRICTNESS_UNKNOWN) {
-		s->quiet = true;
-		s->mhd = start(s, STRICTNESS_1_0);
-		s->quiet = quiet;
-		s->parser.strictness = s->mhd != NULL ? STRICTNESS_1_0 : STRICTNESS_0_9;
+	if (w->traits.strictness == STRICTNESS_UNKNOWN) {
+		w->quiet = true;
+		w->mhd = start(w, STRICTNESS_1_0);
+		w->quiet = quiet;
+		w->traits.strictness = w->mhd != NULL ? STRICTNESS_1_0 : STRICTNESS_0_9;
 	}
-	if (s->mhd == NULL)
-		s->mhd = start(s, s->parser.strictness);
-	return s->mhd == NULL ? -ENOMEM : 0;
+	if (w->mhd == NULL)
+		w->mhd = start(w, w->traits.strictness);
+	return w->mhd == NULL ? -ENOMEM : 0;
 }
 
 /* Daemons that hold connections given away, or for ever: to stop one would shut those down. */
@@ -215,53 +205,49 @@ static struct MHD_Daemon *kept[16];
 static atomic_uint kept_n;
 
 void
-parser_abandon(struct http_server *s)
+parser_abandon(struct wire *w)
 {
-	kept[atomic_fetch_add(&kept_n, 1) % 16] = s->mhd;
-	s->mhd = NULL;
+	kept[atomic_fetch_add(&kept_n, 1) % 16] = w->mhd;
+	w->mhd = NULL;
 }
 
 void
-parser_stop(struct http_server *s)
+parser_stop(struct wire *w)
 {
-	struct MHD_Daemon *daemon = s->mhd;
-	bool given = !(TAILQ_EMPTY(&s->given) && TAILQ_EMPTY(&s->offered));
+	struct MHD_Daemon *daemon = w->mhd;
 
-	if (daemon != NULL && given)
-		parser_abandon(s);
-	s->mhd = NULL; /* what is closed from now on is closed by us */
-	if (daemon != NULL && !given)
+	w->mhd = NULL; /* what is closed from now on is closed by us */
+	if (daemon != NULL)
 		MHD_stop_daemon(daemon);
 }
 
 static void
-forget(struct http_conn *c)
+forget(struct wire_conn *c)
 {
-	TAILQ_REMOVE(&c->server->arriving, c, list_entry);
-	address_uncount(c->server->addresses, c);
-	talloc_free(c);
+	TAILQ_REMOVE(&c->wire->arriving, c, entry);
+	c->wire->events->lost(c);
 }
 
 int
-parser_add(struct http_conn *c)
+parser_add(struct wire_conn *c)
 {
-	struct http_server *s = c->server;
-	struct http_conn *other, *next;
+	struct wire *w = c->wire;
+	struct wire_conn *other, *next;
 	int fd = c->fd;
 
 	/* One that was promised to be taken in, and was closed instead: its number is free. */
-	for (other = TAILQ_FIRST(&s->arriving); other != NULL; other = next) {
-		next = TAILQ_NEXT(other, list_entry);
+	for (other = TAILQ_FIRST(&w->arriving); other != NULL; other = next) {
+		next = TAILQ_NEXT(other, entry);
 		if (other->fd == fd)
 			forget(other);
 	}
-	TAILQ_INSERT_TAIL(&s->arriving, c, list_entry);
+	TAILQ_INSERT_TAIL(&w->arriving, c, entry);
 	/* The fd is closed if it fails; the record is ours as long as nobody was told of it. */
-	if (MHD_add_connection(s->mhd, fd, (const struct sockaddr *)&c->peer, c->peer_len) !=
+	if (MHD_add_connection(w->mhd, fd, (const struct sockaddr *)&c->peer, c->peer_len) !=
 	    MHD_YES) {
 		int err = errno;
 
-		TAILQ_FOREACH(other, &s->arriving, list_entry)
+		TAILQ_FOREACH(other, &w->arriving, entry)
 			if (other == c)
 				break;
 		if (other != NULL)
@@ -269,7 +255,7 @@ parser_add(struct http_conn *c)
 		return -err;
 	}
 	/* The parser may take it in when it runs next. */
-	s->resumed = s->resumed || !TAILQ_EMPTY(&s->arriving);
+	w->resumed = w->resumed || !TAILQ_EMPTY(&w->arriving);
 	return 0;
 }
 
@@ -280,28 +266,28 @@ parser_version(void)
 }
 
 void
-parser_run(struct http_server *s)
+parser_run(struct wire *w)
 {
-	s->parser_runs++;
-	s->resumed = false;
-	s->answered = NULL;
-	MHD_run(s->mhd);
+	w->runs++;
+	w->resumed = false;
+	w->answered = NULL;
+	MHD_run(w->mhd);
 }
 
 int
-parser_fd(const struct http_server *s)
+parser_fd(const struct wire *w)
 {
-	const union MHD_DaemonInfo *info = MHD_get_daemon_info(s->mhd, MHD_DAEMON_INFO_EPOLL_FD);
+	const union MHD_DaemonInfo *info = MHD_get_daemon_info(w->mhd, MHD_DAEMON_INFO_EPOLL_FD);
 
 	return info == NULL ? -EINVAL : info->epoll_fd;
 }
 
 int64_t
-parser_timeout_ms(const struct http_server *s)
+parser_timeout_ms(const struct wire *w)
 {
 	MHD_UNSIGNED_LONG_LONG ms;
 
-	if (s->resumed)
+	if (w->resumed)
 		return 0;
-	return MHD_get_timeout(s->mhd, &ms) == MHD_YES ? (int64_t)ms : -1;
+	return MHD_get_timeout(w->mhd, &ms) == MHD_YES ? (int64_t)ms : -1;
 }

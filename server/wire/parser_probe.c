@@ -11,7 +11,8 @@
 #include <syslog.h>
 #include <unistd.h>
 
-#include "server/internal.h"
+#include "server/wire/guard.h"
+#include "server/wire/probe.h"
 
 #define PLAIN       "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 #define PARTS       "GET /?a&b=c&d HTTP/1.1\r\nHost: a\r\nCookie: a=b; c=d\r\n\r\n"
@@ -19,91 +20,6 @@
 #define TURNS       4
 /* One without a name, of the field that hides the others, is none of the request's. */
 #define OWN_COOKIES 1
-
-/* ---- Experiments, for guard_selftest.c and residue.c as well ------------------------------------ */
-
-int
-probe_open(struct probe *p, struct http_server *s)
-{
-	int err = -ENOMEM;
-
-	*p = (struct probe){.listener.name = "probe", .server = http_server_new(s)};
-	if (p->server == NULL)
-		return -ENOMEM;
-	p->server->quiet = true;
-	p->server->parser = s->parser;
-	p->server->store = request_store_new(p->server);
-	if (p->server->store != NULL)
-		err = parser_start(p->server);
-	if (err == 0)
-		s->parser.strictness = p->server->parser.strictness;
-	return err;
-}
-
-void
-probe_close(struct probe *p)
-{
-	if (p->server != NULL)
-		parser_stop(p->server);
-	TALLOC_FREE(p->server);
-}
-
-struct http_conn *
-probe_connect(struct probe *p, int *fd)
-{
-	struct http_conn *c;
-	int fds[2];
-
-	*fd = -1;
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds) != 0)
-		return NULL;
-	c = conn_new(p->server, &p->listener, fds[0]);
-	if (c == NULL) {
-		close(fds[0]);
-		close(fds[1]);
-		return NULL;
-	}
-	c->peer.ss_family = AF_UNIX;
-	c->peer_len = sizeof(sa_family_t);
-	if (parser_add(c) != 0) {
-		close(fds[1]);
-		return NULL;
-	}
-	parser_run(p->server); /* it may be taken in only now */
-	*fd = fds[1];
-	return c;
-}
-
-/* In the place of handlers. */
-static void
-answer_ready(struct probe *p)
-{
-	struct http_request *req;
-
-	while ((req = STAILQ_FIRST(&p->server->sched.ready)) != NULL) {
-		STAILQ_REMOVE_HEAD(&p->server->sched.ready, queued);
-		if (req->conn != NULL) {
-			p->extracted = parser_extracts(req->conn);
-			p->head_size = parser_head_size(req->conn);
-			if (p->seen != NULL)
-				p->seen(p->data, req);
-		}
-		response_init(&req->res, req);
-		http_response_empty(&req->res, 200);
-		atomic_store(&req->phase, REQUEST_DONE);
-		parser_resume(req);
-		request_unref(req);
-	}
-}
-
-void
-probe_turn(struct probe *p)
-{
-	parser_run(p->server);
-	answer_ready(p);
-}
-
-/* ---- What is tried ---------------------------------------------------------------------------- */
 
 /* Sends, and reads what came: its status, 0 for nothing. */
 static int
@@ -120,10 +36,11 @@ exchange(struct probe *p, int fd, const char *bytes)
 	return strncmp(text, "HTTP/1.1 ", 9) == 0 ? atoi(text + 9) : 0;
 }
 
+/* Does the only connection? */
 static bool
-lives(const struct probe *p, const struct http_conn *c)
+lives(const struct probe *p)
 {
-	return c != NULL && TAILQ_FIRST(&p->server->conns) == c;
+	return p->open_n == 1;
 }
 
 /*
@@ -131,29 +48,29 @@ lives(const struct probe *p, const struct http_conn *c)
  * must not be closed: the library aborts when it is stopped with a connection that is held.
  */
 static bool
-can_be_held(struct probe *p, struct http_conn *c, int fd)
+can_be_held(struct probe *p, struct wire_conn *c, int fd)
 {
 	bool unread, released;
 
 	parser_hold(c);
-	if (exchange(p, fd, PLAIN) != 0 || !lives(p, c))
+	if (exchange(p, fd, PLAIN) != 0 || !lives(p))
 		return false;
 	unread = account_unread(c) == (int)strlen(PLAIN);
 	parser_release(c);
 	released = exchange(p, fd, "") == 200;
 	if (!released)
-		parser_abandon(p->server);
+		parser_abandon(&p->wire);
 	return unread && released;
 }
 
 /* One connection, which lives as long as it is answered. */
 static int
-try_connection(struct http_server *s, bool *answered)
+try_connection(struct wire *w, bool *answered)
 {
-	struct parser_traits *t = &s->parser;
+	struct parser_traits *t = &w->traits;
 	struct probe p;
 	int fd = -1;
-	struct http_conn *c = probe_open(&p, s) == 0 ? probe_connect(&p, &fd) : NULL;
+	struct wire_conn *c = probe_open(&p, w) == 0 ? probe_connect(&p, &fd) : NULL;
 
 	*answered = c != NULL && exchange(&p, fd, PLAIN) == 200;
 	if (*answered) {
@@ -161,7 +78,7 @@ try_connection(struct http_server *s, bool *answered)
 		(void)exchange(&p, fd, PARTS);
 		t->hides_queries = p.extracted.arguments == 0;
 		t->hides_cookies = p.extracted.cookies <= OWN_COOKIES;
-		t->holds = lives(&p, c) && can_be_held(&p, c, fd);
+		t->holds = lives(&p) && can_be_held(&p, c, fd);
 	}
 	if (fd >= 0)
 		close(fd);
@@ -189,12 +106,12 @@ static const struct {
 };
 
 static void
-report(const struct http_server *s, const char *unsure)
+report(const struct wire *w, const char *unsure)
 {
-	const struct parser_traits *t = &s->parser;
+	const struct parser_traits *t = &w->traits;
 	/* The rest concerns few requests. */
 	bool grave = !(t->asks_again && t->counts_heads && t->holds && t->sure);
-	char *text = talloc_strdup(s, "");
+	char *text = talloc_strdup(NULL, "");
 
 	for (size_t i = 0; i < sizeof(lacks) / sizeof(lacks[0]) && text != NULL; i++)
 		if (!*(const bool *)((const char *)t + lacks[i].offset))
@@ -219,30 +136,30 @@ report(const struct http_server *s, const char *unsure)
 }
 
 int
-parser_probe(struct http_server *s, char **why)
+parser_probe(struct wire *w, TALLOC_CTX *mem, char **why)
 {
 	const char *unsure = NULL;
 	bool answered;
-	int err = try_connection(s, &answered);
+	int err = try_connection(w, &answered);
 
 	if (err == 0 && !answered) {
-		s->parser.asks_again = false;
-		err = try_connection(s, &answered);
+		w->traits.asks_again = false;
+		err = try_connection(w, &answered);
 	}
 	if (err != 0)
 		return err;
 	if (!answered) {
-		*why = talloc_asprintf(s,
+		*why = talloc_asprintf(mem,
 		    "libmicrohttpd %s does not come to an answer to a plain request",
 		    parser_version());
 		return -ENOTSUP;
 	}
-	err = guard_selftest(s, &unsure);
+	err = guard_selftest(w, &unsure);
 	if (err != 0)
 		return err;
-	residue_learn(s);
-	if (s->parser.lenient)
-		residue_learn_where(s);
-	report(s, unsure);
+	residue_learn(w);
+	if (w->traits.lenient)
+		residue_learn_where(w);
+	report(w, unsure);
 	return 0;
 }

@@ -19,7 +19,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "server/internal.h"
+#include "server/wire/probe.h"
 
 /* No end of a line in it, nor of a word: none of it is used. */
 #define PART      "the-beginning-of-a-request-that-is-never-finished-and-certainly-not-short"
@@ -32,18 +32,9 @@ struct candidates {
 	size_t n;
 };
 
-static size_t
-word(const struct http_conn *c, size_t at)
-{
-	size_t value;
-
-	memcpy(&value, (const char *)c->mhd + at * sizeof(value), sizeof(value));
-	return value;
-}
-
 /* Of all words of the record, or of those left of them, which have this value? */
 static void
-narrow(struct candidates *left, const struct http_conn *c, bool first, size_t value)
+narrow(struct candidates *left, const struct wire_conn *c, bool first, size_t value)
 {
 	size_t words = malloc_usable_size(c->mhd) / sizeof(size_t), n = 0;
 
@@ -52,7 +43,7 @@ narrow(struct candidates *left, const struct http_conn *c, bool first, size_t va
 	for (size_t i = 0; i < (first ? words : left->n); i++) {
 		size_t at = first ? i : left->at[i];
 
-		if (word(c, at) == value)
+		if (wire_conn_word(c, at) == value)
 			left->at[n++] = at;
 	}
 	left->n = n;
@@ -61,7 +52,7 @@ narrow(struct candidates *left, const struct http_conn *c, bool first, size_t va
 /* Parts of different lengths; at the end the client leaves. The last one ends with CR, which is
  * read, but which a parser that looked at each byte (1.0) has not gone past. */
 static void
-experiment(struct http_server *s, struct http_conn *c, int client, struct candidates *left)
+experiment(struct wire *w, struct wire_conn *c, int client, struct candidates *left)
 {
 	size_t sent = 0;
 
@@ -75,30 +66,30 @@ experiment(struct http_server *s, struct http_conn *c, int client, struct candid
 		}
 		sent += len;
 		for (int run = 0; run < RUNS; run++)
-			parser_run(s);
+			parser_run(w);
 		narrow(left, c, part == 0, sent);
 	}
 }
 
 void
-residue_learn(struct http_server *s)
+residue_learn(struct wire *w)
 {
 	struct candidates left = {.n = 0};
 	struct probe p;
 	int client = -1;
 
-	s->parser.residue_at = 0;
-	if (probe_open(&p, s) == 0) {
-		struct http_conn *c = probe_connect(&p, &client);
+	w->traits.residue_at = 0;
+	if (probe_open(&p, w) == 0) {
+		struct wire_conn *c = probe_connect(&p, &client);
 
 		if (c != NULL)
-			experiment(p.server, c, client, &left);
+			experiment(&p.wire, c, client, &left);
 	}
 	if (client >= 0)
 		close(client);
 	probe_close(&p);
 	if (left.n == 1)
-		s->parser.residue_at = left.at[0];
+		w->traits.residue_at = left.at[0];
 }
 
 /* ---- Where it begins ---------------------------------------------------------------------------- */
@@ -138,14 +129,14 @@ look_where(void *data, const struct http_request *req)
 }
 
 void
-residue_learn_where(struct http_server *s)
+residue_learn_where(struct wire *w)
 {
 	struct begins b = {.tried = 0};
 	struct probe p;
 
-	s->parser.residue_begins_at = 0;
+	w->traits.residue_begins_at = 0;
 	b.left.n = 0;
-	if (probe_open(&p, s) == 0) {
+	if (probe_open(&p, w) == 0) {
 		p.seen = look_where;
 		p.data = &b;
 		for (size_t i = 0; i < WHOLE && b.tried == i; i++) {
@@ -162,19 +153,5 @@ residue_learn_where(struct http_server *s)
 	}
 	probe_close(&p);
 	if (b.tried == WHOLE && b.left.n == 1)
-		s->parser.residue_begins_at = b.left.at[0];
-}
-
-const char *
-residue_begins(const struct http_conn *c)
-{
-	size_t at = c->server->parser.residue_begins_at;
-
-	return at == 0 ? NULL : (const char *)(uintptr_t)word(c, at);
-}
-
-bool
-residue_is(const struct http_conn *c, size_t bytes)
-{
-	return c->server->parser.residue_at != 0 && word(c, c->server->parser.residue_at) == bytes;
+		w->traits.residue_begins_at = b.left.at[0];
 }

@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "server/internal.h"
+#include "server/wire/guard.h"
 
 enum { ROUNDS = 9, TIMES = 500000, LIMIT_NS = 150 };
 

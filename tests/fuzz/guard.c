@@ -7,6 +7,7 @@
 #include <ctype.h>
 #include <strings.h>
 
+#include "server/wire/guard.h"
 #include "tests/fuzz/fuzz.h"
 
 enum { FIELDS_MAX = 64 };

@@ -210,7 +210,7 @@ a_reset_is_an_end(void **state)
 	int listens = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	int client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	const struct linger now = {.l_onoff = 1};
-	struct http_conn c = {.fd = -1};
+	struct wire_conn c = {.fd = -1};
 	struct pollfd told;
 
 	(void)state;
@@ -220,12 +220,12 @@ a_reset_is_an_end(void **state)
 	assert_int_equal(getsockname(listens, (struct sockaddr *)&at, &size), 0);
 	assert_int_equal(connect(client, (struct sockaddr *)&at, size), 0);
 	c.fd = accept4(listens, NULL, NULL, SOCK_CLOEXEC);
-	assert_false(conn_ended(&c));
+	assert_false(wire_conn_ended(&c));
 	assert_int_equal(setsockopt(client, SOL_SOCKET, SO_LINGER, &now, sizeof(now)), 0);
 	close(client);
 	told = (struct pollfd){.fd = c.fd, .events = POLLRDHUP};
 	assert_int_equal(poll(&told, 1, 10000), 1);
-	assert_true(conn_ended(&c));
+	assert_true(wire_conn_ended(&c));
 	close(c.fd);
 	close(listens);
 }

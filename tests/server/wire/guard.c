@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "server/internal.h"
+#include "server/wire/guard.h"
 #include "tests/server/serving.h"
 
 /* A request of the parts given; fields are "Name:value" lines. */

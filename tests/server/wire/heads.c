@@ -158,8 +158,8 @@ so_is_a_cookie_of_any_size(void **state)
 
 	(void)state;
 	log_open();
-	assert_int_equal(parser_probe(s, &why), 0);
-	if (!s->parser.hides_cookies)
+	assert_int_equal(parser_probe(&s->wire, s, &why), 0);
+	if (!s->wire.traits.hides_cookies)
 		harness_skip("this libmicrohttpd shows all cookies");
 	expect_served(s, heads, COUNT(heads));
 }

@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "server/internal.h"
+#include "server/wire/guard.h"
 #include "tests/server/serving.h"
 
 enum { SMALL = 1500, TIMES = 8, DEARER = 15, TRIES = 25 };

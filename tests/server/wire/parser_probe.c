@@ -210,7 +210,7 @@ start_without(atomic_bool *what, const char *said)
 static void
 expect_service(const struct scene *t)
 {
-	const struct parser_traits *traits = &t->server->parser;
+	const struct parser_traits *traits = &t->server->wire.traits;
 	/* Without the record it is uncertain where chunked content ends, if lone LFs get in. */
 	bool ends = traits->lenient && traits->residue_begins_at == 0;
 	struct client *c = client_open(t->port);
@@ -294,7 +294,7 @@ without_being_asked_again_requests_are_suspended(void **state)
 	struct scene t = start_without(&deaf, "asks for no answer twice");
 
 	(void)state;
-	assert_false(t.server->parser.asks_again);
+	assert_false(t.server->wire.traits.asks_again);
 	expect_service(&t);
 	drain(&t, "moved=1 ");
 }
@@ -305,11 +305,11 @@ without_suspension_nothing_is_handed_over(void **state)
 	struct scene t = start_without(&restless, "connections are not handed over");
 
 	(void)state;
-	assert_false(t.server->parser.holds);
+	assert_false(t.server->wire.traits.holds);
 	expect_service(&t);
 	drain(&t, "moved=0 ");
 	t = start_without(&stuck, "connections are not handed over");
-	assert_false(t.server->parser.holds);
+	assert_false(t.server->wire.traits.holds);
 	expect_service(&t);
 	drain(&t, "moved=0 ");
 }
@@ -321,8 +321,8 @@ without_sizes_of_heads_nothing_is_handed_over(void **state)
 	struct scene t = start_without(&innumerate, "tells no head's size");
 
 	(void)state;
-	assert_false(t.server->parser.counts_heads);
-	if (t.server->parser.sure) {
+	assert_false(t.server->wire.traits.counts_heads);
+	if (t.server->wire.traits.sure) {
 		expect_service(&t);
 		drain(&t, "moved=0 ");
 	} else {
@@ -338,7 +338,7 @@ without_its_record_only_what_was_counted_is_handed_over(void **state)
 	struct scene t = start_without(&opaque, "hides what it has read ahead");
 
 	(void)state;
-	assert_int_equal(t.server->parser.residue_at, 0);
+	assert_int_equal(t.server->wire.traits.residue_at, 0);
 	expect_service(&t);
 	drain(&t, "moved=1 ");
 }
@@ -349,11 +349,11 @@ arguments_and_cookies_that_cannot_be_hidden_are_served(void **state)
 	struct scene t = start_without(&nosy, "takes queries apart");
 
 	(void)state;
-	assert_false(t.server->parser.hides_queries);
+	assert_false(t.server->wire.traits.hides_queries);
 	expect_service(&t);
 	drain(&t, "moved=1 ");
 	t = start_without(&frank, "takes cookies apart");
-	assert_false(t.server->parser.hides_cookies);
+	assert_false(t.server->wire.traits.hides_cookies);
 	expect_service(&t);
 	drain(&t, "moved=1 ");
 }
@@ -368,7 +368,7 @@ where_something_malformed_gets_in_connections_have_one_request(void **state)
 
 	(void)state;
 	log_expect(t.log, "each connection ends with its first answer");
-	assert_false(t.server->parser.sure);
+	assert_false(t.server->wire.traits.sure);
 	c = client_open(t.port);
 	client_send(c, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello"
 		       "GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n");

@@ -17,7 +17,7 @@
 
 struct race {
 	struct http_server *server;
-	struct http_conn *c;
+	struct wire_conn *c;
 	int peer;
 	atomic_bool over;
 };
@@ -53,7 +53,8 @@ race_new(int family)
 	else
 		tcp_pair(family, fds);
 	r->server = serving_new();
-	r->c = conn_new(r->server, NULL, fds[0]);
+	r->c = talloc(r, struct wire_conn);
+	wire_conn_init(r->c, &r->server->wire, fds[0]);
 	r->c->peer.ss_family = (sa_family_t)family;
 	r->peer = fds[1];
 	account_open(r->c);

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* The configuration: what a file or the command line asks for, checked and ready to use. */
+/*
+ * The face of config/: what a file or the command line asks for, checked as far as the text alone
+ * allows, and ready to use. Every room above reads it. It never looks at programs, users, sockets
+ * or processes: what a start would meet is instance/preflight.h.
+ */
 #ifndef SUPERVISOR_CONFIG_H
 #define SUPERVISOR_CONFIG_H
 

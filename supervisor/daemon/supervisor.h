@@ -92,39 +92,6 @@ struct supervisor {
 	LIST_HEAD(, asked) asked; /* who waits for the status */
 };
 
-/* --- follow.c: clients who follow --------------------------------------------------------- */
-
-/* Tells CLIENT the last COUNT, and, if ON, what comes after them. */
-void
-follow_events(struct supervisor *sup, struct client *client, const char *name, long count, bool on);
-void
-follow_logs(struct supervisor *sup, struct client *client, const char *name, long count, bool on);
-/* Something has happened; an instance has written a line, which is kept, too. */
-void follow_event(struct supervisor *sup, json_t *event);
-void follow_line(struct instance *inst, bool err, const char *text, size_t len);
-/* Nothing more comes: who follows is told. */
-void follow_end(struct supervisor *sup);
-
-/* --- connections.c -------------------------------------------------------------------------- */
-
-struct connections;
-typedef void connections_fn(struct connections *c, void *data);
-
-/* Counts those that are open on every listening socket, and calls FN from the loop when it is done,
- * at the latest after LIMIT_MS. NULL: it cannot be known, and FN is not called. */
-struct connections *connections_count(
-    TALLOC_CTX *mem, struct supervisor *sup, int limit_ms, connections_fn *fn, void *data);
-/* On the sockets of INST, which may be shared. -1: it has no socket, or it is not known of all;
- * C may be NULL. */
-int64_t connections_of(const struct connections *c, const struct instance *inst);
-
-/* --- status.c: for programs -------------------------------------------------------------- */
-
-/* Tells ASKER everything, as `baton status --json` prints it, as soon as it is known. */
-void status_tell(struct supervisor *sup, struct asker *asker);
-/* Nothing more is waited for: whoever asked is told what is known. */
-void status_tell_all(struct supervisor *sup);
-
 /* --- manager.c: what baton tells its own service manager --------------------------------- */
 
 /* Finds NOTIFY_SOCKET and WATCHDOG_USEC in the environment, and from now on says WATCHDOG=1 if

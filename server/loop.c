@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The leader's loop: wait, accept, let the parser read, run what became ready, let the parser
- * write. Waiting is in an epoll of our own over the listeners, the parser's epoll, a wake-up
- * and the ends of connections.
+ * The leader's loop, whose table of contents is turn(), at the end: what goes by the clock, a
+ * wait, what has happened, what has come back from other threads, what the parser reads, what can
+ * be run. Waiting is in an epoll of our own over the listeners, the parser's epoll, a wake-up and
+ * the ends of connections.
  */
 #include <errno.h>
 #include <string.h>
@@ -179,14 +180,12 @@ run_timers(struct http_server *s)
 	return next <= now ? 0 : (int)earlier(next - now, 3600000);
 }
 
-/* True while the caller leads. */
-static bool
-turn(struct http_server *s)
+/* Returns how many events there are; the clock is read then, for the whole turn. */
+static int
+wait_for_events(struct http_server *s, struct epoll_event events[EVENTS_AT_ONCE])
 {
-	struct epoll_event events[EVENTS_AT_ONCE];
-	int n =
-	    epoll_pwait(s->epoll_fd, events, EVENTS_AT_ONCE, run_timers(s), &s->threads.waiting);
-	enum work_result did = WORK_SOME;
+	int wait_ms = run_timers(s);
+	int n = epoll_pwait(s->epoll_fd, events, EVENTS_AT_ONCE, wait_ms, &s->threads.waiting);
 
 	if (n < 0 && errno != EINTR) {
 		log_line(LOG_ERR, "epoll_wait: %s; stopping", strerror(errno));
@@ -194,24 +193,50 @@ turn(struct http_server *s)
 		s->drain = DRAIN_OVER;
 	}
 	s->now_ms = clock_now_ms();
+	return n;
+}
+
+/* The parser reads what has arrived. After a wait for nothing but a timer of ours, or one that a
+ * signal or a tracer broke off, it has nothing to read. */
+static void
+read_requests(struct http_server *s, bool heard)
+{
+	if (!heard && parser_timeout_ms(&s->wire) != 0)
+		return;
+	s->heard_ms = s->now_ms;
+	parser_run(&s->wire);
+}
+
+/* Runs what is ready, and has the parser write the answers, and read on. False if another thread
+ * leads meanwhile: then nothing of the server's is touched any more. */
+static bool
+run_requests(struct http_server *s)
+{
+	enum work_result did = WORK_SOME;
+
+	for (int i = 0; i < ROUNDS && did == WORK_SOME; i++) {
+		did = work_run(&s->sched);
+		if (did == WORK_SOME)
+			parser_run(&s->wire);
+	}
+	return did != WORK_LOST;
+}
+
+/* One turn, from wait to wait. True while the caller leads. */
+static bool
+turn(struct http_server *s)
+{
+	struct epoll_event events[EVENTS_AT_ONCE];
+	int n = wait_for_events(s, events);
+
 	files_fit(s);
 	for (int i = 0; i < n; i++)
 		on_event(s, &events[i]);
 	if (s->collect)
 		s->collect = work_collect(&s->sched);
-	/* After a wait for nothing but a timer of ours, or one that a signal or a tracer broke
-	 * off, it has nothing to read either. */
-	if (n > 0 || parser_timeout_ms(&s->wire) == 0) {
-		s->heard_ms = s->now_ms;
-		parser_run(&s->wire);
-	}
-	for (int i = 0; i < ROUNDS && did == WORK_SOME; i++) {
-		did = work_run(&s->sched);
-		if (did == WORK_LOST)
-			return false;
-		if (did == WORK_SOME)
-			parser_run(&s->wire);
-	}
+	read_requests(s, n > 0);
+	if (!run_requests(s))
+		return false;
 	conn_settle_hups(s);
 	return true;
 }

@@ -114,8 +114,6 @@ void listener_resume(struct instance *inst);
 /* Its sockets may be others, or the configuration is: they refuse or take connections as they are
  * to, and their queues are as long as they are to be. */
 void listener_settle(struct instance *inst);
-/* Whose mark says whether they refuse: that of the first instance, if all have the same. */
-struct instance *listener_owner(const struct instance *inst);
 /* One of a list, which is a hole in it then. */
 void listener_close(struct listener *l);
 /* The files of its Unix sockets get the owner and mode that the configuration says now. */

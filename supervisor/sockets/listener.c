@@ -115,14 +115,16 @@ share(struct listener *l, const struct listener *had)
 	return l->fd < 0 ? -errno : 0;
 }
 
-struct instance *
-listener_owner(const struct instance *inst)
+/* Whose mark says whether they refuse: that of the first instance, if all have the same. */
+static struct instance *
+owner_of(const struct instance *inst)
 {
 	return inst->service->config->shared ? inst->service->instances[0]
 					     : (struct instance *)inst;
 }
 
-/* Those that listen keep others from binding, whatever is set. */
+/* While ON, sockets that refuse are no obstacle to binding A; those that listen are one, whatever is
+ * set. */
 static void
 step_aside(const struct supervisor *sup, const struct address *a, bool on)
 {
@@ -135,7 +137,7 @@ step_aside(const struct supervisor *sup, const struct address *a, bool on)
 			for (size_t k = 0; k < inst->nlisteners; k++) {
 				const struct listener *l = &inst->listeners[k];
 
-				if (listener_owner(inst)->refusing && !l->chosen && !l->given &&
+				if (owner_of(inst)->refusing && !l->chosen && !l->given &&
 				    l->file == NULL && address_overlap(&l->address, a))
 					setsockopt(
 					    l->fd, SOL_SOCKET, SO_REUSEADDR, &reuse, sizeof(reuse));
@@ -339,21 +341,21 @@ another_lives(const struct instance *inst)
 void
 listener_refuse(struct instance *inst)
 {
-	if (!listener_owner(inst)->refusing && !another_lives(inst))
-		refuse_or_listen(listener_owner(inst), true);
+	if (!owner_of(inst)->refusing && !another_lives(inst))
+		refuse_or_listen(owner_of(inst), true);
 }
 
 void
 listener_resume(struct instance *inst)
 {
-	if (listener_owner(inst)->refusing)
-		refuse_or_listen(listener_owner(inst), false);
+	if (owner_of(inst)->refusing)
+		refuse_or_listen(owner_of(inst), false);
 }
 
 void
 listener_settle(struct instance *inst)
 {
-	refuse_or_listen(inst, listener_owner(inst)->refusing);
+	refuse_or_listen(inst, owner_of(inst)->refusing);
 }
 
 void

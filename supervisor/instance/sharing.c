@@ -10,7 +10,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "supervisor/daemon/supervisor.h"
+#include "supervisor/instance/instances.h"
 
 static ino_t
 inode_of(int fd)
@@ -49,8 +49,7 @@ may_have(const struct generation *g, const struct instance *inst, ino_t socket)
 static const struct generation *
 another(const struct generation *g, ino_t socket)
 {
-	for (const struct generation *o = g->instance->sup->all.generations; o != NULL;
-	     o = o->next) {
+	for (const struct generation *o = g->instance->all->generations; o != NULL; o = o->next) {
 		if (o != g && generation_lives(o) && may_have(o, g->instance, socket))
 			return o;
 	}
@@ -74,7 +73,7 @@ sharing_settle(const struct generation *g)
 			fcntl(l->fd, F_SETFL, flags & ~O_NONBLOCK);
 		else if (o->program != NULL && g->program != NULL &&
 			 strcmp(o->program, g->program) != 0)
-			output_say(inst->sup->base.out,
+			output_say(inst->all->base->out,
 			    "%s: its socket %s is non-blocking, for %s has set it so, and has it "
 			    "still; should %s fail in accept(), say `baton stop %s` and `baton "
 			    "start %s`",

@@ -369,9 +369,3 @@ generation_kill(struct generation *g, const char *why)
 	if (g->lingers) /* nobody tells when the last one of a group has gone, if at all */
 		timer_after(g, g->instance->all->base->timers, 0, check_killed, g);
 }
-
-int64_t
-generation_age_ms(const struct generation *g)
-{
-	return (g->ready_ms >= 0 ? g->ready_ms : timer_now_ms()) - g->started_ms;
-}

@@ -168,7 +168,11 @@ void generation_check(struct generation *g);
 /* The same of those of which only the process group was left: a child of baton has ended. */
 void generation_check_lingering(struct instances *all);
 /* Milliseconds from start to readiness, or since the start if it is not ready. */
-int64_t generation_age_ms(const struct generation *g);
+static inline int64_t
+generation_age_ms(const struct generation *g)
+{
+	return (g->ready_ms >= 0 ? g->ready_ms : timer_now_ms()) - g->started_ms;
+}
 
 /* --- generation_output.c: its stdout and stderr ------------------------------------------ */
 

@@ -213,17 +213,3 @@ instance_new(struct service *service, unsigned index)
 		TALLOC_FREE(inst);
 	return inst;
 }
-
-char *
-instance_urls(TALLOC_CTX *mem, const struct instance *inst)
-{
-	char *urls = talloc_strdup(mem, inst->nlisteners == 0 ? "-" : "");
-
-	for (size_t i = 0; i < inst->nlisteners; i++) {
-		char *url = address_url(mem, &inst->listeners[i].address);
-
-		urls = talloc_asprintf_append(urls, "%s%s", i == 0 ? "" : " ", url);
-		talloc_free(url);
-	}
-	return urls;
-}

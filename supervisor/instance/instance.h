@@ -156,8 +156,6 @@ void instance_generation_back(struct generation *g);
 void instance_cut_drain(struct instance *inst);
 /* G's process is gone: takes G's role away, lets life.c decide, and frees G. */
 void instance_generation_ended(struct generation *g);
-/* "http://127.0.0.1:8080" or several, or "-". */
-char *instance_urls(TALLOC_CTX *mem, const struct instance *inst);
 
 /* --- instance_orders.c: carries out what life.c decides ------------------------------- */
 

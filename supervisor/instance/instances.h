@@ -112,6 +112,8 @@ void report_news(struct instance *inst, struct generation *g, enum instance_news
 /* "4.2 s", "3 min", "2 h": durations for people. */
 char *report_duration(TALLOC_CTX *mem, int64_t ms);
 
+/* "http://127.0.0.1:8080" or several, or "-". */
+char *report_urls(TALLOC_CTX *mem, const struct instance *inst);
 /* "12 connections moved, 3 requests finished, 0 connections ended, 0 cut". */
 char *report_drained(TALLOC_CTX *mem, const struct notify_drained *d);
 /* Its last lines on stderr, for a verdict; none if G is NULL. */

@@ -22,6 +22,20 @@ report_duration(TALLOC_CTX *mem, int64_t ms)
 	return talloc_asprintf(mem, "%lld days", (long long)ms / 86400000);
 }
 
+char *
+report_urls(TALLOC_CTX *mem, const struct instance *inst)
+{
+	char *urls = talloc_strdup(mem, inst->nlisteners == 0 ? "-" : "");
+
+	for (size_t i = 0; i < inst->nlisteners; i++) {
+		char *url = address_url(mem, &inst->listeners[i].address);
+
+		urls = talloc_asprintf_append(urls, "%s%s", i == 0 ? "" : " ", url);
+		talloc_free(url);
+	}
+	return urls;
+}
+
 /* Columns are as wide as the widest of all instances, so that lines printed one by one align. */
 static void
 widths(const struct instances *all, int *name, int *url)
@@ -33,7 +47,7 @@ widths(const struct instances *all, int *name, int *url)
 		for (unsigned n = 0; n < all->services[i]->ninstances; n++) {
 			const struct instance *inst = all->services[i]->instances[n];
 			int nlen = (int)strlen(inst->name);
-			const char *urls = instance_urls(tmp, inst);
+			const char *urls = report_urls(tmp, inst);
 			int ulen = urls == NULL ? 0 : (int)strlen(urls);
 
 			*name = nlen > *name ? nlen : *name;
@@ -49,7 +63,7 @@ say_ready(struct instance *inst, const struct generation *g)
 	TALLOC_CTX *tmp = talloc_new(NULL);
 	const char *which =
 	    g->number == 1 ? "" : talloc_asprintf(tmp, "  generation %u", g->number);
-	const char *urls = instance_urls(tmp, inst);
+	const char *urls = report_urls(tmp, inst);
 	int name, url;
 
 	widths(inst->all, &name, &url);

@@ -4,7 +4,6 @@
  * instance is decided elsewhere (life.c); here only facts are gathered.
  */
 #include <errno.h>
-#include <poll.h>
 #include <string.h>
 #include <sys/pidfd.h>
 #include <sys/wait.h>
@@ -339,14 +338,6 @@ generation_recall(struct generation *g)
 	g->recalled = true;
 	if (g->stopping && g->gives != NULL)
 		channel_called_off(g->gives);
-}
-
-bool
-generation_lives(const struct generation *g)
-{
-	struct pollfd p = {.fd = g->pidfd, .events = POLLIN};
-
-	return g->lingers || (g->pid > 0 && poll(&p, 1, 0) == 0);
 }
 
 static void

@@ -3,6 +3,7 @@
 #ifndef SUPERVISOR_GENERATION_H
 #define SUPERVISOR_GENERATION_H
 
+#include <poll.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -160,7 +161,13 @@ void generation_recall(struct generation *g);
 /* Nothing more comes from G's predecessor: what is left is kept until G has read it. */
 void generation_giver_gone(struct generation *g);
 /* Whether it runs; also one that has ended and was not reaped yet does not. */
-bool generation_lives(const struct generation *g);
+static inline bool
+generation_lives(const struct generation *g)
+{
+	struct pollfd p = {.fd = g->pidfd, .events = POLLIN};
+
+	return g->lingers || (g->pid > 0 && poll(&p, 1, 0) == 0);
+}
 /* SIGKILL to its whole process group. WHY is kept as the failure if none is known yet. */
 void generation_kill(struct generation *g, const char *why);
 /* Takes what there is to know about one that has ended (a no-op while it lives). */

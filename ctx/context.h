@@ -3,8 +3,9 @@
  * How contexts look inside. The files of ctx/ are a tree, in which each uses only what stands
  * below it; its place shows in which of these headers it includes:
  *
- *	after  wait  deadline  text		what is called, woken or ended in time; a look at it
+ *	after  soon  wait  deadline  text	what is called, told, woken or ended in time; a look at it
  *	cancel					who hangs on whom: making, ending and freeing
+ *	calls					what counts who still uses its memory
  *	node					what can end, as anybody may read it
  *	foreign  without  bag  registry		no end of their own
  *	context					the chain of values
@@ -12,7 +13,7 @@
  *	lock  clock  thread			know no context
  *
  * No other folder includes context.h, node.h, cancel.h, timer.h, lock.h, thread.h or shard.h;
- * calls.h and due.h are for the server.
+ * calls.h, due.h and soon.h are for the server.
  *
  * Every context knows its nearest ancestor that can end (itself, maybe): `canceler`. Thus
  * err, cause and deadline cost one step, however many values lie between.

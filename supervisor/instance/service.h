@@ -79,8 +79,8 @@ struct service {
 /* Opens those that the service's section names. Returns 0, or -errno with *WHY set. */
 int logs_open_service(struct service *s, TALLOC_CTX *mem, char **why);
 /* Opens those of a section before it counts. */
-int logs_open_named(
-    struct instances *all, const struct service_config *c, TALLOC_CTX *mem, char **why);
+int
+logs_open_named(struct instances *all, const struct service_config *c, TALLOC_CTX *mem, char **why);
 /* Closes those to which no service writes any more: after a reload, good or failed, and the like. */
 void logs_close_unused(struct instances *all);
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Fuzz target: request targets, their decoding, and the router that walks them. */
+#include "server/wire/guard.h"
 #include "tests/fuzz/fuzz.h"
 
 static int

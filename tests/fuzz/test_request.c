@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Fuzz target: http_test_request, and what a handler asks a request for. */
+#include "server/wire/guard.h"
 #include "tests/fuzz/fuzz.h"
 
 static int

@@ -124,7 +124,7 @@ identity_find(
 	struct identity id;
 	int error = identity_look_up(mem, user, group, &id, why);
 
-	if (error < 0)
+	if (error != 0)
 		return error;
 	if (id.other && geteuid() != 0) {
 		*why = talloc_asprintf(mem,

@@ -79,7 +79,7 @@ static void *work(void *name);
 static int
 add_worker(void)
 {
-	int rc = ctxi_thread_start("ctx-after", 0, work);
+	int rc = ctxi_thread_start(NULL, "ctx-after", 0, work);
 
 	if (rc == 0) {
 		workers.n++;

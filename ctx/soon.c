@@ -18,6 +18,8 @@ static struct {
 	sem_t more;
 	atomic_bool started; /* it runs, and more can be posted */
 	pthread_mutex_t lock;
+	unsigned users;
+	pthread_t thread;
 } soon = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 static void *
@@ -26,7 +28,7 @@ tell(void *name)
 	struct ctxi_calls *first, *next;
 
 	pthread_setname_np(pthread_self(), name);
-	for (;;) {
+	while (atomic_load(&soon.started)) {
 		while (sem_wait(&soon.more) != 0)
 			; /* a signal: EINTR */
 		for (first = atomic_exchange(&soon.list, NULL); first != NULL; first = next) {
@@ -45,13 +47,28 @@ ctxi_soon_start(void)
 	int rc = 0;
 
 	pthread_mutex_lock(&soon.lock);
+	soon.users++;
 	if (!atomic_load(&soon.started)) {
 		sem_init(&soon.more, 0, 0);
-		rc = ctxi_thread_start("ctx-ends", 256 << 10, tell);
-		atomic_store(&soon.started, rc == 0);
+		atomic_store(&soon.started, true);
+		rc = ctxi_thread_start(&soon.thread, "ctx-ends", 256 << 10, tell);
+		if (rc != 0)
+			atomic_store(&soon.started, false);
 	}
 	pthread_mutex_unlock(&soon.lock);
 	return rc;
+}
+
+void
+ctxi_soon_stop(void)
+{
+	pthread_mutex_lock(&soon.lock);
+	if (soon.users > 0 && --soon.users == 0 && atomic_exchange(&soon.started, false)) {
+		sem_post(&soon.more); /* what is in the list is told before it ends */
+		pthread_join(soon.thread, NULL);
+		sem_destroy(&soon.more);
+	}
+	pthread_mutex_unlock(&soon.lock);
 }
 
 static void
@@ -99,6 +116,7 @@ fork_soon(enum ctxi_fork when)
 		return;
 	}
 	if (when == CTXI_CHILD) {
+		soon.users = 0;
 		atomic_store(&soon.started, false);
 		atomic_store(&soon.list, NULL);
 	}

@@ -10,8 +10,9 @@
 #include <baton/ctx.h>
 
 /* Starts that thread, unless it runs. 0, or a negative errno: then the calls below do all of it
- * themselves. */
+ * themselves. Each call is to be followed by one of the other, and the last of those ends it. */
 int ctxi_soon_start(void);
+void ctxi_soon_stop(void);
 /* As ctx_cancel_cause(). ctx was given to ctxi_calls_count(), which sees that it stays. */
 void ctxi_soon_cancel(struct ctx *ctx, const struct ctx_cause *cause);
 /* The same for ctxi_due_over(). */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The library's own threads: detached, without signals (those are the program's), named. */
+/* The library's own threads: without signals (those are the program's), named. */
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
@@ -11,24 +11,27 @@
 static const int faults[] = {SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGSYS, SIGTRAP};
 
 int
-ctxi_thread_start(const char *name, size_t stack_bytes, void *(*run)(void *))
+ctxi_thread_start(pthread_t *thread, const char *name, size_t stack_bytes, void *(*run)(void *))
 {
 	pthread_attr_t attr;
-	pthread_t thread;
+	pthread_t detached;
 	sigset_t all, before;
 	int rc;
 
 	rc = pthread_attr_init(&attr);
 	if (rc != 0)
 		return -rc;
-	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	if (thread == NULL) {
+		pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+		thread = &detached;
+	}
 	if (stack_bytes != 0)
 		pthread_attr_setstacksize(&attr, stack_bytes);
 	sigfillset(&all);
 	for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++)
 		sigdelset(&all, faults[i]);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	rc = pthread_create(&thread, &attr, run, (void *)(uintptr_t)name);
+	rc = pthread_create(thread, &attr, run, (void *)(uintptr_t)name);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	pthread_attr_destroy(&attr);
 	return -rc;

@@ -153,7 +153,7 @@ make_ready(void *(*serve)(void *name))
 	}
 	if (!timers.started) {
 		timers.sleeping_until = INT64_MIN;
-		rc = ctxi_thread_start("ctx-deadlines", 256 << 10, serve);
+		rc = ctxi_thread_start(NULL, "ctx-deadlines", 256 << 10, serve);
 		if (rc != 0)
 			return rc;
 		timers.started = true;

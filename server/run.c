@@ -157,14 +157,13 @@ start(struct http_server *s)
 	err = open_all(s);
 	if (err == 0 && !spare_waits(s))
 		listener_announce(s);
-	if (err == 0)
-		(void)ctxi_soon_start(); /* without it, ends are told from the loop */
 	if (err == 0 && (err = start_crew(s)) != 0)
 		log_line(LOG_ERR, "cannot serve: no thread: %s", strerror(-err));
 	if (err != 0) {
 		close_all(s);
 		return err;
 	}
+	(void)ctxi_soon_start(); /* without it, ends are told from the loop */
 	s->used = s->started = true;
 	return 0;
 }
@@ -206,6 +205,7 @@ http_server_wait(struct http_server *s)
 		return -EBUSY;
 	}
 	s->started = false;
+	ctxi_soon_stop();
 	watch_drop(&s->sched);
 	TALLOC_FREE(s->sched.crew);
 	close_all(s);

@@ -7,7 +7,12 @@
 
 #include <unistd.h>
 
+/* What is watched for races forks so slowly that the first of 200 would be late. */
+#if defined(__SANITIZE_THREAD__)
+enum { CROWD = 40 };
+#else
 enum { CROWD = 200 };
+#endif
 
 static void
 two_hundred_die_at_once(void **state)
@@ -22,7 +27,10 @@ two_hundred_die_at_once(void **state)
 	s->conf = tempdir_write(s->dir, "conf",
 	    "%sports = shared\nprobation_time_ms = 0\nbackoff_first_ms = 1\n",
 	    tempdir_read(s->conf));
-	proc_finish(proc_run("/bin/sed", "-i", "s/^instances = .*/instances = 200/", s->conf), 0);
+	proc_finish(proc_run("/bin/sed", "-i",
+			talloc_asprintf(harness_mem(), "s/^instances = .*/instances = %d/", CROWD),
+			s->conf),
+	    0);
 	s->baton = proc_run("baton", "run", "-c", s->conf);
 	for (int i = 0; i < CROWD; i++) /* one after the other: each has the time of a wait */
 		proc_expect(s->baton, PROC_OUT, " ready in ");
@@ -41,7 +49,7 @@ two_hundred_die_at_once(void **state)
 	proc_signal(s->baton, SIGCONT);
 	for (int i = 0; i < CROWD; i++)
 		proc_expect(s->baton, PROC_OUT, " ready in .* generation 2$");
-	day_end(&d, "w\\.199: generation 1 .*SIGKILL");
+	day_end(&d, talloc_asprintf(harness_mem(), "w\\.%d: generation 1 .*SIGKILL", CROWD - 1));
 }
 
 /* In a pid namespace of its own one may say which number is next. */

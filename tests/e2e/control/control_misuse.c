@@ -40,13 +40,16 @@ stop(void **state)
 	return harness_teardown(state);
 }
 
-/* It still does its work: for commands, and for the instance. */
+/* It still does its work: for commands, and for the instance, which may be in a restart. */
 static void
 assert_well(void)
 {
-	struct proc *p = proc_finish(baton_command(&baton, "status", NULL), 0);
+	struct proc *p = NULL;
 
-	proc_expect(p, PROC_OUT, "s\\.0 .*(ready|replacing)"); /* a restart may last */
+	wait_until("no restart is under way",
+	    strstr(proc_text(p = proc_finish(baton_command(&baton, "status", NULL), 0), PROC_OUT),
+		"a restart is under way") == NULL);
+	proc_expect(p, PROC_OUT, "s\\.0 .*ready");
 	assert_string_equal(client_fetch(port, "/"), "hello\n");
 }
 

@@ -62,7 +62,8 @@ all: $(LIBRARIES) $(PROGRAMS) $(HEADERS)
 
 help:
 	@echo 'make run       install what is missing, build, serve etc/baton.conf (Ctrl-C ends it)'
-	@echo 'make test      install what is missing, build, run every test (SAN=… for sanitizers)'
+	@echo 'make test      install what is missing, build, run every test (SAN=… for sanitizers,'
+	@echo '               TEST_JOBS=1: one program at a time)'
 	@echo 'make test-parsers  the server again with other libmicrohttpds (MHD=FOLDER: that one)'
 	@echo 'make soak      fuzzing, mutants and the like, SOAK_SECONDS (600) for each part'
 	@echo 'make           build only, into $(B)/, with all cores (V=1 shows the commands)'

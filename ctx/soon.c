@@ -16,27 +16,35 @@
 static struct {
 	_Atomic(struct ctxi_calls *) list;
 	sem_t more;
-	atomic_bool started; /* it runs, and more can be posted */
+	atomic_bool started; /* the thread runs, and more can be posted */
+	atomic_bool over;    /* it is to end */
 	pthread_mutex_t lock;
 	unsigned users;
 	pthread_t thread;
 } soon = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
-static void *
-tell(void *name)
+/* The state of each was set when it was listed; what hangs on it is told of that. */
+static void
+tell_listed(void)
 {
 	struct ctxi_calls *first, *next;
 
+	for (first = atomic_exchange(&soon.list, NULL); first != NULL; first = next) {
+		next = first->next;
+		atomic_store(&first->listed, false);
+		ctxi_end(ctxi_node(first->root), ctxi_pack(-ECANCELED, NULL));
+		ctxi_calls_out(first);
+	}
+}
+
+static void *
+tell(void *name)
+{
 	pthread_setname_np(pthread_self(), name);
-	while (atomic_load(&soon.started)) {
+	while (!atomic_load(&soon.over)) {
 		while (sem_wait(&soon.more) != 0)
 			; /* a signal: EINTR */
-		for (first = atomic_exchange(&soon.list, NULL); first != NULL; first = next) {
-			next = first->next;
-			atomic_store(&first->listed, false);
-			ctxi_end(ctxi_node(first->root), ctxi_pack(-ECANCELED, NULL));
-			ctxi_calls_out(first);
-		}
+		tell_listed();
 	}
 	return NULL;
 }
@@ -50,10 +58,9 @@ ctxi_soon_start(void)
 	soon.users++;
 	if (!atomic_load(&soon.started)) {
 		sem_init(&soon.more, 0, 0);
-		atomic_store(&soon.started, true);
+		atomic_store(&soon.over, false);
 		rc = ctxi_thread_start(&soon.thread, "ctx-ends", 256 << 10, tell);
-		if (rc != 0)
-			atomic_store(&soon.started, false);
+		atomic_store(&soon.started, rc == 0);
 	}
 	pthread_mutex_unlock(&soon.lock);
 	return rc;
@@ -64,9 +71,11 @@ ctxi_soon_stop(void)
 {
 	pthread_mutex_lock(&soon.lock);
 	if (soon.users > 0 && --soon.users == 0 && atomic_exchange(&soon.started, false)) {
-		sem_post(&soon.more); /* what is in the list is told before it ends */
+		atomic_store(&soon.over, true);
+		sem_post(&soon.more);
 		pthread_join(soon.thread, NULL);
 		sem_destroy(&soon.more);
+		tell_listed(); /* what came behind its last look */
 	}
 	pthread_mutex_unlock(&soon.lock);
 }

@@ -39,12 +39,12 @@ serve_status(struct supervisor *sup, struct client *c, const struct request *r)
 static void
 serve_restart(struct supervisor *sup, struct client *c, const struct request *r)
 {
-	const struct roll_order order = {
+	const struct roll_task task = {
 	    .what = "restart", .target = r->service, .canary = r->canary, .now = r->now};
 	TALLOC_CTX *tmp = talloc_new(NULL);
 	char *why;
 
-	if (roll_start(sup, &order, client_asker(c), tmp, &why) < 0)
+	if (roll_start(sup, &task, client_asker(c), tmp, &why) < 0)
 		asker_error(client_asker(c), "%s", why);
 	talloc_free(tmp);
 }
@@ -65,11 +65,11 @@ serve_continue(struct supervisor *sup, struct client *c, const struct request *r
 static void
 serve_rollback(struct supervisor *sup, struct client *c, const struct request *r)
 {
-	const struct roll_order order = {.what = "rollback", .target = r->service, .back = true};
+	const struct roll_task task = {.what = "rollback", .target = r->service, .back = true};
 	TALLOC_CTX *tmp = talloc_new(NULL);
 	char *why;
 
-	if (roll_start(sup, &order, client_asker(c), tmp, &why) < 0)
+	if (roll_start(sup, &task, client_asker(c), tmp, &why) < 0)
 		asker_error(client_asker(c), "%s", why);
 	talloc_free(tmp);
 }
@@ -78,24 +78,24 @@ static void
 serve_stop(struct supervisor *sup, struct client *c, const struct request *r)
 {
 	if (r->service != NULL) {
-		op_stop(sup, r->service, client_asker(c));
+		job_stop(sup, r->service, client_asker(c));
 		return;
 	}
 	client_wait_for_stop(c);
 	asker_progress(client_asker(c), "ending in good order");
-	order_stop(sup);
+	sequence_stop(sup);
 }
 
 static void
 serve_start(struct supervisor *sup, struct client *c, const struct request *r)
 {
-	op_start(sup, r->service, client_asker(c));
+	job_start(sup, r->service, client_asker(c));
 }
 
 static void
 serve_reset(struct supervisor *sup, struct client *c, const struct request *r)
 {
-	op_reset(sup, r->service, client_asker(c));
+	job_reset(sup, r->service, client_asker(c));
 }
 
 static void

@@ -195,7 +195,7 @@ service_json(const struct service *s, const struct connections *c)
 	    known(service_connections(s, c)), "instances", instances, "spares", spares,
 	    "rolled_back", s->from != NULL, "rollback_why", json_text(s->back_why),
 	    "rollback_unix_ms", s->back_why == NULL ? json_null() : json_integer(s->back_unix_ms),
-	    "good", good_json(s), "good_bytes", (json_int_t)good_bytes(s), "not_kept",
+	    "good", proved_json(s), "good_bytes", (json_int_t)proved_bytes(s), "not_kept",
 	    json_text(s->not_kept));
 }
 

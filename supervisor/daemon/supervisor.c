@@ -19,10 +19,10 @@
 static const struct instance_hearer hearers[] = {
     {"report", report_news},
     {"event", event_news},
-    {"probation", probation_news},
+    {"trial", trial_news},
     {"roll", roll_news},
-    {"order", order_news},
-    {"op", op_news},
+    {"sequence", sequence_news},
+    {"job", job_news},
     {"strategy", strategy_news},
     {"spare", spare_news},
     {NULL, NULL},
@@ -37,16 +37,16 @@ restarting(const struct supervisor *sup)
 static bool
 waited_for(const struct supervisor *sup)
 {
-	return sup->ops != NULL || sup->roll != NULL;
+	return sup->jobs != NULL || sup->roll != NULL;
 }
 
 static const struct instance_policy policy = {
     .event = follow_event,
     .line = follow_line,
     .crashed = strategy_crashed,
-    .failing = probation_failed,
-    .copy = good_copy_for,
-    .fits = rollback_fits,
+    .failing = trial_failed,
+    .copy = proved_copy_for,
+    .fits = version_fits,
     .restarted_since = roll_had_begun,
     .restarting = restarting,
     .waited_for = waited_for,
@@ -136,7 +136,7 @@ run_loop(struct supervisor *sup)
 		if (tevent_loop_once(sup->base.ev) != 0) {
 			output_warn(
 			    sup->base.out, "the event loop failed: %s; ending", strerror(errno));
-			order_kill(sup);
+			sequence_kill(sup);
 		}
 	}
 	/* Before anybody is told that it is done: whoever waits for that may bind them next. */
@@ -157,7 +157,7 @@ supervisor_run(struct supervisor *sup)
 {
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	manager_say(sup, "MAINPID=%d\nSTATUS=starting\n", (int)getpid());
-	order_start(sup);
+	sequence_start(sup);
 	return run_loop(sup);
 }
 

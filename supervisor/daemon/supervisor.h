@@ -45,9 +45,9 @@ struct follower;
 struct asked;
 struct state;
 struct upgrade;
-struct op;
+struct job;
 struct roll;
-struct rollback;
+struct revert;
 struct control;
 struct asker;
 struct client;
@@ -65,12 +65,12 @@ struct supervisor {
 	struct store *store;         /* those of its own that the manager keeps */
 	struct control *control;
 	LIST_HEAD(, follower) followers; /* clients to whom events or lines go */
-	struct op *ops;                  /* waiting for instances; NULL: none is */
+	struct job *jobs;                /* waiting for instances; NULL: none is */
 	struct roll *roll;               /* NULL: no restart is under way */
 	json_t *last_restart;            /* the verdict on the one before; NULL: there was none */
 	size_t next_service;             /* which one is started (or, plus one, stopped) now */
 	unsigned next_instance;
-	bool stop_next_runs; /* order.c: it is looking at the instances already */
+	bool stop_next_runs; /* sequence.c: it is looking at the instances already */
 	int64_t started_ms;
 	char **argv;            /* as baton was called, to be called so again */
 	const char *program;    /* where it is found: a path, or a name in PATH */
@@ -82,7 +82,7 @@ struct supervisor {
 	struct asker *upgrader;                    /* who waits for it; NULL: nobody */
 	bool resumed;                              /* by an upgrade: it was running before */
 
-	struct rollback *rollbacks; /* to be done when nothing else is under way */
+	struct revert *reverts_due; /* to be done when nothing else is under way */
 
 	struct config **configs_before; /* read before and still in use: a talloc array */
 	int64_t read_unix_ms;           /* when the file was read that counts */

@@ -19,7 +19,7 @@
 
 struct asker;
 struct roll;
-struct rollback;
+struct revert;
 struct supervisor;
 
 /* What becomes of baton as a whole: filled in by who has to tell others. */
@@ -40,63 +40,63 @@ void service_configure(struct service *s, const struct service_config *config);
 /* The same for one that counted before, under its number then. */
 void service_reconfigure(struct service *s, const struct service_config *config, unsigned number);
 
-/* --- op.c: orders about single services, and waiting for what comes of them ------------ */
+/* --- job.c: orders about single services, and waiting for what comes of them ------------ */
 
 /* Each tells ASKER how it went, at once or later; the asker may go away at any time. NAME is
  * a service or an instance. */
-void op_start(struct supervisor *sup, const char *name, struct asker *asker);
-void op_stop(struct supervisor *sup, const char *name, struct asker *asker);
+void job_start(struct supervisor *sup, const char *name, struct asker *asker);
+void job_stop(struct supervisor *sup, const char *name, struct asker *asker);
 /* Starts what has failed, and what waits for its next start; the crashes are forgotten. */
-void op_reset(struct supervisor *sup, const char *name, struct asker *asker);
+void job_reset(struct supervisor *sup, const char *name, struct asker *asker);
 /* For others: instances that were made already, with sockets and all; ASKER may be NULL. They
  * are started in any case: without memory all at once, and the asker is told so. */
 void
-op_start_list(struct supervisor *sup, struct instance **list, size_t count, struct asker *asker);
+job_start_list(struct supervisor *sup, struct instance **list, size_t count, struct asker *asker);
 /* Stops them for good: who waits for their start is told. When nothing of them lives any more,
  * THEN(DATA) is called from the loop. False: no memory, nothing happens, and ASKER has not been
  * told. */
-typedef void op_then_fn(void *data);
-bool op_stop_list(struct supervisor *sup, struct instance **list, size_t count, struct asker *asker,
-    op_then_fn *then, void *data);
-void op_news(struct instance *inst, struct generation *g, enum instance_news news);
+typedef void job_then_fn(void *data);
+bool job_stop_list(struct supervisor *sup, struct instance **list, size_t count,
+    struct asker *asker, job_then_fn *then, void *data);
+void job_news(struct instance *inst, struct generation *g, enum instance_news news);
 /* They are about to be freed. */
-void op_forget(struct supervisor *sup, struct instance **list, size_t count);
+void job_forget(struct supervisor *sup, struct instance **list, size_t count);
 /* The supervisor stops: whoever waits is told. */
-void op_cancel_all(struct supervisor *sup, const char *why);
+void job_cancel_all(struct supervisor *sup, const char *why);
 
-/* --- order.c: starting one after the other, stopping in reverse ------------------------ */
+/* --- sequence.c: starting one after the other, stopping in reverse ------------------------ */
 
-void order_start(struct supervisor *sup);
-void order_stop(struct supervisor *sup);
+void sequence_start(struct supervisor *sup);
+void sequence_stop(struct supervisor *sup);
 /* Ends everything now. */
-void order_kill(struct supervisor *sup);
+void sequence_kill(struct supervisor *sup);
 /* hints.c: all is started: what to try next. */
 void hints_say(struct supervisor *sup);
-void order_news(struct instance *inst, struct generation *g, enum instance_news news);
+void sequence_news(struct instance *inst, struct generation *g, enum instance_news news);
 
 /* --- roll.c: the rolling restart ------------------------------------------------------- */
 
 /* What is to be done; the strings are copied, but WHAT. */
-struct roll_order {
+struct roll_task {
 	const char *what;   /* "restart", "reload", …: what messages call it */
 	const char *target; /* a service, or one instance; NULL: all, or a list */
 	const char *why;    /* if nobody has asked for it: the reason, for people; or NULL */
 	bool canary;        /* pause after the first instance of each service in any case */
 	bool now;           /* no process drains: it is killed when its successor is ready */
-	bool back;          /* not to the file: to what rollback.c says has proved good */
+	bool back;          /* not to the file: to what version.c says has proved good */
 	bool revert;        /* to the configuration that counts, from one that was refused */
 
-	struct rollback *after; /* … by itself, after a failure: the roll's own then; or NULL */
+	struct revert *after; /* … by itself, after a failure: the roll's own then; or NULL */
 };
 
 /* Begins one, or joins the one that is under way if that does the same. ASKER (may be NULL)
  * hears of progress and verdict; it may go away at any time. Returns 0, or a negative errno
  * with *WHY set (child of MEM): -EBUSY if another one is under way, -ENOENT, -ENOMEM. */
-int roll_start(struct supervisor *sup, const struct roll_order *order, struct asker *asker,
+int roll_start(struct supervisor *sup, const struct roll_task *task, struct asker *asker,
     TALLOC_CTX *mem, char **why);
 /* The same about these instances, when nothing stands against it and none is under way. Returns
  * 0 or -ENOMEM, and ASKER has not been told. */
-int roll_start_list(struct supervisor *sup, const struct roll_order *order, struct instance **list,
+int roll_start_list(struct supervisor *sup, const struct roll_task *task, struct instance **list,
     size_t count, struct asker *asker);
 /* A no-op when no roll is under way, or it is not about this instance. (roll_news.c) */
 void roll_news(struct instance *inst, struct generation *g, enum instance_news news);

@@ -63,7 +63,7 @@ in_use(const struct supervisor *sup, const struct config *c)
 			const struct service *s = sup->all.services[k];
 
 			if (s->config == c->services[i] || s->wanted == c->services[i] ||
-			    good_uses(s, c->services[i]) || undo_uses(s, c->services[i]))
+			    proved_uses(s, c->services[i]) || undo_uses(s, c->services[i]))
 				return true;
 		}
 	}
@@ -137,7 +137,7 @@ replace(struct plan *p, size_t n, struct asker *asker)
 	static const char why[] = "there is no memory to replace what runs, which therefore keeps "
 				  "its configuration";
 
-	if (roll_start_list(p->sup, &(struct roll_order){.what = "reload"}, p->replace, n, asker) ==
+	if (roll_start_list(p->sup, &(struct roll_task){.what = "reload"}, p->replace, n, asker) ==
 	    0)
 		return;
 	undo_all(p->sup, why);
@@ -177,7 +177,7 @@ carry_out(struct plan *p, struct asker *asker)
 	event_emit(&sup->all, NULL, NULL, "reload", json_pack("{s:b}", "ok", 1), "%s", text);
 	asker_progress(asker, text);
 	if (nstart > 0)
-		op_start_list(sup, p->start, nstart, nreplace == 0 ? asker : NULL);
+		job_start_list(sup, p->start, nstart, nreplace == 0 ? asker : NULL);
 	if (nreplace > 0)
 		replace(p, nreplace, asker);
 	else if (nstart == 0)
@@ -212,9 +212,9 @@ not_now(const struct supervisor *sup, TALLOC_CTX *mem)
 	if (sup->roll != NULL)
 		return unchanged(
 		    mem, talloc_asprintf(mem, "a restart is under way (%s)", roll_where(sup)));
-	if (rollback_busy(sup, mem, &why) || scale_busy(sup, mem, &why))
+	if (revert_busy(sup, mem, &why) || scale_busy(sup, mem, &why))
 		return unchanged(mem, why);
-	if (sup->ops != NULL)
+	if (sup->jobs != NULL)
 		return "nothing has changed: instances are being started or stopped; ask again "
 		       "later";
 	return NULL;

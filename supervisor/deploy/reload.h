@@ -51,7 +51,7 @@ char *reload_errors(TALLOC_CTX *mem, const struct config *c);
 /* For the status: what is in the file is not, or not all of it, what counts. */
 void reload_refused(struct supervisor *sup, const char *why);
 
-/* --- reload_undo.c: the way back ------------------------------------------------------------ */
+/* --- undo.c: the way back ------------------------------------------------------------ */
 
 /* NULL: no memory. */
 struct undo *undo_new(TALLOC_CTX *mem, const struct part *part);

@@ -49,9 +49,9 @@ is_busy(struct supervisor *sup)
 {
 	TALLOC_CTX *tmp = talloc_new(NULL);
 	char *why = NULL;
-	bool busy = sup->all.phase != SUP_RUNNING || sup->roll != NULL || sup->ops != NULL ||
+	bool busy = sup->all.phase != SUP_RUNNING || sup->roll != NULL || sup->jobs != NULL ||
 		    sup->reload != NULL || scale_busy(sup, tmp, &why) ||
-		    rollback_busy(sup, tmp, &why);
+		    revert_busy(sup, tmp, &why);
 
 	talloc_free(tmp);
 	return busy;
@@ -60,7 +60,7 @@ is_busy(struct supervisor *sup)
 void
 renew_sockets(struct supervisor *sup)
 {
-	static const struct roll_order order = {
+	static const struct roll_task task = {
 	    .what = "restart", .why = "the file of a socket was removed"};
 	struct instance **list;
 	size_t n = instances_select(&sup->all, NULL, sup, &list), live = 0;
@@ -75,7 +75,7 @@ renew_sockets(struct supervisor *sup)
 	}
 	if (some)
 		store_update(sup);
-	if (live > 0 && roll_start_list(sup, &order, list, live, NULL) < 0)
+	if (live > 0 && roll_start_list(sup, &task, list, live, NULL) < 0)
 		output_warn(sup->base.out, "no memory to replace what has a socket without a file: "
 					   "`baton restart` does that");
 	talloc_free(list);

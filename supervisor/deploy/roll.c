@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The rolling restart: the instances are replaced in their order, service by service, as many
+ * The rolling restart: the instances are replaced in their task, service by service, as many
  * of one service at a time as its `surge` says. It is a transaction with one verdict: after the
  * first failure nothing further is begun, and those that are under way finish.
  */
@@ -37,7 +37,7 @@ what_is_waited_for(struct roll *r, const struct instance *inst)
 		    r, "%s: waiting, it is %s", inst->name, life_state_name(inst->life.state));
 	return talloc_asprintf(r, "%s: waiting, generation %u (pid %d) still drains%s", inst->name,
 	    inst->old->number, (int)inst->old->pid,
-	    r->order.now ? "" : "; `baton restart --now` cuts that");
+	    r->task.now ? "" : "; `baton restart --now` cuts that");
 }
 
 /* Begins it, unless a process of its instance starts or drains: then that is waited for. */
@@ -51,7 +51,7 @@ begin(struct roll *r, struct turn *t)
 	    inst->life.state != LIFE_FAILED) {
 		t->stage = TURN_WAITS;
 		roll_progress(r, t, what_is_waited_for(r, inst));
-		if (r->order.now)
+		if (r->task.now)
 			instance_cut_drain(inst);
 		return;
 	}
@@ -83,7 +83,7 @@ begin_some(struct roll *r)
 	for (; t != NULL && t < end && t->inst->service == s && room > 0; t++) {
 		if (t->stage == TURN_QUEUED || t->stage == TURN_WAITS) {
 			if (t->inst->life.state == LIFE_DOWN ||
-			    (r->order.back && rollback_is_done(t->inst))) {
+			    (r->task.back && version_runs(t->inst))) {
 				t->stage = TURN_SKIPPED;
 				r->again = true;
 				continue;
@@ -145,8 +145,7 @@ roll_close(struct roll *r)
 }
 
 static struct roll *
-roll_new(
-    struct supervisor *sup, const struct roll_order *order, struct instance **list, size_t count)
+roll_new(struct supervisor *sup, const struct roll_task *task, struct instance **list, size_t count)
 {
 	struct roll *r = talloc_zero(sup, struct roll);
 
@@ -154,15 +153,15 @@ roll_new(
 		return NULL;
 	r->sup = sup;
 	r->started_ms = timer_now_ms();
-	r->order = *order;
-	r->order.target = talloc_strdup(r, order->target);
-	r->order.why = talloc_strdup(r, order->why);
+	r->task = *task;
+	r->task.target = talloc_strdup(r, task->target);
+	r->task.why = talloc_strdup(r, task->why);
 	r->instances = json_array();
 	talloc_set_destructor(r, roll_close);
 	r->turns = talloc_zero_array(r, struct turn, (unsigned)count);
 	if (r->turns == NULL || r->instances == NULL ||
-	    (r->order.target == NULL) != (order->target == NULL) ||
-	    (r->order.why == NULL) != (order->why == NULL)) {
+	    (r->task.target == NULL) != (task->target == NULL) ||
+	    (r->task.why == NULL) != (task->why == NULL)) {
 		talloc_free(r);
 		return NULL;
 	}
@@ -180,17 +179,17 @@ same_target(const char *a, const char *b)
 
 /* Whether what is asked for is what is being done already. */
 static bool
-joins(const struct roll *r, const struct roll_order *order)
+joins(const struct roll *r, const struct roll_task *task)
 {
-	if (order->canary && !r->order.canary)
+	if (task->canary && !r->task.canary)
 		return false;
-	return strcmp(r->order.what, order->what) == 0 && order->why == NULL &&
-	       same_target(r->order.target, order->target) && !r->failed;
+	return strcmp(r->task.what, task->what) == 0 && task->why == NULL &&
+	       same_target(r->task.target, task->target) && !r->failed;
 }
 
 /* 0, or why none can begin now. */
 static int
-may_start(struct supervisor *sup, const struct roll_order *order, TALLOC_CTX *mem, char **why)
+may_start(struct supervisor *sup, const struct roll_task *task, TALLOC_CTX *mem, char **why)
 {
 	const struct roll *r = sup->roll;
 
@@ -199,13 +198,13 @@ may_start(struct supervisor *sup, const struct roll_order *order, TALLOC_CTX *me
 		return -EBUSY;
 	}
 	*why = NULL;
-	if (scale_busy(sup, mem, why) || rollback_busy(sup, mem, why))
+	if (scale_busy(sup, mem, why) || revert_busy(sup, mem, why))
 		return -EBUSY;
-	if (r == NULL || joins(r, order))
+	if (r == NULL || joins(r, task))
 		return 0;
 	*why = talloc_asprintf(mem, "a %s%s%s %s already (%s); only one is done at a time",
-	    r->order.what, r->order.target == NULL ? "" : " of ",
-	    r->order.target == NULL ? "" : r->order.target,
+	    r->task.what, r->task.target == NULL ? "" : " of ",
+	    r->task.target == NULL ? "" : r->task.target,
 	    r->failed ? "has failed, but is under way" : "is under way", roll_where(sup));
 	return -EBUSY;
 }
@@ -214,7 +213,7 @@ may_start(struct supervisor *sup, const struct roll_order *order, TALLOC_CTX *me
 static void
 cut_drains(struct roll *r)
 {
-	r->order.now = true;
+	r->task.now = true;
 	for (size_t i = 0; i < r->count; i++) {
 		if (r->turns[i].stage == TURN_WAITS || r->turns[i].stage == TURN_OLD)
 			instance_cut_drain(r->turns[i].inst);
@@ -224,7 +223,7 @@ cut_drains(struct roll *r)
 /* FRESH is NULL if one is under way. */
 static void
 begin_or_join(
-    struct supervisor *sup, const struct roll_order *order, struct roll *fresh, struct asker *asker)
+    struct supervisor *sup, const struct roll_task *task, struct roll *fresh, struct asker *asker)
 {
 	bool joined = fresh == NULL;
 	struct roll *r = joined ? sup->roll : fresh;
@@ -232,44 +231,44 @@ begin_or_join(
 	sup->roll = r;
 	if (joined && asker != NULL)
 		asker_progress(asker, talloc_asprintf(r, "joining the %s that is under way: %s",
-					  r->order.what, roll_where(sup)));
+					  r->task.what, roll_where(sup)));
 	if (asker != NULL)
 		roll_tell(r, asker);
-	if (joined && order->now)
+	if (joined && task->now)
 		cut_drains(r);
-	if (order->after != NULL)
-		rollback_begins(order->after, r);
-	if (!joined && r->order.why != NULL)
-		roll_progress(r, NULL, talloc_asprintf(r, "%s: %s", order->what, r->order.why));
+	if (task->after != NULL)
+		revert_begins(task->after, r);
+	if (!joined && r->task.why != NULL)
+		roll_progress(r, NULL, talloc_asprintf(r, "%s: %s", task->what, r->task.why));
 	if (!joined)
 		roll_tell_begin(r);
 	roll_advance(r);
 }
 
 int
-roll_start(struct supervisor *sup, const struct roll_order *order, struct asker *asker,
+roll_start(struct supervisor *sup, const struct roll_task *task, struct asker *asker,
     TALLOC_CTX *mem, char **why)
 {
 	struct instance **list;
-	size_t count = instances_select(&sup->all, order->target, mem, &list);
+	size_t count = instances_select(&sup->all, task->target, mem, &list);
 	struct roll *fresh = NULL;
 	int error = 0;
 
 	if (count == 0) {
-		*why = instances_no_such(mem, &sup->all, order->target);
+		*why = instances_no_such(mem, &sup->all, task->target);
 		return -ENOENT;
 	}
 	if (sup->roll != NULL && sup->roll->over)
 		roll_finish(sup->roll); /* the next turn of the loop would have done it */
-	error = may_start(sup, order, mem, why);
+	error = may_start(sup, task, mem, why);
 	if (error == 0 && sup->roll == NULL) {
-		fresh = roll_new(sup, order, list, count);
+		fresh = roll_new(sup, task, list, count);
 		error = fresh == NULL ? -ENOMEM
-			: order->back ? rollback_enter(sup, order->target, mem, why)
-				      : rollback_leave(list, count, mem, why);
+			: task->back  ? version_go_back(sup, task->target, mem, why)
+				      : version_newest(list, count, mem, why);
 	}
 	if (error == 0)
-		begin_or_join(sup, order, fresh, asker);
+		begin_or_join(sup, task, fresh, asker);
 	else
 		talloc_free(fresh);
 	if (error < 0 && *why == NULL)
@@ -278,14 +277,14 @@ roll_start(struct supervisor *sup, const struct roll_order *order, struct asker 
 }
 
 int
-roll_start_list(struct supervisor *sup, const struct roll_order *order, struct instance **list,
+roll_start_list(struct supervisor *sup, const struct roll_task *task, struct instance **list,
     size_t count, struct asker *asker)
 {
-	struct roll *fresh = roll_new(sup, order, list, count);
+	struct roll *fresh = roll_new(sup, task, list, count);
 
 	if (fresh == NULL)
 		return -ENOMEM;
-	begin_or_join(sup, order, fresh, asker);
+	begin_or_join(sup, task, fresh, asker);
 	return 0;
 }
 
@@ -294,7 +293,7 @@ roll_cancel(struct supervisor *sup, const char *why)
 {
 	struct roll *r = sup->roll;
 
-	rollback_cancel(sup, why);
+	revert_cancel(sup, why);
 	if (r == NULL)
 		return;
 	r->cancelled = why;

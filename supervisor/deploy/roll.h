@@ -35,7 +35,7 @@ struct waiter {
 
 struct roll {
 	struct supervisor *sup;
-	struct roll_order order; /* its strings are the roll's own */
+	struct roll_task task; /* its strings are the roll's own */
 	struct waiter *waiters;
 	struct turn *turns;
 	size_t count;
@@ -88,7 +88,7 @@ void roll_take_account(struct roll *r, const struct turn *t, const struct genera
 /* Tells the verdict, keeps it for status, and frees the roll. */
 void roll_finish(struct roll *r);
 
-/* --- reload_undo.c ------------------------------------------------------------------------ */
+/* --- undo.c ------------------------------------------------------------------------ */
 
 /* R is over: if it has failed, services that it has not replaced altogether get the configuration
  * back that they had before the reload, and its error says so. */
@@ -97,14 +97,14 @@ void reload_judge(struct roll *r);
  * hands now are closed, so that who waits for the verdict finds them gone. */
 void reload_close(struct supervisor *sup);
 
-/* --- rollback_due.c --------------------------------------------------------------------- */
+/* --- revert.c --------------------------------------------------------------------- */
 
 /* If R has failed and its service goes back by itself, those who wait for its verdict RESULT
  * get it when that is done: the rollback has them now. */
-bool rollback_adopts(struct roll *r, json_t *result);
+bool revert_adopts(struct roll *r, json_t *result);
 /* R is the roll that it comes to, and has it and them now. */
-void rollback_begins(struct rollback *b, struct roll *r);
+void revert_begins(struct revert *b, struct roll *r);
 /* RESULT, taken over, together with the verdict that had to wait. */
-json_t *rollback_verdict(struct rollback *b, json_t *result);
+json_t *revert_verdict(struct revert *b, json_t *result);
 
 #endif

@@ -12,7 +12,7 @@
 static bool
 is_wanted(const struct roll *r, const struct service *s)
 {
-	return !r->order.back && !r->order.revert && (r->order.canary || s->config->canary != 0);
+	return !r->task.back && !r->task.revert && (r->task.canary || s->config->canary != 0);
 }
 
 static void
@@ -20,13 +20,13 @@ end_pause(struct roll *r, const char *why)
 {
 	struct turn *t = r->paused;
 
-	output_say(r->sup->base.out, "%s  %s; the %s goes on", t->inst->name, why, r->order.what);
+	output_say(r->sup->base.out, "%s  %s; the %s goes on", t->inst->name, why, r->task.what);
 	event_emit(&r->sup->all, t->inst, NULL, "restart-continued", NULL, "%s", why);
 	r->passed = t->inst->service;
 	r->paused = NULL;
 	TALLOC_FREE(r->pause_timer);
 	roll_progress(
-	    r, t, talloc_asprintf(r, "%s: %s; the %s goes on", t->inst->name, why, r->order.what));
+	    r, t, talloc_asprintf(r, "%s: %s; the %s goes on", t->inst->name, why, r->task.what));
 }
 
 static void
@@ -60,10 +60,10 @@ begin_pause(struct roll *r, struct turn *t)
 	if (ms > 0)
 		text = talloc_asprintf(r,
 		    "%s: the canary; the %s pauses for %s, or until `baton continue`",
-		    t->inst->name, r->order.what, report_duration(r, ms));
+		    t->inst->name, r->task.what, report_duration(r, ms));
 	else
 		text = talloc_asprintf(r, "%s: the canary; the %s pauses until `baton continue`",
-		    t->inst->name, r->order.what);
+		    t->inst->name, r->task.what);
 	if (text != NULL) {
 		output_say(r->sup->base.out, "%s", text);
 		event_emit(&r->sup->all, t->inst, NULL, "restart-paused",
@@ -122,13 +122,13 @@ roll_continue(struct supervisor *sup, const char *service, TALLOC_CTX *mem, char
 	}
 	if (r->paused == NULL) {
 		*why = talloc_asprintf(mem, "nothing is paused; a %s is under way (%s)",
-		    r->order.what, roll_where(sup));
+		    r->task.what, roll_where(sup));
 		return -EINVAL;
 	}
 	at = r->paused->inst->service->config->name;
 	if (service != NULL && strcmp(service, at) != 0) {
 		*why = talloc_asprintf(
-		    mem, "the %s is paused at %s, not at %s", r->order.what, at, service);
+		    mem, "the %s is paused at %s, not at %s", r->task.what, at, service);
 		return -EINVAL;
 	}
 	end_pause(r, "`baton continue`");

@@ -35,7 +35,7 @@ news_of_next(struct roll *r, struct turn *t, const struct generation *g, enum in
 			g->number, (long long)generation_age_ms(g), drains == NULL ? "" : drains));
 		talloc_free(drains);
 		t->stage = inst->old == NULL ? TURN_DONE : TURN_OLD;
-		if (r->order.now)
+		if (r->task.now)
 			instance_cut_drain(t->inst);
 	} else if (news == NEWS_FAILED) {
 		roll_fail(r, t, g,

@@ -13,8 +13,8 @@ void
 roll_tell_begin(const struct roll *r)
 {
 	event_emit(&r->sup->all, NULL, NULL, "restart-begin",
-	    json_pack("{s:s s:i}", "what", r->order.what, "instances", (int)r->count),
-	    "%s of %zu instance%s", r->order.what, r->count, r->count == 1 ? "" : "s");
+	    json_pack("{s:s s:i}", "what", r->task.what, "instances", (int)r->count),
+	    "%s of %zu instance%s", r->task.what, r->count, r->count == 1 ? "" : "s");
 }
 
 static void
@@ -25,9 +25,9 @@ tell_end(const struct roll *r)
 	size_t done = roll_count(r, TURN_DONE);
 
 	event_emit(&r->sup->all, NULL, NULL, "restart-end",
-	    json_pack("{s:s s:b s:i s:i}", "what", r->order.what, "ok", ok, "restarted", (int)done,
+	    json_pack("{s:s s:b s:i s:i}", "what", r->task.what, "ok", ok, "restarted", (int)done,
 		"of", (int)r->count),
-	    "%s: %zu of %zu done%s%s", r->order.what, done, r->count,
+	    "%s: %zu of %zu done%s%s", r->task.what, done, r->count,
 	    error == NULL ? "" : "; it failed: ", error == NULL ? "" : error);
 }
 
@@ -42,7 +42,7 @@ roll_tell(struct roll *r, struct asker *asker)
 	if (*w == NULL)
 		*w = talloc_zero(r, struct waiter);
 	if (*w == NULL)
-		asker_error(asker, "there is no memory to wait for the %s", r->order.what);
+		asker_error(asker, "there is no memory to wait for the %s", r->task.what);
 	else
 		asker_later(asker, &(*w)->asker);
 }
@@ -143,11 +143,11 @@ verdict(struct roll *r)
 	size_t done = roll_count(r, TURN_DONE);
 	json_t *result =
 	    json_pack("{s:b s:s s:i s:i s:I s:O}", "ok", !r->failed && r->cancelled == NULL, "what",
-		r->order.what, "restarted", (int)done, "of", (int)r->count, "duration_ms",
+		r->task.what, "restarted", (int)done, "of", (int)r->count, "duration_ms",
 		(json_int_t)(timer_now_ms() - r->started_ms), "instances", r->instances);
 
-	if (r->order.why != NULL)
-		json_object_set_new(result, "why", json_text(r->order.why));
+	if (r->task.why != NULL)
+		json_object_set_new(result, "why", json_text(r->task.why));
 	if (r->drained)
 		json_object_set_new(result, "connections", report_drained_json(&r->sum));
 	if (r->failure != NULL)
@@ -168,20 +168,20 @@ roll_finish(struct roll *r)
 	if (r->failed) {
 		r->error = talloc_asprintf_append(r->error, "; %zu of %zu instances restarted",
 		    roll_count(r, TURN_DONE), r->count);
-		output_warn(sup->base.out, "%s failed: %s", r->order.what, r->error);
+		output_warn(sup->base.out, "%s failed: %s", r->task.what, r->error);
 	}
-	for (size_t i = 0; r->order.back && r->order.why == NULL && r->failed && i < r->count; i++)
-		rollback_failed(r->turns[i].inst->service);
+	for (size_t i = 0; r->task.back && r->task.why == NULL && r->failed && i < r->count; i++)
+		version_back_failed(r->turns[i].inst->service);
 	reload_close(sup);
 	result = verdict(r);
-	if (r->order.after != NULL)
-		result = rollback_verdict(r->order.after, result);
+	if (r->task.after != NULL)
+		result = revert_verdict(r->task.after, result);
 	json_decref(sup->last_restart);
 	sup->last_restart = json_deep_copy(result);
 	json_object_set_new(sup->last_restart, "ended_unix_ms", json_integer(timer_unix_ms()));
 	sup->roll = NULL;
 	tell_end(r);
-	if (rollback_adopts(r, result))
+	if (revert_adopts(r, result))
 		r->waiters = NULL;
 	for (struct waiter *w = r->waiters; w != NULL; w = w->next) {
 		asker_result(w->asker, json_deep_copy(result));
@@ -190,6 +190,6 @@ roll_finish(struct roll *r)
 	for (size_t i = 0; i < r->count; i++)
 		strategy_look(r->turns[i].inst->service);
 	talloc_free(r);
-	rollback_next(sup);
+	revert_next(sup);
 	reload_settle(sup);
 }

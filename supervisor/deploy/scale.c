@@ -20,9 +20,9 @@ remove_them(void *data)
 	struct supervisor *sup = s->sup;
 
 	s->shrinks = false;
-	op_forget(sup, s->instances + s->keep, s->ninstances - s->keep);
+	job_forget(sup, s->instances + s->keep, s->ninstances - s->keep);
 	if (s->keep == 0)
-		op_forget(sup, s->spares.places, s->spares.count);
+		job_forget(sup, s->spares.places, s->spares.count);
 	while (s->ninstances > s->keep)
 		talloc_free(s->instances[--s->ninstances]);
 	store_update(sup);
@@ -55,7 +55,7 @@ shrink_to(struct service *s, unsigned keep, struct asker *asker)
 		spare_append(s, s, &list, &n);
 	s->shrinks = true;
 	s->keep = keep;
-	begun = op_stop_list(s->sup, list, n, asker, remove_them, s);
+	begun = job_stop_list(s->sup, list, n, asker, remove_them, s);
 	s->shrinks = begun;
 	talloc_free(list);
 	return begun;
@@ -114,7 +114,7 @@ may_scale(struct supervisor *sup, const char *name, long instances, struct asker
 		asker_error(asker, "expected %s, found %ld", key_expected(tmp, k), instances);
 	else if (sup->roll != NULL)
 		asker_error(asker, "a restart is under way (%s)", roll_where(sup));
-	else if (scale_busy(sup, tmp, &why) || rollback_busy(sup, tmp, &why))
+	else if (scale_busy(sup, tmp, &why) || revert_busy(sup, tmp, &why))
 		asker_error(asker, "%s", why != NULL ? why : "there is no memory");
 	else
 		may = true;
@@ -141,7 +141,7 @@ scale_service(struct supervisor *sup, const char *name, long instances, struct a
 	    json_pack("{s:s s:i s:i}", "service", name, "from", (int)had, "to", (int)to),
 	    "%s from %u to %u instances", name, had, to);
 	if (to > had)
-		op_start_list(sup, s->instances + had, to - had, asker);
+		job_start_list(sup, s->instances + had, to - had, asker);
 	else if (!shrink_to(s, to, asker))
 		asker_error(asker, "there is no memory");
 }

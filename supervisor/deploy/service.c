@@ -43,7 +43,7 @@ service_reconfigure(struct service *s, const struct service_config *config, unsi
 	    .crashes_max = (unsigned)config->crashes_max,
 	    .crashes_time_ms = config->crashes_time_ms};
 	health_configured(s);
-	good_trim(s);
+	proved_trim(s);
 	spare_look(s);
 }
 

@@ -86,7 +86,7 @@ struct generation {
 	char *program;           /* the path that was found for it; NULL: none was */
 	struct executable exe;   /* what stood there */
 	unsigned config_number;  /* service.config_number when it was started */
-	struct timer *probation; /* runs from ready until it has proved good */
+	struct timer *trial; /* runs from ready until it has proved good */
 	bool proved;
 	int64_t watchdog_due_ms;
 	bool watchdog_last; /* the timer is that of the last part */

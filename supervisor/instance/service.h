@@ -17,8 +17,8 @@
 
 struct asker;
 struct generation;
-struct good;
-struct good_copy;
+struct proved;
+struct proved_copy;
 struct instances;
 struct logfile;
 struct state;
@@ -51,15 +51,15 @@ struct service {
 	struct strategy *strategy; /* instances are started again together; NULL: none are */
 	struct spares spares;
 
-	unsigned config_number;      /* another one after each change that needs new processes */
-	unsigned config_numbers;     /* so many have been given */
-	struct good *good[GOOD_MAX]; /* what has proved good, the latest first */
-	unsigned ngood;
-	struct good_copy *copying; /* what becomes the next; or NULL */
+	unsigned config_number;  /* another one after each change that needs new processes */
+	unsigned config_numbers; /* so many have been given */
+	struct proved *proved[GOOD_MAX]; /* what has proved good, the latest first */
+	unsigned nproved;
+	struct proved_copy *copying; /* what becomes the next; or NULL */
 	char *not_kept; /* why the last generation that proved good was not kept; or NULL */
-	const struct good *from; /* processes are started from it; NULL: from the file */
-	bool from_file_before;   /* so it was before somebody asked for a rollback */
-	char *back_why;          /* why it went back by itself the last time; NULL: it did not */
+	const struct proved *from; /* processes are started from it; NULL: from the file */
+	bool from_file_before;     /* so it was before somebody asked for a rollback */
+	char *back_why;            /* why it went back by itself the last time; NULL: it did not */
 	int64_t back_unix_ms;
 	/* What was read last, which counts again after a rollback has made another one count. */
 	const struct service_config *wanted;
@@ -69,7 +69,7 @@ struct service {
 	char *refused_why;    /* why what was read after it does not count; NULL: nothing was */
 	int64_t refused_unix_ms;
 	struct undo *undo; /* what counted before the reload that is under way; or NULL */
-	bool reverts;      /* instances that run what was refused are to be replaced */
+	bool runs_refused; /* instances that run what was refused are to be replaced */
 	bool fresh;        /* the reload that is under way has made it … */
 	bool refused;      /* … and it is to go again, for it is in another one's way */
 };
@@ -96,7 +96,7 @@ bool scale_removes(const struct instance *inst); /* it is one of those */
  * set. */
 bool scale_busy(const struct supervisor *sup, TALLOC_CTX *mem, char **why);
 
-/* --- reload_undo.c: what counts if a reload fails --------------------------------------------- */
+/* --- undo.c: what counts if a reload fails --------------------------------------------- */
 
 /* Whether C may count again. */
 bool undo_uses(const struct service *s, const struct service_config *c);
@@ -120,62 +120,62 @@ void strategy_look(struct service *s);
 void strategy_news(struct instance *inst, struct generation *g, enum instance_news news);
 void strategy_state(struct state *s, struct service *service);
 
-/* --- good.c: executables and configurations that have proved good ------------------------- */
+/* --- proved.c: executables and configurations that have proved good ------------------------- */
 
 /* G has proved good: what it runs is copied, unless there is a copy already. */
-void good_take(struct generation *g);
+void proved_keep(struct generation *g);
 /* The one that S is to be started from, with the file of which it is a copy; -1: none. */
-int good_copy_for(const struct service *s, struct executable *exe);
+int proved_copy_for(const struct service *s, struct executable *exe);
 /* No more copies than keep_good. */
-void good_trim(struct service *s);
+void proved_trim(struct service *s);
 /* Whether the copies, or one that is being made, need this configuration. */
-bool good_uses(const struct service *s, const struct service_config *c);
+bool proved_uses(const struct service *s, const struct service_config *c);
 /* Drops what has proved good with that configuration, which is refused now. */
-void good_forget(struct service *s, unsigned config_number);
+void proved_forget(struct service *s, unsigned config_number);
 /* What the copies take in memory. */
-uint64_t good_bytes(const struct service *s);
+uint64_t proved_bytes(const struct service *s);
 /* For status: a list, the latest first. */
-json_t *good_json(const struct service *s);
+json_t *proved_json(const struct service *s);
 
-/* --- probation.c -------------------------------------------------------------------------- */
+/* --- trial.c -------------------------------------------------------------------------- */
 
 /* It ends then. */
-void probation_rearm(struct generation *g, int64_t due_ms);
-void probation_news(struct instance *inst, struct generation *g, enum instance_news news);
+void trial_rearm(struct generation *g, int64_t due_ms);
+void trial_news(struct instance *inst, struct generation *g, enum instance_news news);
 /* For checks of those that live: G, which is to serve, does not do so well: WHY, such as "does
  * not answer". If it has not proved good yet, its service goes back to what has. */
-void probation_failed(struct generation *g, const char *why);
+void trial_failed(struct generation *g, const char *why);
 
-/* --- rollback.c: from the file to what has proved good, and from there to the file -------- */
+/* --- version.c: from the file to what has proved good, and from there to the file -------- */
 
 /* For a roll of TARGET's services (NULL: all) back: what they are started from now on is what
  * proved good before. Returns 0, or a negative errno with *WHY set and nothing changed. */
-int rollback_enter(struct supervisor *sup, const char *target, TALLOC_CTX *mem, char **why);
+int version_go_back(struct supervisor *sup, const char *target, TALLOC_CTX *mem, char **why);
 /* For a roll of these instances to the file: that, and what was read last, counts again. */
-int rollback_leave(struct instance **list, size_t count, TALLOC_CTX *mem, char **why);
+int version_newest(struct instance **list, size_t count, TALLOC_CTX *mem, char **why);
 /* A roll back that somebody asked for has failed: what is still there goes on. */
-void rollback_failed(struct service *s);
+void version_back_failed(struct service *s);
 /* Whether G may serve: no rollback has given up what it was started from. */
-bool rollback_fits(const struct generation *g);
+bool version_fits(const struct generation *g);
 /* In a roll back: whether the instance serves from what its service is started from now. */
-bool rollback_is_done(const struct instance *inst);
+bool version_runs(const struct instance *inst);
 /* From now on its processes are started from the last one that has proved good. Returns 0, or a
  * negative errno with *WHY set: why that cannot be. */
-int rollback_start_from_good(struct service *s, TALLOC_CTX *mem, char **why);
+int version_start_from_proved(struct service *s, TALLOC_CTX *mem, char **why);
 /* "the executable of generation 1 of hello.0, which proved good 2026-11-21 10:15:00" */
-char *rollback_text(TALLOC_CTX *mem, const struct good *good);
+char *version_text(TALLOC_CTX *mem, const struct proved *good);
 
-/* --- rollback_due.c: services that go back by themselves ---------------------------------- */
+/* --- revert.c: services that go back by themselves ---------------------------------- */
 
 /* S is started from what has proved good, for that reason: its instances that run something
  * else are replaced as soon as nothing else is under way. */
-void rollback_due(struct service *s, const char *why);
+void revert_due(struct service *s, const char *why);
 /* Whether one waits for its turn; then *WHY is set. */
-bool rollback_busy(const struct supervisor *sup, TALLOC_CTX *mem, char **why);
+bool revert_busy(const struct supervisor *sup, TALLOC_CTX *mem, char **why);
 /* Begins the next one, unless something else is under way. */
-void rollback_next(struct supervisor *sup);
+void revert_next(struct supervisor *sup);
 /* The supervisor stops. */
-void rollback_cancel(struct supervisor *sup, const char *why);
+void revert_cancel(struct supervisor *sup, const char *why);
 
 /* --- spare.c: warm processes in the place of crashed ones ------------------------------------ */
 

@@ -128,7 +128,7 @@ both_ways(struct state *s, struct generation *g)
 	state_channel(s, "becomes", &g->becomes);
 	state_executable(s, "exe", &g->exe);
 	watchdog = state_timer(s, "watchdog", g->watchdog);
-	probation = state_timer(s, "probation", g->probation);
+	probation = state_timer(s, "probation", g->trial);
 	sick_due = state_timer(s, "sick_timer", g->sick_timer);
 	if (state_saving(s) || !state_ok(s))
 		return;
@@ -136,7 +136,7 @@ both_ways(struct state *s, struct generation *g)
 	if (watchdog >= 0)
 		watchdog_rearm(g, watchdog);
 	if (probation >= 0)
-		probation_rearm(g, probation);
+		trial_rearm(g, probation);
 	if (sick_due >= 0)
 		sick_rearm(g, sick_due);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What has proved good, in the document: the copies themselves go along as descriptors. */
 #include "supervisor/base/state.h"
-#include "supervisor/deploy/good.h"
+#include "supervisor/deploy/proved.h"
 #include "supervisor/upgrade/state_tree.h"
 
 static const struct state_field executable_fields[] = {
@@ -18,10 +18,10 @@ static const struct state_field executable_fields[] = {
 };
 
 static const struct state_field fields[] = {
-    STATE_NUMBER(struct good, config_number),
-    STATE_STRING(struct good, instance),
-    STATE_NUMBER(struct good, generation),
-    STATE_NUMBER(struct good, since_unix_ms),
+    STATE_NUMBER(struct proved, config_number),
+    STATE_STRING(struct proved, instance),
+    STATE_NUMBER(struct proved, generation),
+    STATE_NUMBER(struct proved, since_unix_ms),
 };
 
 void
@@ -80,16 +80,16 @@ config_of(struct state *s, struct service *service, const struct service_config 
 }
 
 static void
-one(struct state *s, struct service *service, struct good *good, const struct service_config **refs,
-    unsigned at)
+one(struct state *s, struct service *service, struct proved *proved,
+    const struct service_config **refs, unsigned at)
 {
-	STATE_FIELDS(s, good, fields);
-	state_executable(s, "exe", &good->exe);
-	refs[at] = good->config;
+	STATE_FIELDS(s, proved, fields);
+	state_executable(s, "exe", &proved->exe);
+	refs[at] = proved->config;
 	config_of(s, service, refs, at);
-	good->config = refs[at];
-	state_fd(s, "fd", &good->fd);
-	if (state_ok(s) && (good->fd < 0 || good->instance == NULL))
+	proved->config = refs[at];
+	state_fd(s, "fd", &proved->fd);
+	if (state_ok(s) && (proved->fd < 0 || proved->instance == NULL))
 		state_fail(s, "fd", "is missing");
 }
 
@@ -99,13 +99,13 @@ start_from(struct state *s, struct service *service)
 {
 	int64_t from = -1;
 
-	for (unsigned i = 0; state_saving(s) && i < service->ngood; i++) {
-		if (service->good[i] == service->from)
+	for (unsigned i = 0; state_saving(s) && i < service->nproved; i++) {
+		if (service->proved[i] == service->from)
 			from = i;
 	}
 	state_number(s, "from", &from);
-	if (!state_saving(s) && from >= 0 && from < service->ngood)
-		service->from = service->good[from];
+	if (!state_saving(s) && from >= 0 && from < service->nproved)
+		service->from = service->proved[from];
 }
 
 void
@@ -113,22 +113,22 @@ state_good(struct state *s, struct service *service)
 {
 	/* What was read last, what counts, what the copies ran with. */
 	const struct service_config *refs[GOOD_MAX + 2] = {service->wanted, service->config};
-	unsigned n = state_array(s, "good", service->ngood);
+	unsigned n = state_array(s, "good", service->nproved);
 
 	config_of(s, service, refs, 1);
 	if (!state_saving(s) && state_ok(s) && refs[1] != service->config)
 		service_reconfigure(service, refs[1], 0);
 	for (unsigned i = 0; i < n && i < GOOD_MAX && state_ok(s); i++) {
 		struct state sub = state_element(s, "good", i);
-		struct good *good = state_saving(s) ? service->good[i] : good_new(service);
+		struct proved *proved = state_saving(s) ? service->proved[i] : proved_new(service);
 
-		if (good == NULL) {
+		if (proved == NULL) {
 			state_fail(&sub, "fd", "there is no memory");
 			return;
 		}
-		one(&sub, service, good, refs, i + 2);
+		one(&sub, service, proved, refs, i + 2);
 		if (!state_saving(s))
-			service->good[service->ngood++] = good;
+			service->proved[service->nproved++] = proved;
 	}
 	start_from(s, service);
 }

@@ -179,7 +179,7 @@ copying(struct state *s, struct service *service)
 		struct generation *g = service->instances[i]->current;
 
 		if (g != NULL && g->proved)
-			good_take(g);
+			proved_keep(g);
 	}
 }
 

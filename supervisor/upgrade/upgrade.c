@@ -68,12 +68,12 @@ not_now(const struct supervisor *sup, TALLOC_CTX *mem)
 		return "baton is stopping";
 	if (sup->reload != NULL)
 		return "a reload is under way; ask again later";
-	if (rollback_busy(sup, mem, &why) || scale_busy(sup, mem, &why))
+	if (revert_busy(sup, mem, &why) || scale_busy(sup, mem, &why))
 		return or_no_memory(why);
 	if (sup->roll != NULL)
 		return or_no_memory(talloc_asprintf(
 		    mem, "a restart is under way (%s); ask again later", roll_where(sup)));
-	if (sup->ops != NULL)
+	if (sup->jobs != NULL)
 		return "instances are being started or stopped; ask again later";
 	return NULL;
 }

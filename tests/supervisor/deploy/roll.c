@@ -16,7 +16,7 @@
 #include "supervisor/daemon/supervisor.h"
 
 static struct supervisor *sup;
-static const struct roll_order all = {.what = "restart"};
+static const struct roll_task all = {.what = "restart"};
 
 /* A service of four instances. */
 static struct service_config *
@@ -78,9 +78,9 @@ run_to_the_end(void)
 }
 
 static int
-start(const struct roll_order *order, char **why)
+start(const struct roll_task *task, char **why)
 {
-	return roll_start(sup, order, NULL, sup, why);
+	return roll_start(sup, task, NULL, sup, why);
 }
 
 static const char *
@@ -136,7 +136,7 @@ as_many_as_surge_says_are_begun(void **state)
 static void
 only_the_same_joins(void **state)
 {
-	static const struct roll_order others[] = {{.what = "restart", .target = "web"},
+	static const struct roll_task others[] = {{.what = "restart", .target = "web"},
 	    {.what = "restart", .target = "web.1"}, {.what = "reload"},
 	    {.what = "restart", .why = "it crashes"}, {.what = "restart", .canary = true}};
 	char *why;
@@ -151,7 +151,7 @@ only_the_same_joins(void **state)
 		assert_non_null(strstr(why, "a restart is under way already ("));
 	}
 	assert_int_equal(
-	    start(&(struct roll_order){.what = "restart", .target = "no"}, &why), -ENOENT);
+	    start(&(struct roll_task){.what = "restart", .target = "no"}, &why), -ENOENT);
 	roll_cancel(sup, "baton was told to stop");
 	assert_null(sup->roll);
 	assert_string_equal(verdict("error"), "baton was told to stop");
@@ -165,12 +165,12 @@ only_the_same_joins(void **state)
 static void
 a_reason_is_told(void **state)
 {
-	static const struct roll_order order = {.what = "rollback", .why = "web.1 crashed"};
+	static const struct roll_task task = {.what = "rollback", .why = "web.1 crashed"};
 	char *why;
 
 	(void)state;
 	say_that_all_are_ready();
-	assert_int_equal(start(&order, &why), 0);
+	assert_int_equal(start(&task, &why), 0);
 	run_to_the_end();
 	assert_string_equal(verdict("what"), "rollback");
 	assert_string_equal(verdict("why"), "web.1 crashed");
@@ -179,12 +179,12 @@ a_reason_is_told(void **state)
 static void
 a_canary_goes_alone(void **state)
 {
-	static const struct roll_order order = {.what = "restart", .canary = true};
+	static const struct roll_task task = {.what = "restart", .canary = true};
 	char *why;
 
 	(void)state;
 	say_that_all_are_ready();
-	assert_int_equal(start(&order, &why), 0);
+	assert_int_equal(start(&task, &why), 0);
 	assert_int_equal(instance(0, 0)->last_number, 1);
 	assert_int_equal(instance(0, 1)->last_number, 0);
 	assert_int_equal(roll_continue(sup, NULL, sup, &why), -EINVAL);

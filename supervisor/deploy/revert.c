@@ -8,11 +8,11 @@
  */
 #include "supervisor/base/json_memory.h"
 #include "supervisor/deploy/asker.h"
-#include "supervisor/deploy/good.h"
+#include "supervisor/deploy/proved.h"
 #include "supervisor/deploy/roll.h"
 
-struct rollback {
-	struct rollback *next; /* in supervisor.rollbacks */
+struct revert {
+	struct revert *next; /* in supervisor.rollbacks */
 	struct service *service;
 	char *why;
 	struct waiter *waiters; /* for the verdict on … */
@@ -20,7 +20,7 @@ struct rollback {
 };
 
 static int
-rollback_close(struct rollback *b)
+revert_close(struct revert *b)
 {
 	json_decref(b->verdict);
 	return 0;
@@ -29,18 +29,18 @@ rollback_close(struct rollback *b)
 static void
 from_the_loop(void *data)
 {
-	rollback_next(talloc_get_type_abort(data, struct supervisor));
+	revert_next(talloc_get_type_abort(data, struct supervisor));
 }
 
 void
-rollback_due(struct service *s, const char *why)
+revert_due(struct service *s, const char *why)
 {
 	struct supervisor *sup = s->sup;
-	struct rollback *b = talloc_zero(sup, struct rollback), **end = &sup->rollbacks;
+	struct revert *b = talloc_zero(sup, struct revert), **end = &sup->reverts_due;
 
 	if (b == NULL)
 		return; /* processes are started from what is good, at least */
-	talloc_set_destructor(b, rollback_close);
+	talloc_set_destructor(b, revert_close);
 	b->service = s;
 	b->why = talloc_strdup(b, why == NULL ? "it failed" : why);
 	if (b->why == NULL) {
@@ -54,12 +54,12 @@ rollback_due(struct service *s, const char *why)
 }
 
 bool
-rollback_busy(const struct supervisor *sup, TALLOC_CTX *mem, char **why)
+revert_busy(const struct supervisor *sup, TALLOC_CTX *mem, char **why)
 {
-	if (sup->rollbacks == NULL)
+	if (sup->reverts_due == NULL)
 		return false;
 	*why = talloc_asprintf(mem, "%s is about to be rolled back; ask again later",
-	    sup->rollbacks->service->config->name);
+	    sup->reverts_due->service->config->name);
 	return true;
 }
 
@@ -73,11 +73,11 @@ tell(struct waiter *waiters, json_t *result)
 }
 
 void
-rollback_next(struct supervisor *sup)
+revert_next(struct supervisor *sup)
 {
-	struct rollback *b = sup->rollbacks;
+	struct revert *b = sup->reverts_due;
 	struct service *s = b == NULL ? NULL : b->service;
-	const struct roll_order order = {.what = "rollback",
+	const struct roll_task task = {.what = "rollback",
 	    .target = b == NULL ? NULL : s->config->name,
 	    .why = b == NULL ? NULL : b->why,
 	    .back = true,
@@ -86,9 +86,9 @@ rollback_next(struct supervisor *sup)
 	if (b == NULL || sup->roll != NULL || sup->all.phase == SUP_STOPPING ||
 	    sup->all.phase == SUP_DONE)
 		return;
-	sup->rollbacks = b->next;
-	if (roll_start_list(
-		sup, &order, s->instances, s->shrinks ? s->keep : s->ninstances, NULL) == 0)
+	sup->reverts_due = b->next;
+	if (roll_start_list(sup, &task, s->instances, s->shrinks ? s->keep : s->ninstances, NULL) ==
+	    0)
 		return;
 	tell(b->waiters, json_pack("{s:b s:s}", "ok", 0, "error", "there is no memory"));
 	talloc_free(b);
@@ -102,9 +102,9 @@ take_waiters(TALLOC_CTX *mem, struct waiter *waiters)
 }
 
 bool
-rollback_adopts(struct roll *r, json_t *result)
+revert_adopts(struct roll *r, json_t *result)
 {
-	struct rollback *b = r->failed && r->cancelled == NULL ? r->sup->rollbacks : NULL;
+	struct revert *b = r->failed && r->cancelled == NULL ? r->sup->reverts_due : NULL;
 
 	for (; b != NULL; b = b->next) {
 		for (size_t i = 0; i < r->count; i++) {
@@ -120,7 +120,7 @@ rollback_adopts(struct roll *r, json_t *result)
 }
 
 void
-rollback_begins(struct rollback *b, struct roll *r)
+revert_begins(struct revert *b, struct roll *r)
 {
 	talloc_steal(r, b);
 	r->waiters = b->waiters;
@@ -128,12 +128,12 @@ rollback_begins(struct rollback *b, struct roll *r)
 }
 
 json_t *
-rollback_verdict(struct rollback *b, json_t *result)
+revert_verdict(struct revert *b, json_t *result)
 {
 	const struct service *s = b->service;
 	bool ok = json_is_true(json_object_get(result, "ok"));
 	const char *error = json_string_value(json_object_get(result, "error"));
-	char *outcome = ok ? talloc_asprintf(b, "rolled back to %s", rollback_text(b, s->from))
+	char *outcome = ok ? talloc_asprintf(b, "rolled back to %s", version_text(b, s->from))
 			   : talloc_asprintf(b, "the rollback failed: %s", error);
 	json_t *both;
 
@@ -150,12 +150,12 @@ rollback_verdict(struct rollback *b, json_t *result)
 }
 
 void
-rollback_cancel(struct supervisor *sup, const char *why)
+revert_cancel(struct supervisor *sup, const char *why)
 {
-	while (sup->rollbacks != NULL) {
-		struct rollback *b = sup->rollbacks;
+	while (sup->reverts_due != NULL) {
+		struct revert *b = sup->reverts_due;
 
-		sup->rollbacks = b->next;
+		sup->reverts_due = b->next;
 		tell(b->waiters, json_pack("{s:b s:o}", "ok", 0, "error", json_text(why)));
 		talloc_free(b);
 	}

@@ -32,7 +32,7 @@ start_next(struct supervisor *sup)
 }
 
 void
-order_start(struct supervisor *sup)
+sequence_start(struct supervisor *sup)
 {
 	sup->all.phase = SUP_STARTING;
 	start_next(sup);
@@ -71,7 +71,7 @@ stop_next(struct supervisor *sup)
 }
 
 void
-order_stop(struct supervisor *sup)
+sequence_stop(struct supervisor *sup)
 {
 	if (sup->all.phase == SUP_STOPPING || sup->all.phase == SUP_DONE)
 		return;
@@ -81,15 +81,15 @@ order_stop(struct supervisor *sup)
 	sup->deploy_calls->stops(sup, "baton was told to stop");
 	reload_cancel(sup, "baton was told to stop");
 	roll_cancel(sup, "baton was told to stop");
-	op_cancel_all(sup, "baton was told to stop");
+	job_cancel_all(sup, "baton was told to stop");
 	stop_next(sup);
 }
 
 void
-order_kill(struct supervisor *sup)
+sequence_kill(struct supervisor *sup)
 {
 	sup->all.killing = true;
-	order_stop(sup);
+	sequence_stop(sup);
 	for (size_t i = 0; i < sup->all.nservices; i++) {
 		for (unsigned n = 0; n < sup->all.services[i]->ninstances; n++)
 			instance_event(sup->all.services[i]->instances[n], LIFE_EV_KILL);
@@ -98,7 +98,7 @@ order_kill(struct supervisor *sup)
 }
 
 void
-order_news(struct instance *inst, struct generation *g, enum instance_news news)
+sequence_news(struct instance *inst, struct generation *g, enum instance_news news)
 {
 	struct supervisor *sup = inst->sup;
 

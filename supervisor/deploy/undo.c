@@ -7,14 +7,14 @@
  */
 #include <string.h>
 
-#include "supervisor/deploy/good.h"
+#include "supervisor/deploy/proved.h"
 #include "supervisor/deploy/reload.h"
 #include "supervisor/deploy/roll.h"
 
 struct undo {
 	const struct service_config *config, *wanted;
 	unsigned config_number, wanted_number;
-	const struct good *from;
+	const struct proved *from;
 	int64_t read_unix_ms;
 	struct listener **listeners; /* of each instance that stays */
 	size_t nlisteners;           /* of each */
@@ -72,12 +72,12 @@ undo_would_bring(const struct service *s, unsigned config_number)
 }
 
 /* It may have been dropped meanwhile. */
-static const struct good *
-still_kept(const struct service *s, const struct good *good)
+static const struct proved *
+still_kept(const struct service *s, const struct proved *proved)
 {
-	for (unsigned i = 0; i < s->ngood; i++) {
-		if (s->good[i] == good)
-			return good;
+	for (unsigned i = 0; i < s->nproved; i++) {
+		if (s->proved[i] == proved)
+			return proved;
 	}
 	return NULL;
 }
@@ -118,7 +118,7 @@ undo_apply(struct service *s)
 	char *why = NULL;
 
 	u->decided = true;
-	good_forget(s, s->config_number);
+	proved_forget(s, s->config_number);
 	s->wanted = u->wanted;
 	s->wanted_number = u->wanted_number;
 	s->from = still_kept(s, u->from);
@@ -294,11 +294,11 @@ settle(struct service *s)
 	struct instance **added = s->instances + u->ninstances;
 	unsigned nadded = s->ninstances > u->ninstances ? s->ninstances - u->ninstances : 0;
 
-	s->reverts = u->decided;
+	s->runs_refused = u->decided;
 	if (s->ninstances > n)
 		scale_shrink(s, n);
 	else if (nadded > 0)
-		op_start_list(s->sup, added, nadded, NULL);
+		job_start_list(s->sup, added, nadded, NULL);
 	TALLOC_FREE(s->undo); /* with the sockets that nobody has now */
 }
 
@@ -337,7 +337,7 @@ runs_another(const struct instance *inst)
 void
 reload_revert(struct supervisor *sup)
 {
-	const struct roll_order order = {
+	const struct roll_task task = {
 	    .what = "revert", .why = "the new configuration was refused", .revert = true};
 	struct instance **list = NULL;
 	size_t n = 0;
@@ -352,14 +352,14 @@ reload_revert(struct supervisor *sup)
 		if (grown == NULL)
 			break;
 		list = grown;
-		for (unsigned k = 0; s->reverts && k < (s->shrinks ? s->keep : s->ninstances);
+		for (unsigned k = 0; s->runs_refused && k < (s->shrinks ? s->keep : s->ninstances);
 		     k++) {
 			if (runs_another(s->instances[k]))
 				list[n++] = s->instances[k];
 		}
-		s->reverts = false;
+		s->runs_refused = false;
 	}
-	if (n > 0 && roll_start_list(sup, &order, list, n, NULL) < 0)
+	if (n > 0 && roll_start_list(sup, &task, list, n, NULL) < 0)
 		output_warn(sup->base.out,
 		    "no memory to replace what runs a refused configuration: "
 		    "`baton restart` does that");

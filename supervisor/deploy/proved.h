@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* What good.c keeps, for those who start from it. */
+/* What proved.c keeps, for those who start from it. */
 #ifndef SUPERVISOR_GOOD_H
 #define SUPERVISOR_GOOD_H
 
 #include "supervisor/daemon/supervisor.h"
 
-struct good {
+struct proved {
 	int fd;                /* a sealed memory file */
 	struct executable exe; /* the file of which it is a copy */
 	const struct service_config *config;
@@ -16,8 +16,8 @@ struct good {
 };
 
 /* An empty one; NULL: no memory. */
-struct good *good_new(TALLOC_CTX *mem);
+struct proved *proved_new(TALLOC_CTX *mem);
 /* Whether G was started from the same file, or a copy of it, with the same configuration. */
-bool good_is(const struct good *good, const struct generation *g);
+bool proved_is(const struct proved *proved, const struct generation *g);
 
 #endif

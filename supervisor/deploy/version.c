@@ -8,19 +8,19 @@
 #include <string.h>
 #include <time.h>
 
-#include "supervisor/deploy/good.h"
+#include "supervisor/deploy/proved.h"
 
 char *
-rollback_text(TALLOC_CTX *mem, const struct good *good)
+version_text(TALLOC_CTX *mem, const struct proved *proved)
 {
-	time_t since = (time_t)(good->since_unix_ms / 1000);
+	time_t since = (time_t)(proved->since_unix_ms / 1000);
 	char date[32] = "?";
 	struct tm tm;
 
 	if (localtime_r(&since, &tm) != NULL)
 		strftime(date, sizeof(date), "%Y-%m-%d %H:%M:%S", &tm);
 	return talloc_asprintf(mem, "the executable of generation %u of %s, which proved good %s",
-	    good->generation, good->instance, date);
+	    proved->generation, proved->instance, date);
 }
 
 /* Sockets and log files of that configuration are opened before anything changes. */
@@ -62,14 +62,14 @@ reconfigure(
 }
 
 static int
-start_from(struct service *s, const struct good *good, TALLOC_CTX *mem, char **why)
+start_from(struct service *s, const struct proved *proved, TALLOC_CTX *mem, char **why)
 {
 	int error = 0;
 
-	if (good->config_number != s->config_number)
-		error = reconfigure(s, good->config, good->config_number, mem, why);
+	if (proved->config_number != s->config_number)
+		error = reconfigure(s, proved->config, proved->config_number, mem, why);
 	if (error == 0) {
-		s->from = good;
+		s->from = proved;
 		s->spares.epoch++;       /* they are of what is left now … */
 		TALLOC_FREE(s->copying); /* … and so is this */
 	}
@@ -90,31 +90,31 @@ start_from_file(struct service *s, TALLOC_CTX *mem, char **why)
 
 /* Whether an instance runs, or ran last, something else. */
 static bool
-differs(const struct service *s, const struct good *good)
+differs(const struct service *s, const struct proved *proved)
 {
 	for (unsigned i = 0; i < s->ninstances; i++) {
 		const struct instance *inst = s->instances[i];
 
 		if (inst->life.state == LIFE_DOWN)
 			continue;
-		if (inst->current != NULL ? !good_is(good, inst->current)
-					  : inst->last_config_number != good->config_number ||
-						!executable_equal(&inst->last_exe, &good->exe))
+		if (inst->current != NULL ? !proved_is(proved, inst->current)
+					  : inst->last_config_number != proved->config_number ||
+						!executable_equal(&inst->last_exe, &proved->exe))
 			return true;
 	}
 	return false;
 }
 
 /* The youngest that is not what runs already, but never younger than that; or NULL. */
-static const struct good *
+static const struct proved *
 target_of(const struct service *s)
 {
 	bool older = s->from == NULL;
 
-	for (unsigned i = 0; i < s->ngood; i++) {
-		older = older || s->good[i] == s->from;
-		if (older && differs(s, s->good[i]))
-			return s->good[i];
+	for (unsigned i = 0; i < s->nproved; i++) {
+		older = older || s->proved[i] == s->from;
+		if (older && differs(s, s->proved[i]))
+			return s->proved[i];
 	}
 	return NULL;
 }
@@ -128,10 +128,10 @@ why_not(const struct service *s, TALLOC_CTX *mem)
 		runs = runs || s->instances[i]->life.state != LIFE_DOWN;
 	if (!runs)
 		return talloc_asprintf(mem, "%s does not run", s->config->name);
-	if (s->ngood > 0)
+	if (s->nproved > 0)
 		return talloc_asprintf(mem,
 		    "%s: nothing before what runs now is kept, %s (keep_good is %ld)",
-		    s->config->name, rollback_text(mem, s->from != NULL ? s->from : s->good[0]),
+		    s->config->name, version_text(mem, s->from != NULL ? s->from : s->proved[0]),
 		    s->config->keep_good);
 	if (s->config->keep_good == 0)
 		return talloc_asprintf(
@@ -145,7 +145,7 @@ why_not(const struct service *s, TALLOC_CTX *mem)
 }
 
 int
-rollback_enter(struct supervisor *sup, const char *target, TALLOC_CTX *mem, char **why)
+version_go_back(struct supervisor *sup, const char *target, TALLOC_CTX *mem, char **why)
 {
 	size_t n = 0, entered = 0;
 	int error = 0;
@@ -153,15 +153,15 @@ rollback_enter(struct supervisor *sup, const char *target, TALLOC_CTX *mem, char
 	*why = NULL;
 	for (size_t i = 0; i < sup->all.nservices && error == 0; i++) {
 		struct service *s = sup->all.services[i];
-		const struct good *good;
+		const struct proved *proved;
 
 		if (target != NULL && strcmp(target, s->config->name) != 0)
 			continue;
 		n++;
-		good = target_of(s);
-		if (good != NULL) {
+		proved = target_of(s);
+		if (proved != NULL) {
 			s->from_file_before = s->from == NULL;
-			error = start_from(s, good, mem, why);
+			error = start_from(s, proved, mem, why);
 			entered += error == 0;
 			if (error == 0)
 				TALLOC_FREE(s->back_why); /* by itself no more */
@@ -182,23 +182,23 @@ rollback_enter(struct supervisor *sup, const char *target, TALLOC_CTX *mem, char
 }
 
 int
-rollback_start_from_good(struct service *s, TALLOC_CTX *mem, char **why)
+version_start_from_proved(struct service *s, TALLOC_CTX *mem, char **why)
 {
 	int error;
 
 	*why = NULL;
-	if (s->ngood == 0) {
+	if (s->nproved == 0) {
 		*why = why_not(s, mem);
 		return -ENOENT;
 	}
-	error = start_from(s, s->good[0], mem, why);
+	error = start_from(s, s->proved[0], mem, why);
 	if (error < 0 && *why == NULL)
 		*why = talloc_strdup(mem, strerror(-error));
 	return error;
 }
 
 int
-rollback_leave(struct instance **list, size_t count, TALLOC_CTX *mem, char **why)
+version_newest(struct instance **list, size_t count, TALLOC_CTX *mem, char **why)
 {
 	int error = 0;
 
@@ -211,7 +211,7 @@ rollback_leave(struct instance **list, size_t count, TALLOC_CTX *mem, char **why
 }
 
 void
-rollback_failed(struct service *s)
+version_back_failed(struct service *s)
 {
 	TALLOC_CTX *tmp = talloc_new(NULL);
 	char *why = NULL;
@@ -223,20 +223,20 @@ rollback_failed(struct service *s)
 }
 
 bool
-rollback_fits(const struct generation *g)
+version_fits(const struct generation *g)
 {
-	const struct good *from = g->instance->service->from;
+	const struct proved *from = g->instance->service->from;
 
-	return from == NULL || good_is(from, g);
+	return from == NULL || proved_is(from, g);
 }
 
 bool
-rollback_is_done(const struct instance *inst)
+version_runs(const struct instance *inst)
 {
-	const struct good *from = inst->service->from;
+	const struct proved *from = inst->service->from;
 
 	if (from == NULL)
 		return true; /* of another service, which has nothing to go back to */
 	return inst->current != NULL && inst->successor == NULL && inst->life.ready_ms >= 0 &&
-	       good_is(from, inst->current);
+	       proved_is(from, inst->current);
 }

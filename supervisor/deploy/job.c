@@ -8,14 +8,14 @@
 #include "supervisor/daemon/supervisor.h"
 #include "supervisor/deploy/asker.h"
 
-struct op {
-	struct op *next;
+struct job {
+	struct job *next;
 	struct supervisor *sup;
 	struct asker *asker; /* who asked; NULL when it went away */
-	enum op_goal { GOAL_READY, GOAL_DOWN } goal;
+	enum job_goal { GOAL_READY, GOAL_DOWN } goal;
 	struct instance **list;
-	size_t count, at; /* at: the one that is starting now */
-	op_then_fn *then; /* called when all are down; NULL: nothing is */
+	size_t count, at;  /* at: the one that is starting now */
+	job_then_fn *then; /* called when all are down; NULL: nothing is */
 	void *then_data;
 	char *failures; /* those that did not become ready, NULL: none */
 	json_t *failed; /* the first of them: its name and last lines; NULL: none */
@@ -25,17 +25,17 @@ struct op {
 };
 
 static int
-op_close(struct op *op)
+job_close(struct job *op)
 {
 	json_decref(op->failed);
 	return 0;
 }
 
 /* NULL: no memory, and the asker has been told. */
-static struct op *
-op_new(struct supervisor *sup, struct asker *asker, enum op_goal goal)
+static struct job *
+job_new(struct supervisor *sup, struct asker *asker, enum job_goal goal)
 {
-	struct op *op = talloc_zero(sup, struct op);
+	struct job *op = talloc_zero(sup, struct job);
 
 	/* Made here, so that it can always end. */
 	if (op != NULL)
@@ -45,19 +45,19 @@ op_new(struct supervisor *sup, struct asker *asker, enum op_goal goal)
 		asker_error(asker, "there is no memory");
 		return NULL;
 	}
-	talloc_set_destructor(op, op_close);
+	talloc_set_destructor(op, job_close);
 	op->sup = sup;
 	op->goal = goal;
-	op->next = sup->ops;
-	sup->ops = op;
+	op->next = sup->jobs;
+	sup->jobs = op;
 	asker_later(asker, &op->asker);
 	return op;
 }
 
 static void
-finish(struct op *op, json_t *result)
+finish(struct job *op, json_t *result)
 {
-	struct op **where = &op->sup->ops;
+	struct job **where = &op->sup->jobs;
 
 	while (*where != op)
 		where = &(*where)->next;
@@ -67,7 +67,7 @@ finish(struct op *op, json_t *result)
 }
 
 static void
-progress(struct op *op, char *text)
+progress(struct job *op, char *text)
 {
 	asker_progress(op->asker, text);
 	talloc_free(text);
@@ -76,7 +76,7 @@ progress(struct op *op, char *text)
 static void
 done(struct tevent_context *ev, struct tevent_immediate *end, void *data)
 {
-	struct op *op = talloc_get_type_abort(data, struct op);
+	struct job *op = talloc_get_type_abort(data, struct job);
 
 	(void)ev;
 	(void)end;
@@ -100,7 +100,7 @@ serves(const struct instance *inst)
 
 /* Moves it on as far as it goes. */
 static void
-advance(struct op *op)
+advance(struct job *op)
 {
 	bool all_down = true;
 
@@ -130,7 +130,7 @@ advance(struct op *op)
 
 /* G is the process that was to serve, if there was one. */
 static void
-failed(struct op *op, const struct instance *inst, const struct generation *g, const char *why)
+failed(struct job *op, const struct instance *inst, const struct generation *g, const char *why)
 {
 	op->failures =
 	    talloc_asprintf_append(op->failures == NULL ? talloc_strdup(op, "") : op->failures,
@@ -142,7 +142,7 @@ failed(struct op *op, const struct instance *inst, const struct generation *g, c
 
 static void
 news_of_start(
-    struct op *op, struct instance *inst, const struct generation *g, enum instance_news news)
+    struct job *op, struct instance *inst, const struct generation *g, enum instance_news news)
 {
 	if (op->at >= op->count || inst != op->list[op->at])
 		return;
@@ -167,7 +167,7 @@ news_of_start(
 
 static void
 news_of_stop(
-    struct op *op, struct instance *inst, const struct generation *g, enum instance_news news)
+    struct job *op, struct instance *inst, const struct generation *g, enum instance_news news)
 {
 	bool mine = false;
 
@@ -184,11 +184,11 @@ news_of_stop(
 }
 
 void
-op_news(struct instance *inst, struct generation *g, enum instance_news news)
+job_news(struct instance *inst, struct generation *g, enum instance_news news)
 {
-	struct op *next;
+	struct job *next;
 
-	for (struct op *op = inst->sup->ops; op != NULL; op = next) {
+	for (struct job *op = inst->sup->jobs; op != NULL; op = next) {
 		next = op->next;
 		if (op->goal == GOAL_READY)
 			news_of_start(op, inst, g, news);
@@ -198,7 +198,7 @@ op_news(struct instance *inst, struct generation *g, enum instance_news news)
 }
 
 static void
-forget(struct op *op, const struct instance *inst)
+forget(struct job *op, const struct instance *inst)
 {
 	size_t n = 0, at = op->at;
 
@@ -218,42 +218,42 @@ forget(struct op *op, const struct instance *inst)
 static void
 forget_all(struct supervisor *sup, struct instance **list, size_t count, bool only_starts)
 {
-	struct op *next;
+	struct job *next;
 
 	/* First all of them: who moves on must not start the next one that goes. */
-	for (struct op *op = sup->ops; op != NULL; op = op->next) {
+	for (struct job *op = sup->jobs; op != NULL; op = op->next) {
 		for (size_t i = 0; i < count && !op->done; i++) {
 			if (op->goal == GOAL_READY || !only_starts)
 				forget(op, list[i]);
 		}
 	}
-	for (struct op *op = sup->ops; op != NULL; op = next) {
+	for (struct job *op = sup->jobs; op != NULL; op = next) {
 		next = op->next;
 		advance(op);
 	}
 }
 
 void
-op_forget(struct supervisor *sup, struct instance **list, size_t count)
+job_forget(struct supervisor *sup, struct instance **list, size_t count)
 {
 	forget_all(sup, list, count, false);
 }
 
 /* NULL, and the asker has been told why, if there is nothing of that name, or baton stops. */
-static struct op *
-op_about(struct supervisor *sup, const char *name, struct asker *asker, enum op_goal goal)
+static struct job *
+job_about(struct supervisor *sup, const char *name, struct asker *asker, enum job_goal goal)
 {
 	TALLOC_CTX *tmp = talloc_new(NULL);
 	struct instance **list;
 	size_t n = instances_select(&sup->all, name, tmp, &list);
-	struct op *op = NULL;
+	struct job *op = NULL;
 
 	if (sup->all.phase == SUP_STOPPING || sup->all.phase == SUP_DONE) {
 		asker_error(asker, "baton is stopping");
 	} else if (n == 0) {
 		asker_error(asker, "%s", instances_no_such(tmp, &sup->all, name));
 	} else {
-		op = op_new(sup, asker, goal);
+		op = job_new(sup, asker, goal);
 		if (op != NULL) {
 			op->list = talloc_steal(op, list);
 			op->count = n;
@@ -264,13 +264,13 @@ op_about(struct supervisor *sup, const char *name, struct asker *asker, enum op_
 }
 
 void
-op_start(struct supervisor *sup, const char *name, struct asker *asker)
+job_start(struct supervisor *sup, const char *name, struct asker *asker)
 {
-	struct op *op;
+	struct job *op;
 	size_t n = 0;
 
 	renew_sockets(sup);
-	op = op_about(sup, name, asker, GOAL_READY);
+	op = job_about(sup, name, asker, GOAL_READY);
 
 	if (op == NULL)
 		return;
@@ -287,7 +287,7 @@ op_start(struct supervisor *sup, const char *name, struct asker *asker)
 
 /* From the last to the first, and then they are waited for together. */
 static void
-stop_all(struct op *op)
+stop_all(struct job *op)
 {
 	op->advancing = true;
 	for (size_t i = op->count; i-- > 0;)
@@ -297,18 +297,18 @@ stop_all(struct op *op)
 }
 
 void
-op_stop(struct supervisor *sup, const char *name, struct asker *asker)
+job_stop(struct supervisor *sup, const char *name, struct asker *asker)
 {
-	struct op *op = op_about(sup, name, asker, GOAL_DOWN);
+	struct job *op = job_about(sup, name, asker, GOAL_DOWN);
 
 	if (op != NULL)
 		stop_all(op);
 }
 
 void
-op_reset(struct supervisor *sup, const char *name, struct asker *asker)
+job_reset(struct supervisor *sup, const char *name, struct asker *asker)
 {
-	struct op *op = op_about(sup, name, asker, GOAL_READY);
+	struct job *op = job_about(sup, name, asker, GOAL_READY);
 	size_t n = 0;
 
 	if (op == NULL)
@@ -325,10 +325,10 @@ op_reset(struct supervisor *sup, const char *name, struct asker *asker)
 }
 
 void
-op_start_list(struct supervisor *sup, struct instance **list, size_t count, struct asker *asker)
+job_start_list(struct supervisor *sup, struct instance **list, size_t count, struct asker *asker)
 {
 	struct instance **copy = talloc_memdup(sup, list, count * sizeof(struct instance *));
-	struct op *op = copy == NULL ? NULL : op_new(sup, NULL, GOAL_READY);
+	struct job *op = copy == NULL ? NULL : job_new(sup, NULL, GOAL_READY);
 
 	if (op == NULL) {
 		/* They are there, and must run: all at once then, and nobody waits. */
@@ -345,11 +345,11 @@ op_start_list(struct supervisor *sup, struct instance **list, size_t count, stru
 }
 
 bool
-op_stop_list(struct supervisor *sup, struct instance **list, size_t count, struct asker *asker,
-    op_then_fn *then, void *data)
+job_stop_list(struct supervisor *sup, struct instance **list, size_t count, struct asker *asker,
+    job_then_fn *then, void *data)
 {
 	struct instance **copy = talloc_memdup(sup, list, count * sizeof(struct instance *));
-	struct op *op = copy == NULL ? NULL : op_new(sup, NULL, GOAL_DOWN);
+	struct job *op = copy == NULL ? NULL : job_new(sup, NULL, GOAL_DOWN);
 
 	if (op == NULL) {
 		talloc_free(copy);
@@ -366,8 +366,8 @@ op_stop_list(struct supervisor *sup, struct instance **list, size_t count, struc
 }
 
 void
-op_cancel_all(struct supervisor *sup, const char *why)
+job_cancel_all(struct supervisor *sup, const char *why)
 {
-	while (sup->ops != NULL)
-		finish(sup->ops, json_pack("{s:b s:o}", "ok", 0, "error", json_text(why)));
+	while (sup->jobs != NULL)
+		finish(sup->jobs, json_pack("{s:b s:o}", "ok", 0, "error", json_text(why)));
 }

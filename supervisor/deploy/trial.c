@@ -3,7 +3,7 @@
  * The first time of a generation, in which it has to show that it is good: what crashes a
  * moment after it said that it was ready is no better than what never said so.
  */
-#include "supervisor/deploy/good.h"
+#include "supervisor/deploy/proved.h"
 
 /* The file may have been replaced between the look at it and the start. */
 static void
@@ -25,25 +25,25 @@ passed(void *data)
 {
 	struct generation *g = talloc_get_type_abort(data, struct generation);
 
-	g->probation = NULL;
+	g->trial = NULL;
 	if (g->sick != 0)
 		begin(g); /* it may wake up */
 	if (g != g->instance->current || g->told || g->stopping || g->doomed || g->sick != 0)
 		return; /* if it comes back, it begins anew */
 	g->proved = true;
-	good_take(g);
+	proved_keep(g);
 }
 
 static void
 begin(struct generation *g)
 {
-	TALLOC_FREE(g->probation);
+	TALLOC_FREE(g->trial);
 	if (g->proved)
 		return;
 	if (g->instance->service->config->probation_time_ms == 0)
 		passed(g);
 	else
-		g->probation = timer_after(g, g->instance->sup->base.timers,
+		g->trial = timer_after(g, g->instance->sup->base.timers,
 		    g->instance->service->config->probation_time_ms, passed, g);
 }
 
@@ -54,7 +54,7 @@ kill_successors(const struct service *s)
 	for (unsigned i = 0; i < s->ninstances; i++) {
 		struct generation *next = s->instances[i]->successor;
 
-		if (next != NULL && !good_is(s->from, next))
+		if (next != NULL && !proved_is(s->from, next))
 			generation_kill(next, "was killed, for its service is rolled back");
 	}
 }
@@ -69,24 +69,24 @@ go_back(struct instance *inst, struct generation *g, const char *why)
 	char *reason, *text;
 
 	if (sup->all.phase == SUP_STOPPING || sup->all.phase == SUP_DONE || s->from != NULL ||
-	    (s->ngood > 0 && good_is(s->good[0], g)))
+	    (s->nproved > 0 && proved_is(s->proved[0], g)))
 		return;
-	if (rollback_start_from_good(s, g, &reason) < 0) {
+	if (version_start_from_proved(s, g, &reason) < 0) {
 		g->not_rolled_back = reason;
-		if (s->ngood > 0)
+		if (s->nproved > 0)
 			output_warn(
 			    sup->base.out, "%s cannot be rolled back: %s", s->config->name, reason);
 		return;
 	}
 	text = talloc_asprintf(
-	    g, "%s: %s; going back to %s", inst->name, why, rollback_text(g, s->from));
+	    g, "%s: %s; going back to %s", inst->name, why, version_text(g, s->from));
 	output_warn(sup->base.out, "%s", text);
 	talloc_free(s->back_why);
 	s->back_why = talloc_strdup(s, text);
 	s->back_unix_ms = timer_unix_ms();
 	event_emit(&sup->all, inst, g, "rollback", NULL, "%s; going back to %s", why,
-	    rollback_text(g, s->from));
-	rollback_due(s, text);
+	    version_text(g, s->from));
+	revert_due(s, text);
 	roll_spoil(sup, inst, g, why);
 	kill_successors(s);
 }
@@ -121,7 +121,7 @@ failed(struct instance *inst, struct generation *g)
 }
 
 void
-probation_failed(struct generation *g, const char *why)
+trial_failed(struct generation *g, const char *why)
 {
 	const char *text;
 
@@ -134,13 +134,13 @@ probation_failed(struct generation *g, const char *why)
 }
 
 void
-probation_rearm(struct generation *g, int64_t due_ms)
+trial_rearm(struct generation *g, int64_t due_ms)
 {
-	g->probation = timer_at(g, g->instance->sup->base.timers, due_ms, passed, g);
+	g->trial = timer_at(g, g->instance->sup->base.timers, due_ms, passed, g);
 }
 
 void
-probation_news(struct instance *inst, struct generation *g, enum instance_news news)
+trial_news(struct instance *inst, struct generation *g, enum instance_news news)
 {
 	if (g == NULL)
 		return;

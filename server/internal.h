@@ -27,7 +27,7 @@
 
 #include "server/base/base.h"
 #include "server/http/http_internal.h"
-#include "server/net/conn.h"
+#include "server/net/net.h"
 #include "server/sched/sched.h"
 
 /* ---- notify.c: sd_notify(3) and sd_listen_fds(3) --------------------------------------------------- */

@@ -24,7 +24,7 @@ static const struct instance_hearer hearers[] = {
     {"sequence", sequence_news},
     {"job", job_news},
     {"strategy", strategy_news},
-    {"spare", spare_news},
+    {"spare", places_news},
     {NULL, NULL},
 };
 

@@ -52,7 +52,7 @@ shrink_to(struct service *s, unsigned keep, struct asker *asker)
 	if (list == NULL)
 		return false;
 	if (keep == 0)
-		spare_append(s, s, &list, &n);
+		instances_append_spares(s, s, &list, &n);
 	s->shrinks = true;
 	s->keep = keep;
 	begun = job_stop_list(s->sup, list, n, asker, remove_them, s);

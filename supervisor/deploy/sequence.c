@@ -25,7 +25,7 @@ start_next(struct supervisor *sup)
 		return;
 	}
 	sup->all.phase = SUP_RUNNING;
-	spare_look_all(&sup->all);
+	places_look_all(&sup->all);
 	sup->deploy_calls->started(sup);
 	event_emit(&sup->all, NULL, NULL, "running", NULL, "every instance has been started");
 	hints_say(sup);
@@ -45,7 +45,7 @@ service_is_down(const struct service *s)
 		if (s->instances[i]->life.state != LIFE_DOWN)
 			return false;
 	}
-	return spare_all_down(s);
+	return places_all_down(s);
 }
 
 /* Stops the last service that still runs; when none does, all is done. next_service counts
@@ -57,7 +57,7 @@ stop_next(struct supervisor *sup)
 	while (sup->next_service > 0) {
 		struct service *s = sup->all.services[sup->next_service - 1];
 
-		spare_event_all(s, sup->all.killing ? LIFE_EV_KILL : LIFE_EV_STOP);
+		places_event_all(s, sup->all.killing ? LIFE_EV_KILL : LIFE_EV_STOP);
 		for (unsigned i = s->ninstances; i-- > 0;)
 			instance_event(
 			    s->instances[i], sup->all.killing ? LIFE_EV_KILL : LIFE_EV_STOP);
@@ -93,7 +93,7 @@ sequence_kill(struct supervisor *sup)
 	for (size_t i = 0; i < sup->all.nservices; i++) {
 		for (unsigned n = 0; n < sup->all.services[i]->ninstances; n++)
 			instance_event(sup->all.services[i]->instances[n], LIFE_EV_KILL);
-		spare_event_all(sup->all.services[i], LIFE_EV_KILL);
+		places_event_all(sup->all.services[i], LIFE_EV_KILL);
 	}
 }
 

@@ -44,7 +44,7 @@ service_reconfigure(struct service *s, const struct service_config *config, unsi
 	    .crashes_time_ms = config->crashes_time_ms};
 	health_configured(s);
 	proved_trim(s);
-	spare_look(s);
+	places_look(s);
 }
 
 struct service *

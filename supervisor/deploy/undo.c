@@ -129,7 +129,7 @@ undo_apply(struct service *s)
 		    s->sup->base.out, "%s: %s", s->config->name, why == NULL ? "no memory" : why);
 	put_listeners_back(s, u);
 	end_refused_spares(s);
-	spare_look(s);
+	places_look(s);
 	store_update(s->sup);
 	talloc_free(tmp);
 }

@@ -59,7 +59,7 @@ generation_notified(const struct notify_message *m, void *data)
 	}
 	if (m->stopping)
 		stopping(g);
-	if (m->ready && !spare_ready(g, m->spare))
+	if (m->ready && !places_said_ready(g, m->spare))
 		return;
 	if (m->ready && g->recalled && !g->doomed) {
 		g->recalled = g->told = g->stopping = false;

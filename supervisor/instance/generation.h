@@ -265,9 +265,4 @@ void sick_rearm(struct generation *g, int64_t due_ms);
 /* HOW it ended, and why baton wanted it to; belongs to G. */
 char *sick_end(struct generation *g, const char *how);
 
-/* --- become.c ----------------------------------------------------------------------------- */
-
-/* Tells G, which was a spare, what it is now, and opens its channels. Returns 0 or -errno. */
-int become_tell(struct generation *g);
-
 #endif

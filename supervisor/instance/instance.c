@@ -165,7 +165,7 @@ instance_generation_ended(struct generation *g)
 	inst->last_exit =
 	    talloc_strdup(inst, g->failure != NULL ? g->failure : sick_end(g, g->ended));
 	if (inst->spare)
-		spare_ended(g);
+		places_ended(g);
 	if (g == inst->successor) {
 		event = LIFE_EV_NEXT_EXIT;
 		inst->successor = NULL;
@@ -185,31 +185,4 @@ instance_generation_ended(struct generation *g)
 		instance_news(inst, g, NEWS_GAVE_UP);
 	start_leave_group(g);
 	talloc_free(g);
-}
-
-static int
-instance_close(struct instance *inst)
-{
-	channel_drop(&inst->left);
-	return 0;
-}
-
-struct instance *
-instance_new(struct service *service, unsigned index)
-{
-	struct instance *inst = talloc_zero(service, struct instance);
-
-	if (inst == NULL)
-		return NULL;
-	talloc_set_destructor(inst, instance_close);
-	inst->sup = service->sup;
-	inst->all = service->all;
-	inst->service = service;
-	inst->index = index;
-	inst->life = life_new();
-	inst->name = talloc_asprintf(inst, "%s.%u", service->config->name, index);
-	inst->prefix = talloc_asprintf(inst, "%s | ", inst->name);
-	if (inst->name == NULL || inst->prefix == NULL)
-		TALLOC_FREE(inst);
-	return inst;
 }

@@ -147,7 +147,6 @@ char *listener_explain(TALLOC_CTX *mem, const struct instance *inst, const struc
 
 /* --- instance.c: what happens to an instance ------------------------------------------ */
 
-struct instance *instance_new(struct service *service, unsigned index);
 void instance_event(struct instance *inst, enum life_event event);
 void instance_generation_ready(struct generation *g);
 /* A generation that was called back serves again. */

@@ -76,13 +76,15 @@ struct instances {
 	const struct instance_hearer *hearers; /* in their order; the last one has no name */
 };
 
-/* --- news.c ------------------------------------------------------------------------------- */
+/* --- instances.c: an instance among all of them ---------------------------------------------- */
 
+/* One of SERVICE; it has no sockets yet. NULL: no memory. */
+struct instance *instance_new(struct service *service, unsigned index);
 /* Tells all who hear, one after the other. */
 void instance_news(struct instance *inst, struct generation *g, enum instance_news news);
-
-/* --- select.c ------------------------------------------------------------------------------ */
-
+/* Appends the places of all spares of S to *LIST of *N instances, in MEM. */
+void instances_append_spares(
+    const struct service *s, TALLOC_CTX *mem, struct instance ***list, size_t *n);
 /* Finds the instance's process among generations by pid, NULL if it is none of ours. */
 struct generation *instances_generation(struct instances *all, pid_t pid);
 /* The instances of the service NAME with its spares behind them, or the one instance of that

@@ -177,12 +177,8 @@ void revert_next(struct supervisor *sup);
 /* The supervisor stops. */
 void revert_cancel(struct supervisor *sup, const char *why);
 
-/* --- spare.c: warm processes in the place of crashed ones ------------------------------------ */
+/* --- spare.c: a warm process becomes an instance, in the place of a crashed one ---------------- */
 
-/* Their number and state follow from the configuration and the instances: it is looked at soon
- * whether something is to be done, at the loop's next turn. */
-void spare_look(struct service *s);
-void spare_look_all(struct instances *all);
 /* The place of one that can be what CURRENT of INST is, or was until it ended; NULL: none. It
  * is never older; it may be newer, as one that would be started instead. */
 struct instance *spare_for(const struct instance *inst);
@@ -193,20 +189,25 @@ struct instance *spare_beside(const struct generation *g);
 bool spare_call(struct instance *inst, struct instance *place);
 /* That one becomes *ROLE of INST: its process is told so, and answers by READY=1. */
 void spare_take(struct instance *inst, struct generation **role);
-void spare_news(struct instance *inst, struct generation *g, enum instance_news news);
 /* A replacement begins: from now on its program may be another one. */
 void spare_outdated(struct instance *inst);
+
+/* --- places.c: how many spares there are --------------------------------------------------------- */
+
+/* Their number and state follow from the configuration and the instances: it is looked at soon
+ * whether something is to be done, at the loop's next turn. */
+void places_look(struct service *s);
+void places_look_all(struct instances *all);
+void places_news(struct instance *inst, struct generation *g, enum instance_news news);
 /* G says READY=1, with or without X_BATON_SPARE=1. Returns whether it is to be believed. */
-bool spare_ready(struct generation *g, bool said);
+bool places_said_ready(struct generation *g, bool spare);
 /* A spare has ended. */
-void spare_ended(const struct generation *g);
+void places_ended(const struct generation *g);
 /* As many places as there are to be, at least. */
-void spare_add_places(struct service *s, unsigned want);
-/* Appends the places of all spares of S to *LIST of *N instances, in MEM. */
-void spare_append(const struct service *s, TALLOC_CTX *mem, struct instance ***list, size_t *n);
+void places_add(struct service *s, unsigned want);
 /* EVENT to each of them. */
-void spare_event_all(struct service *s, enum life_event event);
+void places_event_all(struct service *s, enum life_event event);
 /* Whether none of them has a process, nor ever will by itself. */
-bool spare_all_down(const struct service *s);
+bool places_all_down(const struct service *s);
 
 #endif

@@ -5,17 +5,12 @@
  * after a crash with growing waits, replaced, and ended. When an instance crashes or is sick, the
  * process moves from that place to the instance, and the place is filled again.
  */
+#include <errno.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "supervisor/instance/instances.h"
 #include "supervisor/protocol.h"
-
-/* So many spares of a program end before it has ever said that it knows them, and it is taken
- * for one that does not. */
-#define TRIES 3
-
-/* When something that is under way has to end first, it is looked again. */
-#define LOOK_AGAIN_MS 500
 
 static bool
 is_warm(const struct instance *place)
@@ -68,6 +63,67 @@ spare_call(struct instance *inst, struct instance *place)
 	return place != NULL;
 }
 
+/* --- A spare becomes an instance, or a part of one -------------------------------------------- */
+
+/* The sockets, then the ends of the handover. */
+static unsigned
+list_descriptors(const struct generation *g, int *fds)
+{
+	const struct instance *inst = g->instance;
+	unsigned n = 0;
+
+	for (size_t i = 0; i < inst->nlisteners; i++)
+		fds[n++] = inst->listeners[i].fd;
+	fds[n++] = channel_give_fd(g->gives);
+	if (g->takes != NULL)
+		fds[n++] = channel_take_fd(g->takes);
+	return n;
+}
+
+static int
+send_word(const struct generation *g, const char *names)
+{
+	int fds[BATON_SPARE_SOCKETS_MAX + 2];
+	unsigned n = list_descriptors(g, fds);
+	struct baton_spare_message m = {.version = BATON_SPARE_VERSION,
+	    .type = BATON_SPARE_BECOME,
+	    .instance = g->instance->index,
+	    .generation = g->number,
+	    .sockets = (uint32_t)g->instance->nlisteners,
+	    .ends = n - (uint32_t)g->instance->nlisteners,
+	    .names_size = (uint32_t)strlen(names) + 1};
+	char control[CMSG_SPACE(sizeof(fds))] __attribute__((aligned(8))) = {0};
+	struct iovec iov[2] = {{&m, sizeof(m)}, {(void *)names, m.names_size}};
+	struct msghdr mh = {.msg_iov = iov,
+	    .msg_iovlen = 2,
+	    .msg_control = control,
+	    .msg_controllen = CMSG_SPACE(n * sizeof(int))};
+	struct cmsghdr *c = CMSG_FIRSTHDR(&mh);
+
+	c->cmsg_level = SOL_SOCKET;
+	c->cmsg_type = SCM_RIGHTS;
+	c->cmsg_len = CMSG_LEN(n * sizeof(int));
+	memcpy(CMSG_DATA(c), fds, n * sizeof(int));
+	if (sendmsg(channel_give_fd(g->becomes), &mh, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+		return -errno;
+	return 0;
+}
+
+/* Tells G, which was a spare, what it is now, and opens its channels. Returns 0 or -errno. */
+static int
+become_tell(struct generation *g)
+{
+	char *names = start_socket_names(g, g->instance);
+	int error = names == NULL ? -ENOMEM : start_channels(g);
+
+	if (error == 0) {
+		sharing_note(g);
+		error = send_word(g, names);
+	}
+	talloc_free(names);
+	return error;
+}
+
 /* Its place is empty afterwards. GIVES: the channel by which it gives; NULL: one of its own. */
 static struct generation *
 move(struct instance *place, struct instance *inst, struct channel *gives)
@@ -112,219 +168,10 @@ spare_take(struct instance *inst, struct generation **role)
 	instance_event(place, LIFE_EV_TAKEN);
 }
 
-/* --- Programs that know spares, and others -------------------------------------------------- */
-
-static void
-refuse(struct service *s, const struct instance *place, const char *what)
-{
-	if (s->spares.refused)
-		return;
-	s->spares.refused = true;
-	s->spares.refused_epoch = s->spares.epoch;
-	output_warn(s->all->base->out,
-	    "%s: %s: %s does not seem to know spares (see baton-handover(7)); until the next "
-	    "restart of %s there are none, and its instances are started anew when they crash",
-	    place->name, what, s->config->command[0], s->config->name);
-	spare_look(s);
-}
-
-bool
-spare_ready(struct generation *g, bool said)
-{
-	struct service *s = g->instance->service;
-
-	if (g->instance->spare && !said && g->ready_ms < 0)
-		refuse(s, g->instance, "it said READY=1 without " BATON_NOTIFY_SPARE);
-	if (g->instance->spare && said)
-		s->spares.known = true;
-	return g->instance->spare == said;
-}
-
-void
-spare_ended(const struct generation *g)
-{
-	struct spares *s = &g->instance->service->spares;
-
-	if (g->ready_ms < 0 && !g->told && !s->known && ++s->failures == TRIES)
-		refuse(g->instance->service, g->instance, "again it has ended before it was ready");
-}
-
 void
 spare_outdated(struct instance *inst)
 {
 	/* What is sick is replaced for its own sake. */
 	if (!inst->spare && (inst->current == NULL || inst->current->sick == 0))
 		inst->service->spares.epoch++;
-}
-
-/* --- How many there are, and which ----------------------------------------------------------- */
-
-static struct instance *
-place_new(struct service *s, unsigned index)
-{
-	struct instance *place = instance_new(s, index);
-
-	if (place == NULL)
-		return NULL;
-	place->spare = true;
-	talloc_free(place->name);
-	talloc_free(place->prefix);
-	place->name = talloc_asprintf(place, "%s.spare.%u", s->config->name, index);
-	place->prefix = talloc_asprintf(place, "%s | ", place->name);
-	if (place->name == NULL || place->prefix == NULL)
-		TALLOC_FREE(place);
-	return place;
-}
-
-void
-spare_add_places(struct service *s, unsigned want)
-{
-	struct instance **grown;
-
-	if (s->spares.count >= want)
-		return;
-	grown = talloc_realloc(s, s->spares.places, struct instance *, want);
-	if (grown == NULL)
-		return;
-	s->spares.places = grown;
-	while (s->spares.count < want) {
-		grown[s->spares.count] = place_new(s, s->spares.count);
-		if (grown[s->spares.count] == NULL)
-			return;
-		s->spares.count++;
-	}
-}
-
-/* Others may wait for them to go down: while anybody does, they stay. */
-static void
-remove_places(struct service *s, unsigned want)
-{
-	for (unsigned i = want; i < s->spares.count; i++)
-		instance_event(s->spares.places[i], LIFE_EV_STOP);
-	while (s->spares.count > want && !s->all->policy->waited_for(s->sup) &&
-	       s->spares.places[s->spares.count - 1]->life.state == LIFE_DOWN)
-		talloc_free(s->spares.places[--s->spares.count]);
-}
-
-/* The highest epoch of what serves, and whether anything does, or is to. */
-static unsigned
-newest(const struct service *s, bool *serves, bool *lives)
-{
-	unsigned epoch = 0;
-
-	*serves = *lives = false;
-	for (unsigned i = 0; i < s->ninstances; i++) {
-		const struct instance *inst = s->instances[i];
-
-		*lives =
-		    *lives || (inst->life.state != LIFE_DOWN && inst->life.state != LIFE_STOPPING);
-		if (inst->life.ready_ms < 0 || inst->life.state == LIFE_STOPPING)
-			continue;
-		*serves = true;
-		if (inst->current != NULL && inst->current->epoch > epoch)
-			epoch = inst->current->epoch;
-	}
-	return epoch;
-}
-
-/* Starts it, or replaces one whose program is older than what serves: once, for if that fails
- * the next attempt would be no better. */
-static void
-settle_place(struct instance *place, bool serves, unsigned epoch)
-{
-	const struct generation *g = place->current;
-
-	if (place->life.state == LIFE_DOWN && serves) {
-		instance_event(place, LIFE_EV_START);
-	} else if (place->life.state == LIFE_READY && place->life.alive == LIFE_CURRENT &&
-		   g != NULL && g->epoch < epoch && place->refreshed < epoch) {
-		place->refreshed = epoch;
-		instance_event(place, LIFE_EV_RESTART);
-	}
-}
-
-static void
-settle(void *data)
-{
-	struct service *s = talloc_get_type_abort(data, struct service);
-	unsigned want = (unsigned)s->config->spares;
-	bool serves, lives;
-	unsigned epoch = newest(s, &serves, &lives);
-
-	s->spares.look = NULL;
-	if (s->all->phase != SUP_RUNNING)
-		return;
-	/* A restart may be about the program; it sees to the spares itself. */
-	if (s->spares.refused && s->spares.epoch > s->spares.refused_epoch &&
-	    !s->all->policy->restarting(s->sup)) {
-		s->spares.refused = s->spares.known = false;
-		s->spares.failures = 0;
-	}
-	spare_add_places(s, want);
-	remove_places(s, want);
-	for (unsigned i = 0; i < want && i < s->spares.count; i++) {
-		if (!lives || s->spares.refused)
-			instance_event(s->spares.places[i], LIFE_EV_STOP);
-		else if (!s->all->policy->restarting(s->sup))
-			settle_place(s->spares.places[i], serves, epoch);
-	}
-	if (s->spares.look == NULL &&
-	    (s->spares.count > want || (want > 0 && s->all->policy->restarting(s->sup))))
-		s->spares.look = timer_after(s, s->all->base->timers, LOOK_AGAIN_MS, settle, s);
-}
-
-void
-spare_look(struct service *s)
-{
-	if (s->config->spares == 0 && s->spares.count == 0)
-		return;
-	talloc_free(s->spares.look);
-	s->spares.look = timer_after(s, s->all->base->timers, 0, settle, s);
-}
-
-void
-spare_news(struct instance *inst, struct generation *g, enum instance_news news)
-{
-	(void)g;
-	(void)news;
-	spare_look(inst->service);
-}
-
-void
-spare_look_all(struct instances *all)
-{
-	for (size_t i = 0; i < all->nservices; i++)
-		spare_look(all->services[i]);
-}
-
-/* --- All of them, for those who order ---------------------------------------------------------- */
-
-void
-spare_append(const struct service *s, TALLOC_CTX *mem, struct instance ***list, size_t *n)
-{
-	struct instance **grown =
-	    talloc_realloc(mem, *list, struct instance *, (unsigned)*n + s->spares.count + 1);
-
-	if (grown == NULL)
-		return;
-	*list = grown;
-	for (unsigned i = 0; i < s->spares.count; i++)
-		grown[(*n)++] = s->spares.places[i];
-}
-
-void
-spare_event_all(struct service *s, enum life_event event)
-{
-	for (unsigned i = s->spares.count; i-- > 0;)
-		instance_event(s->spares.places[i], event);
-}
-
-bool
-spare_all_down(const struct service *s)
-{
-	for (unsigned i = 0; i < s->spares.count; i++) {
-		if (s->spares.places[i]->life.state != LIFE_DOWN)
-			return false;
-	}
-	return true;
 }

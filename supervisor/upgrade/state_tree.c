@@ -154,7 +154,7 @@ spares(struct state *s, struct service *service)
 
 	STATE_FIELDS(&sub, &service->spares, spares_fields);
 	if (!state_saving(s))
-		spare_add_places(service, n);
+		places_add(service, n);
 	if (service->spares.count < n)
 		state_fail(&sub, "places", "there is no memory");
 	for (unsigned i = 0; i < n && state_ok(s); i++) {
@@ -163,7 +163,7 @@ spares(struct state *s, struct service *service)
 		state_instance(&place, service->spares.places[i]);
 	}
 	if (!state_saving(s))
-		spare_look(service);
+		places_look(service);
 }
 
 /* A copy that is being made is begun anew. */

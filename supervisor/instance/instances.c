@@ -1,8 +1,42 @@
 /* SPDX-License-Identifier: MIT */
-/* Which of them is meant: by the name of a service or an instance, or by a process. */
+/* An instance among all of them: how it is made, how it is found, and who hears of it. */
 #include <string.h>
 
 #include "supervisor/instance/instances.h"
+
+static int
+instance_close(struct instance *inst)
+{
+	channel_drop(&inst->left);
+	return 0;
+}
+
+struct instance *
+instance_new(struct service *service, unsigned index)
+{
+	struct instance *inst = talloc_zero(service, struct instance);
+
+	if (inst == NULL)
+		return NULL;
+	talloc_set_destructor(inst, instance_close);
+	inst->sup = service->sup;
+	inst->all = service->all;
+	inst->service = service;
+	inst->index = index;
+	inst->life = life_new();
+	inst->name = talloc_asprintf(inst, "%s.%u", service->config->name, index);
+	inst->prefix = talloc_asprintf(inst, "%s | ", inst->name);
+	if (inst->name == NULL || inst->prefix == NULL)
+		TALLOC_FREE(inst);
+	return inst;
+}
+
+void
+instance_news(struct instance *inst, struct generation *g, enum instance_news news)
+{
+	for (const struct instance_hearer *h = inst->all->hearers; h->name != NULL; h++)
+		h->news(inst, g, news);
+}
 
 struct generation *
 instances_generation(struct instances *all, pid_t pid)
@@ -12,6 +46,20 @@ instances_generation(struct instances *all, pid_t pid)
 	while (g != NULL && g->pid != pid)
 		g = g->next;
 	return g;
+}
+
+void
+instances_append_spares(
+    const struct service *s, TALLOC_CTX *mem, struct instance ***list, size_t *n)
+{
+	struct instance **grown =
+	    talloc_realloc(mem, *list, struct instance *, (unsigned)*n + s->spares.count + 1);
+
+	if (grown == NULL)
+		return;
+	*list = grown;
+	for (unsigned i = 0; i < s->spares.count; i++)
+		grown[(*n)++] = s->spares.places[i];
 }
 
 size_t
@@ -37,7 +85,7 @@ instances_select(struct instances *all, const char *name, TALLOC_CTX *mem, struc
 			grown[n++] = s->instances[k];
 		}
 		if (whole)
-			spare_append(s, mem, list, &n);
+			instances_append_spares(s, mem, list, &n);
 	}
 	return n;
 }

@@ -16,7 +16,7 @@ struct undo {
 	unsigned config_number, wanted_number;
 	const struct proved *from;
 	int64_t read_unix_ms;
-	struct listener **listeners; /* of each instance that stays */
+	struct listener **listeners; /* of each instance that stays; freed with this array */
 	size_t nlisteners;           /* of each */
 	unsigned ninstances, wants;  /* so many there were, and are to be */
 	bool decided;
@@ -56,7 +56,7 @@ undo_keep_listeners(struct instance *inst)
 {
 	struct undo *u = inst->service->undo;
 
-	u->listeners[inst->index] = talloc_move(u, &inst->listeners);
+	u->listeners[inst->index] = talloc_move(u->listeners, &inst->listeners);
 }
 
 bool

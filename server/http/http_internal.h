@@ -141,7 +141,6 @@ struct http_request {
 	int64_t ran_us;            /* in a worker; -1: it was taken over */
 	_Atomic(pid_t) tid;        /* who runs it; 0: nobody yet */
 	int64_t deadline_ms;       /* 0: none */
-	atomic_bool watched;       /* its context ends by then without the loop */
 	atomic_int timeout_status; /* what to answer when it passes */
 	struct http_response late; /* that answer: the leader's, for res is the handler's */
 	int route_error;           /* what finding its route came to */

@@ -22,8 +22,7 @@ abandon(struct sched *sched, struct http_request *req)
 	if (!atomic_compare_exchange_strong(&req->phase, &running, REQUEST_ABANDONED))
 		return; /* it has just ended */
 	counter_add(sched->counters, COUNTER_ABANDONED);
-	if (req->ctx != NULL &&
-	    !atomic_load(&req->watched)) /* it began in the leader, and was taken over */
+	if (req->ctx != NULL) /* whoever else tells it of its deadline may be late */
 		ctxi_soon_over(req->ctx);
 	req->late = (struct http_response){.req = req,
 	    .status = status != 0 ? status : 503,

@@ -256,11 +256,8 @@ ran_us(const struct rusage *before, int64_t began)
 static void
 watch_deadline(struct http_request *req)
 {
-	if (req->ctx == NULL)
-		return;
-	atomic_store(&req->watched, true); /* before: meanwhile it may be ours, and locked */
-	if (ctxi_due_watch(req->ctx) != 0)
-		atomic_store(&req->watched, false);
+	if (req->ctx != NULL)
+		ctxi_due_watch(req->ctx); /* if it cannot be watched, the loop alone looks */
 }
 
 struct http_request *

@@ -308,6 +308,29 @@ the_loop_waits_for_no_lock_of_the_deadlines(void **state)
 	serving_stop(s);
 }
 
+/* Who has been answered for is told so, whoever is late with the deadlines themselves. */
+static void
+the_handler_knows_as_soon_as_the_client_does(void **state)
+{
+	static const struct http_route_options blocking = {.flags = HTTP_BLOCKING};
+	struct hold *h = hold_new();
+	struct http_server *s = server(h);
+	struct client *c;
+
+	(void)state;
+	log_open();
+	http_server_handle_with(s, "/worker", hold_block, h, &blocking);
+	c = ask(serving_start(s), "/worker");
+	wait_until("it runs", atomic_load(&h->entered) == 1);
+	ctxi_timer_fork(CTXI_PREPARE); /* keeps the thread of the deadlines from going on */
+	expect_late(c, 503);
+	hold_open(h);
+	wait_until("it has left", atomic_load(&h->left) == 1);
+	ctxi_timer_fork(CTXI_PARENT);
+	assert_ptr_equal(atomic_load(&h->cause), &ctx_deadline_exceeded);
+	serving_stop(s);
+}
+
 int
 main(void)
 {
@@ -320,6 +343,7 @@ main(void)
 	    e2e_test(a_handler_that_notices_is_told_why),
 	    e2e_test(deadline_and_answer_at_once_make_one_answer),
 	    e2e_test(the_loop_waits_for_no_lock_of_the_deadlines),
+	    e2e_test(the_handler_knows_as_soon_as_the_client_does),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -73,6 +73,17 @@ struct state state_element(struct state *s, const char *name, unsigned i);
 char *
 state_text_element(struct state *s, const char *name, unsigned i, TALLOC_CTX *mem, char *text);
 
+/* One element of a list; what it owns belongs to OWNER. */
+typedef void state_element_fn(struct state *s, void *owner, void *element);
+/* An array NAME of objects, each by ONE: the N structs of SIZE bytes at LIST. When reading, that
+ * many zeroed ones are made, in OWNER, and N is set. Returns where they are; NULL: there is none. */
+void *state_list(struct state *s, const char *name, void *owner, void *list, size_t *n, size_t size,
+    state_element_fn *one);
+/* An array NAME of texts, N of them at LIST; when reading, a new talloc array, in MEM, with MORE
+ * NULLs at its end. Returns where they are; LIST, if nothing is read. */
+char **
+state_texts(struct state *s, const char *name, TALLOC_CTX *mem, char **list, size_t n, size_t more);
+
 enum state_kind { STATE_SIGNED, STATE_UNSIGNED, STATE_BOOL, STATE_TEXT };
 
 struct state_field {

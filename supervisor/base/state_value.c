@@ -124,6 +124,41 @@ state_text_element(struct state *s, const char *name, unsigned i, TALLOC_CTX *me
 	return text;
 }
 
+char **
+state_texts(struct state *s, const char *name, TALLOC_CTX *mem, char **list, size_t n, size_t more)
+{
+	const unsigned count = state_array(s, name, n);
+
+	if (!state_saving(s) && count > 0) {
+		list = talloc_zero_array(mem, char *, count + more);
+		if (list == NULL)
+			state_fail(s, name, "there is no memory");
+	}
+	for (unsigned i = 0; i < count && state_ok(s); i++)
+		list[i] = state_text_element(s, name, i, list, list[i]);
+	return list;
+}
+
+void *
+state_list(struct state *s, const char *name, void *owner, void *list, size_t *n, size_t size,
+    state_element_fn *one)
+{
+	const unsigned count = state_array(s, name, *n);
+
+	if (!state_saving(s)) {
+		list = count == 0 ? NULL : talloc_zero_size(owner, count * size);
+		*n = list == NULL ? 0 : count;
+		if (list == NULL && count > 0)
+			state_fail(s, name, "there is no memory");
+	}
+	for (unsigned i = 0; i < *n && state_ok(s); i++) {
+		struct state sub = state_element(s, name, i);
+
+		one(&sub, owner, (char *)list + i * size);
+	}
+	return list;
+}
+
 void
 state_number(struct state *s, const char *name, int64_t *value)
 {

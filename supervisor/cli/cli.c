@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "supervisor/config/config.h"
+#include "supervisor/config/words.h"
 #include "supervisor/upgrade/upgrade.h"
 
 #define NO_SUCH_OPTION(c) ((c) == '?' || (c) == ':')
@@ -204,11 +205,11 @@ help(TALLOC_CTX *mem, const struct cli *cli)
 static const char *
 nearest(const char *name, const char *candidate, const char *best)
 {
-	unsigned d = key_distance(name, candidate);
+	unsigned d = words_distance(name, candidate);
 
 	if (d > 2 || d >= strlen(candidate))
 		return best;
-	return best == NULL || d < key_distance(name, best) ? candidate : best;
+	return best == NULL || d < words_distance(name, best) ? candidate : best;
 }
 
 static const struct command *

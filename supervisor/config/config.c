@@ -88,7 +88,6 @@ config_service(struct config *c, const char *name, int line, bool create)
 		return NULL;
 	}
 	s->line = line;
-	s->umask = -1;
 	c->services[c->nservices++] = s;
 	return s;
 }
@@ -107,12 +106,4 @@ const char *
 config_place(TALLOC_CTX *mem, const struct config *c, int line)
 {
 	return c->file == NULL ? "baton run" : talloc_asprintf(mem, "%s:%d", c->file, line);
-}
-
-int
-config_line(const struct service_config *s, const char *key)
-{
-	int line = s->seen[key_index(key_find(KEY_SERVICE, key))];
-
-	return line != 0 ? line : s->line;
 }

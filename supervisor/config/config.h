@@ -38,7 +38,7 @@ struct listen_config {
 /* After which ends a process is started again: all, only those that say failure, none. */
 enum lifetime { LIFETIME_PERMANENT, LIFETIME_TRANSIENT, LIFETIME_TEMPORARY };
 
-/* What a crash of one instance means for the others of its service (strategy.c). */
+/* What a crash of one instance means for the others of its service (deploy/strategy.c). */
 enum strategy_kind { STRATEGY_ONE_FOR_ONE, STRATEGY_ONE_FOR_ALL, STRATEGY_REST_FOR_ONE };
 
 /* The longest path that baton asks a service for. */
@@ -47,9 +47,12 @@ enum strategy_kind { STRATEGY_ONE_FOR_ONE, STRATEGY_ONE_FOR_ALL, STRATEGY_REST_F
 /* How a process shows that it is ready. */
 enum ready_kind { READY_NOTIFY, READY_FD, READY_HTTP, READY_DELAY };
 
+/* 0 to 2 are what every process has. */
+#define READY_FD_MIN 3
+
 struct ready_config {
 	enum ready_kind kind;
-	long fd;       /* its number in the process; 0: baton chooses */
+	long fd;       /* its number in the process, from READY_FD_MIN; 0: baton chooses */
 	long delay_ms; /* after the start */
 	char *path;    /* that answers */
 };
@@ -159,16 +162,10 @@ struct service_config *config_service(struct config *c, const char *name, int li
 int config_set(struct config *c, struct service_config *service, const char *where, int line,
     const char *name, const char *value);
 
-/* The same for a value of a key that is known; OBJECT is the struct that K's offset is in, NAME
- * may have a label. Returns 0, -ENOMEM, or -EINVAL, with *WHY set if there is more to say than
- * what was expected. (config_value.c) */
-int config_value_set(void *object, const struct key *k, const char *where, const char *name,
-    const char *value, const char **why);
-
-/* "nofile" of RLIMIT_NOFILE; what `limit` does not know is "?". (config_value.c) */
+/* "nofile" of RLIMIT_NOFILE; what `limit` does not know is "?". (kind_limit.c) */
 const char *config_limit_name(int resource);
 
-/* Whether the environment variable NAME is one that only baton sets. (variables.c) */
+/* Whether the environment variable NAME is one that only baton sets. (kind_env.c) */
 bool config_variable_is_batons(const char *name);
 
 /* 1 to 32 letters, digits, '-' and '_'. */
@@ -180,24 +177,22 @@ enum config_change {
 	CONFIG_NEEDS_PROCESS, /* only a new process will know */
 };
 
-/* What it takes to come from one to the other; both are finished. (config_change.c) */
+/* What it takes to come from one to the other; both are finished. */
 enum config_change
 config_service_change(const struct service_config *a, const struct service_config *b);
+/* A key of [supervisor] that differs though it cannot change while baton runs, or NULL. */
+const struct key *config_fixed_change(const struct config *a, const struct config *b);
 
-/* Whether that key has the same value in both. */
-bool config_same_key(
-    const struct key *k, const struct service_config *a, const struct service_config *b);
+struct state;
+/* What counts for a service, whatever the file says by now, to the document of state.h or from it.
+ * What is read gets its defaults first. */
+void config_service_state(struct state *s, struct service_config *c);
+/* The word for KIND alone, as a member NAME. */
+enum ready_kind ready_kind_state(struct state *s, const char *name, enum ready_kind kind);
 
 /* Adds an error line. */
 void config_error(struct config *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* --- config_listen.c: what only Unix sockets ask for --- */
-
-/* Adds an error for each that its instances could not have; IN stands before the key. */
-void config_listen_finish(struct config *c, const struct service_config *s, const char *in);
-/* Do instances of A's service and of B's want the same path? */
-bool config_listen_overlap(
-    const struct listen_config *a, long na, const struct listen_config *b, long nb);
 /* The line on which KEY of S was set, or if it was not, that of the section. */
 int config_line(const struct service_config *s, const char *key);
 
@@ -206,15 +201,6 @@ int config_line(const struct service_config *s, const char *key);
 /* Whether baton's server library has the setting NAME and takes VALUE. Returns 0, or a negative
  * errno with *WHY (in MEM; NULL: no memory) set. */
 int config_http_check(TALLOC_CTX *mem, const char *name, const char *value, const char **why);
-
-/* --- config_ready.c --- */
-
-/* Returns 0, -EINVAL or -ENOMEM. */
-int config_ready_set(struct service_config *s, const char *value);
-int config_health_set(struct service_config *s, const char *value);
-bool config_ready_same(const struct service_config *a, const struct service_config *b);
-/* Adds an error for what the rest of the section does not allow. */
-void config_ready_finish(struct config *c, const struct service_config *s, const char *in);
 
 /* Gives every key that was not set its default. Returns 0 or -ENOMEM. */
 int config_defaults(struct service_config *s);

@@ -1,54 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* Values into the configuration, and what is checked when all of them are known. */
-#include <errno.h>
+/* What is checked when a whole configuration is known: keys against each other. */
 #include <string.h>
 
 #include "supervisor/config/config.h"
 #include "supervisor/protocol.h"
-
-static void
-unknown_key(
-    struct config *c, enum key_section section, const char *where, const char *in, const char *name)
-{
-	const struct key *near = key_nearest(section, name);
-
-	if (near != NULL)
-		config_error(
-		    c, "%s: %s%s: unknown key; did you mean \"%s\"?", where, in, name, near->name);
-	else
-		config_error(c, "%s: %s%s: unknown key; `baton help config` lists them all", where,
-		    in, name);
-}
-
-int
-config_set(struct config *c, struct service_config *s, const char *where, int line,
-    const char *name, const char *value)
-{
-	enum key_section section = s == NULL ? KEY_SUPERVISOR : KEY_SERVICE;
-	const struct key *k = key_find(section, name);
-	TALLOC_CTX *tmp = talloc_new(NULL);
-	const char *in = config_section_text(tmp, c, s), *why = NULL;
-	int *seen = s == NULL ? c->seen : s->seen;
-	int error = -EINVAL;
-
-	if (k == NULL) {
-		unknown_key(c, section, where, in, name);
-	} else if (seen[key_index(k)] != 0 && !k->repeats) {
-		config_error(c, "%s: %s%s: set twice; the first is on line %d", where, in, name,
-		    seen[key_index(k)]);
-	} else {
-		seen[key_index(k)] = line;
-		error = config_value_set(s == NULL ? (void *)c : s, k, where, name, value, &why);
-		if (error == -ENOMEM)
-			config_error(c, "%s: %s%s: there is no memory for it", where, in, name);
-		else if (error < 0)
-			config_error(c, "%s: %s%s: expected %s, found \"%s\"%s%s", where, in, name,
-			    key_expected(tmp, k), value, why == NULL ? "" : ": ",
-			    why == NULL ? "" : why);
-	}
-	talloc_free(tmp);
-	return error;
-}
 
 /* How many ports each of its `listen` lines takes. */
 static long
@@ -57,19 +12,79 @@ ports_of(const struct service_config *s)
 	return s->shared ? 1 : s->instances;
 }
 
-int
-config_defaults(struct service_config *s)
+/* Each instance needs a path of its own, and sockets that all have need just one. */
+static void
+check_index(
+    struct config *c, const struct service_config *s, const struct listen_config *l, const char *in)
 {
-	int error = 0;
+	TALLOC_CTX *tmp = talloc_new(NULL);
+	bool has = address_has_index(&l->base);
 
-	for (size_t i = 0; i < keys_count; i++) {
-		const struct key *k = &keys[i];
+	if (!has && !s->shared && s->instances > 1)
+		config_error(c,
+		    "%s: %slisten: expected a path with %%i, which becomes the instance's number, "
+		    "found \"%s\" for %ld instances; or say `ports = shared`",
+		    l->where, in, address_text(tmp, &l->base), s->instances);
+	if (has && s->shared)
+		config_error(c,
+		    "%s: %slisten: expected a path without %%i, as `ports = shared` means one "
+		    "socket for all instances, found \"%s\"",
+		    l->where, in, address_text(tmp, &l->base));
+	talloc_free(tmp);
+}
 
-		if (k->section == KEY_SERVICE && s->seen[i] == 0 && k->text_default != NULL &&
-		    config_value_set(s, k, "", k->name, k->text_default, NULL) < 0)
-			error = -ENOMEM; /* the table's own values are good */
+static void
+finish_sockets(struct config *c, const struct service_config *s, const char *in)
+{
+	static const char *const only_unix[] = {"socket_mode", "socket_user", "socket_group"};
+	bool has_unix = false;
+
+	for (size_t i = 0; i < s->nlistens; i++) {
+		if (!address_is_unix(&s->listens[i].base))
+			continue;
+		has_unix = true;
+		check_index(c, s, &s->listens[i], in);
 	}
-	return error;
+	for (size_t i = 0; !has_unix && i < sizeof(only_unix) / sizeof(only_unix[0]); i++) {
+		if (s->seen[key_index(key_find(KEY_SERVICE, only_unix[i]))] != 0)
+			config_error(c,
+			    "%s:%d: %s%s: expected a `listen = unix:PATH` that it is for, "
+			    "found none",
+			    c->file, config_line(s, only_unix[i]), in, only_unix[i]);
+	}
+}
+
+static void
+finish_ready(struct config *c, const struct service_config *s, const char *in)
+{
+	const struct ready_config *r = &s->ready;
+	TALLOC_CTX *tmp = talloc_new(NULL);
+	const char *where = config_place(tmp, c, config_line(s, "ready"));
+	long sockets = (long)s->nlistens;
+
+	if (r->kind == READY_FD && r->fd != 0 && r->fd < READY_FD_MIN + sockets)
+		config_error(c,
+		    "%s: %sready: expected fd:N with N from %ld on, as its sockets are 3 to %ld, "
+		    "found fd:%ld",
+		    where, in, READY_FD_MIN + sockets, READY_FD_MIN + sockets - 1, r->fd);
+	if (r->kind == READY_DELAY && r->delay_ms >= s->start_timeout_ms)
+		config_error(c,
+		    "%s: %sready: expected a delay below start_timeout_ms (%ld), found %ld ms",
+		    where, in, s->start_timeout_ms, r->delay_ms);
+	if (r->kind == READY_HTTP && sockets == 0)
+		config_error(c,
+		    "%s: %sready: expected a `listen` on which http:%s can be asked, found none",
+		    where, in, r->path);
+	if (r->kind != READY_NOTIFY && s->spares > 0)
+		config_error(c,
+		    "%s: %sready: expected notify in a service with spares, for only that says "
+		    "when one of them has become an instance",
+		    where, in);
+	if (s->health != NULL && sockets == 0)
+		config_error(c,
+		    "%s: %shealth: expected a `listen` on which http:%s can be asked, found none",
+		    config_place(tmp, c, config_line(s, "health")), in, s->health);
+	talloc_free(tmp);
 }
 
 static void
@@ -99,7 +114,7 @@ finish_service(struct config *c, struct service_config *s)
 			    l->where, config_section_text(tmp, c, s), s->instances, port,
 			    port + s->instances - 1);
 	}
-	config_listen_finish(c, s, config_section_text(tmp, c, s));
+	finish_sockets(c, s, config_section_text(tmp, c, s));
 	/* They come to a spare in one packet. */
 	if (s->spares > 0 && s->nlistens > BATON_SPARE_SOCKETS_MAX)
 		config_error(c,
@@ -107,8 +122,25 @@ finish_service(struct config *c, struct service_config *s)
 		    "%ld",
 		    config_place(tmp, c, s->seen[key_index(key_find(KEY_SERVICE, "spares"))]),
 		    config_section_text(tmp, c, s), BATON_SPARE_SOCKETS_MAX, s->spares);
-	config_ready_finish(c, s, config_section_text(tmp, c, s));
+	finish_ready(c, s, config_section_text(tmp, c, s));
 	talloc_free(tmp);
+}
+
+/* Do instances of the two services want the same path? */
+static bool
+paths_overlap(const struct listen_config *a, long na, const struct listen_config *b, long nb)
+{
+	for (unsigned i = 0; i < na; i++) {
+		struct address x = address_of_instance(&a->base, i);
+
+		for (unsigned k = 0; k < nb; k++) {
+			struct address y = address_of_instance(&b->base, k);
+
+			if (address_overlap(&x, &y))
+				return true;
+		}
+	}
+	return false;
 }
 
 /* Do instances of the two services want the same port of the same host, or of all? */
@@ -119,7 +151,7 @@ overlap(const struct listen_config *a, long na, const struct listen_config *b, l
 	long pa = address_port(&x), pb = address_port(&y);
 
 	if (address_is_unix(&x) && address_is_unix(&y))
-		return config_listen_overlap(a, na, b, nb);
+		return paths_overlap(a, na, b, nb);
 	if (pa == 0 || pb == 0)
 		return false;
 	address_set_port(&x, 1);

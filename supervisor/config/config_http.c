@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "supervisor/config/config.h"
+#include "supervisor/config/words.h"
 
 struct setting {
 	const char *name;
@@ -46,8 +47,8 @@ nearest(const char *name)
 	const struct setting *best = NULL;
 
 	for (size_t i = 0; i < sizeof(settings) / sizeof(settings[0]); i++) {
-		if (key_distance(name, settings[i].name) <=
-		    (best == NULL ? 2 : key_distance(name, best->name) - 1))
+		if (words_distance(name, settings[i].name) <=
+		    (best == NULL ? 2 : words_distance(name, best->name) - 1))
 			best = &settings[i];
 	}
 	return best;

@@ -5,19 +5,23 @@
 #include <assert.h>
 #include <string.h>
 
+#include "supervisor/base/state.h"
 #include "supervisor/config/config.h"
+#include "supervisor/config/kinds.h"
+#include "supervisor/config/words.h"
 
 #define HOUR_MS   3600000L
 #define AT(field) offsetof(struct service_config, field)
 
-/* A number of [service NAME], whose field has the key's name. */
+/* A number of [service NAME] that counts at once; its field has the key's name. */
 #define NUMBER(field, unit_, min_, max_, default_, text_)                                    \
 	{                                                                                    \
 		.section = KEY_SERVICE, .name = #field, .kind = KEY_NUMBER, .unit = (unit_), \
-		.min = (min_), .max = (max_), .text_default = (default_), .live = true,      \
+		.min = (min_), .max = (max_), .text_default = (default_), .change = KEY_NOW, \
 		.offset = AT(field), .text = (text_)                                         \
 	}
 
+/* Another key that is for new processes; its field has the key's name. */
 #define OTHER(field, kind_, default_, text_)                                         \
 	{                                                                            \
 		.section = KEY_SERVICE, .name = #field, .kind = (kind_), .unit = "", \
@@ -34,7 +38,7 @@
 /* clang-format off */
 const struct key keys[] = {
 	{.section = KEY_SUPERVISOR, .name = "control", .kind = KEY_PATH, .unit = "",
-	    .offset = offsetof(struct config, control),
+	    .change = KEY_NEVER, .offset = offsetof(struct config, control),
 	    .text = "The control socket's path; see baton(1) for where it is when this is not set."},
 	{.section = KEY_SERVICE, .name = "command", .kind = KEY_COMMAND, .unit = "",
 	    .required = true, .offset = AT(command),
@@ -50,35 +54,34 @@ const struct key keys[] = {
 	    .text = "Whether each instance has sockets of its own, on the port + n, or all of them "
 	    "have the same ones (shared)."},
 	{.section = KEY_SERVICE, .name = "backlog", .kind = KEY_NUMBER, .unit = "", .min = 1,
-	    .max = 65535, .text_default = "4096", .live = true, .offset = AT(backlog),
+	    .max = 65535, .text_default = "4096", .change = KEY_NOW, .offset = AT(backlog),
 	    .text = "How many connections may wait in each socket's queue; the kernel's own limit is "
 	    "net.core.somaxconn."},
 	{.section = KEY_SERVICE, .name = "socket_mode", .kind = KEY_OCTAL, .unit = "", .min = 0,
-	    .max = 0777, .text_default = "0666", .live = true, .offset = AT(socket_mode),
+	    .max = 0777, .text_default = "0666", .change = KEY_NOW, .offset = AT(socket_mode),
 	    .text = "The mode of its Unix sockets' files, in octal: who may write may connect."},
-	{.section = KEY_SERVICE, .name = "socket_user", .kind = KEY_TEXT, .unit = "", .live = true,
+	{.section = KEY_SERVICE, .name = "socket_user", .kind = KEY_TEXT, .unit = "", .change = KEY_NOW,
 	    .offset = AT(socket_user),
 	    .text = "The owner of its Unix sockets' files, by name or number; if not set, baton's."},
-	{.section = KEY_SERVICE, .name = "socket_group", .kind = KEY_TEXT, .unit = "", .live = true,
+	{.section = KEY_SERVICE, .name = "socket_group", .kind = KEY_TEXT, .unit = "", .change = KEY_NOW,
 	    .offset = AT(socket_group),
 	    .text = "Their group; if not set, socket_user's own, or baton's."},
 	NUMBER(surge, "", 1, 256, "1", "How many instances a restart replaces at a time."),
 	{.section = KEY_SERVICE, .name = "canary", .kind = KEY_YES_NO, .unit = "",
-	    .text_default = "no", .live = true, .offset = AT(canary),
+	    .text_default = "no", .change = KEY_NOW, .offset = AT(canary),
 	    .text = "Whether a restart pauses after the first instance."},
 	NUMBER(canary_time_ms, "ms", 0, 24 * HOUR_MS, "60000",
 	    "How long it pauses, unless `baton continue` ends that before. 0: until then."),
-	{.section = KEY_SERVICE, .name = "ready", .kind = KEY_READY, .unit = "",
-	    .text_default = "notify",
-	    .text = "How it shows that it is ready: by READY=1 (notify), a newline on a descriptor "
+	OTHER(ready, KEY_READY, "notify",
+	    "How it shows that it is ready: by READY=1 (notify), a newline on a descriptor "
 	    "(fd, fd:N), an answer to GET /PATH (http:/PATH), by living for so long (delay:5s), or "
-	    "not at all: it counts as ready when it runs (none)."},
+	    "not at all: it counts as ready when it runs (none)."),
 	NUMBER(start_timeout_ms, "ms", 1, HOUR_MS, "30000",
 	    "From start to readiness; an instance that is later is told to end, and then killed."),
 	NUMBER(drain_timeout_ms, "ms", 1, 24 * HOUR_MS, "30000",
 	    "From SIGTERM to SIGKILL of the instance's process group."),
 	{.section = KEY_SERVICE, .name = "stop_signal", .kind = KEY_SIGNAL, .unit = "",
-	    .text_default = "TERM", .live = true, .offset = AT(stop_signal),
+	    .text_default = "TERM", .change = KEY_NOW, .offset = AT(stop_signal),
 	    .text = "The signal that tells it to finish what it does and end: QUIT for nginx, USR1 "
 	    "for HAProxy, WINCH for Apache."},
 	NUMBER(backoff_first_ms, "ms", 1, HOUR_MS, "100",
@@ -96,18 +99,18 @@ const struct key keys[] = {
 	    "How many warm processes wait to take over the sockets of an instance that crashes; "
 	    "for programs that know spares, such as those of baton's server library."),
 	{.section = KEY_SERVICE, .name = "lifetime", .kind = KEY_LIFETIME, .unit = "",
-	    .text_default = "permanent", .live = true, .offset = AT(lifetime),
+	    .text_default = "permanent", .change = KEY_NOW, .offset = AT(lifetime),
 	    .text = "Whether a process that ends by itself is started again: always (permanent), "
 	    "unless it ended with status 0 (transient), or never (temporary)."},
 	{.section = KEY_SERVICE, .name = "strategy", .kind = KEY_STRATEGY, .unit = "",
-	    .text_default = "one_for_one", .live = true, .offset = AT(strategy),
+	    .text_default = "one_for_one", .change = KEY_NOW, .offset = AT(strategy),
 	    .text = "Who is started again when an instance crashes: that one (one_for_one), all of "
 	    "the service (one_for_all), or that one and those behind it (rest_for_one)."},
 	{.section = KEY_SERVICE, .name = "watchdog_ms", .kind = KEY_NUMBER, .unit = "ms", .min = 0,
 	    .max = HOUR_MS, .text_default = "0", .offset = AT(watchdog_ms),
 	    .text = "A process that is ready and does not say WATCHDOG=1 for so long is replaced, "
 	    "and then killed. 0: it need not."},
-	{.section = KEY_SERVICE, .name = "health", .kind = KEY_HEALTH, .unit = "", .live = true,
+	{.section = KEY_SERVICE, .name = "health", .kind = KEY_HEALTH, .unit = "", .change = KEY_NOW,
 	    .offset = AT(health),
 	    .text = "http:/PATH: a process that serves is asked GET /PATH, and is well if it answers "
 	    "with 2xx or 3xx; one that is not is replaced."},
@@ -139,7 +142,7 @@ const struct key keys[] = {
 	    .text = "The same for its standard error."},
 	OTHER(directory, KEY_TEXT, NULL, "Its working directory; if not set, baton's."),
 	{.section = KEY_SERVICE, .name = "umask", .kind = KEY_OCTAL, .unit = "", .min = 0,
-	    .max = 0777, .offset = AT(umask),
+	    .max = 0777, .unset = -1, .offset = AT(umask),
 	    .text = "Its file mode creation mask, in octal; if not set, baton's."},
 	{.section = KEY_SERVICE, .name = "nice", .kind = KEY_NUMBER, .unit = "", .min = -20,
 	    .max = 19, .text_default = "0", .offset = AT(nice),
@@ -188,75 +191,26 @@ key_index(const struct key *k)
 	return (size_t)(k - keys);
 }
 
+/* "permanent, transient or temporary" */
+static char *
+words_text(TALLOC_CTX *mem, const struct kind *kind)
+{
+	char *text = talloc_strdup(mem, kind->words[0].name);
+
+	for (size_t i = 1; i < kind->nwords && text != NULL; i++)
+		text = talloc_asprintf_append(
+		    text, "%s%s", i + 1 < kind->nwords ? ", " : " or ", kind->words[i].name);
+	return text;
+}
+
 char *
 key_expected(TALLOC_CTX *mem, const struct key *k)
 {
-	switch (k->kind) {
-	case KEY_NUMBER:
-		return talloc_asprintf(mem, "a number%s from %ld to %ld",
-		    strcmp(k->unit, "ms") == 0 ? " of milliseconds" : "", k->min, k->max);
-	case KEY_OCTAL:
-		return talloc_asprintf(mem, "an octal number from %lo to %lo", k->min, k->max);
-	case KEY_STRATEGY:
-		return talloc_strdup(mem, "one_for_one, one_for_all or rest_for_one");
-	case KEY_LIFETIME:
-		return talloc_strdup(mem, "permanent, transient or temporary");
-	case KEY_PORTS:
-		return talloc_strdup(mem, "each or shared");
-	case KEY_HEALTH:
-		return talloc_strdup(mem, "http:/PATH");
-	case KEY_READY:
-		return talloc_strdup(
-		    mem, "notify, fd, fd:N, http:/PATH, delay:Nms, delay:Ns or none");
-	case KEY_OUTPUT:
-		return talloc_strdup(mem, "lines, inherit, or a path with a slash");
-	case KEY_SIGNAL:
-		return talloc_strdup(mem, "HUP, INT, QUIT, TERM, USR1, USR2 or WINCH");
-	case KEY_YES_NO:
-		return talloc_strdup(mem, "yes or no");
-	case KEY_TEXT:
-		return talloc_strdup(mem, "1 to 4095 bytes of text");
-	case KEY_ENV:
-	case KEY_HTTP:
-		return talloc_asprintf(mem, "%s.NAME with a value", k->name);
-	case KEY_CGROUP:
-		return talloc_strdup(mem, "cgroup.NAME with a value");
-	case KEY_LIMIT:
-		return talloc_strdup(mem, "N or SOFT:HARD, numbers or \"unlimited\"");
-	case KEY_PATH:
-		return talloc_strdup(mem, "a path of at most 107 bytes");
-	case KEY_COMMAND:
-		return talloc_strdup(mem, "a program and its arguments");
-	case KEY_LISTEN:
-		return talloc_strdup(mem, ADDRESS_FORMS);
-	}
-	return NULL;
-}
+	const struct kind *kind = &kinds[k->kind];
 
-unsigned
-key_distance(const char *a, const char *b)
-{
-	unsigned row[64];
-	size_t la = strlen(a), lb = strlen(b);
-
-	if (la >= 64 || lb >= 64)
-		return 99;
-	for (unsigned j = 0; j <= lb; j++)
-		row[j] = j;
-	for (unsigned i = 1; i <= la; i++) {
-		unsigned diagonal = row[0];
-
-		row[0] = i;
-		for (unsigned j = 1; j <= lb; j++) {
-			unsigned change = diagonal + (a[i - 1] != b[j - 1]);
-			unsigned remove = row[j] + 1, insert = row[j - 1] + 1;
-
-			diagonal = row[j];
-			row[j] = change < remove ? change : remove;
-			row[j] = row[j] < insert ? row[j] : insert;
-		}
-	}
-	return row[lb];
+	if (kind->words != NULL)
+		return words_text(mem, kind);
+	return kind->range != NULL ? kind->range(mem, k) : talloc_strdup(mem, kind->text);
 }
 
 const struct key *
@@ -266,7 +220,7 @@ key_nearest(enum key_section section, const char *name)
 	unsigned least = 4; /* more edits than three are another word */
 
 	for (size_t i = 0; i < keys_count; i++) {
-		unsigned d = keys[i].section == section ? key_distance(name, keys[i].name) : 99;
+		unsigned d = keys[i].section == section ? words_distance(name, keys[i].name) : 99;
 
 		if (d < least && 2 * d < strlen(keys[i].name)) {
 			least = d;

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The one table of configuration keys. The reader of files, `baton help config`, and the test
- * that compares baton.conf(5) with the program are all driven by it.
+ * The one table of configuration keys. A new key of a known kind is one row here, default included,
+ * and its field in config.h: reading and checking, `baton help config` and the completion of it, what
+ * a reload has to do, and the state that is taken along by an upgrade go by the table; a test
+ * compares baton.conf(5) with it. What is done with a kind of value is the table of kinds.h.
  */
 #ifndef SUPERVISOR_KEYS_H
 #define SUPERVISOR_KEYS_H
@@ -34,6 +36,14 @@ enum key_kind {
 	KEY_HTTP,     /* … of service_config.env */
 	KEY_LIMIT,    /* … of service_config.limits */
 	KEY_CGROUP,   /* … of service_config.cgroups */
+	KEY_KINDS
+};
+
+/* What it takes for a change in the file to count, once `baton reload` has read it. */
+enum key_change {
+	KEY_BY_RESTART, /* new processes: those that run know, or are, what it was */
+	KEY_NOW,        /* nothing: it counts at once, for processes that run too */
+	KEY_NEVER,      /* a new baton: the reload is refused */
 };
 
 struct key {
@@ -41,12 +51,13 @@ struct key {
 	const char *name;
 	enum key_kind kind;
 	const char *unit;         /* "ms", "" for a plain number */
-	long min, max;            /* KEY_NUMBER */
+	long min, max;            /* KEY_NUMBER, KEY_OCTAL */
 	const char *text_default; /* as one would write it; NULL: none, so see `required` */
+	long unset;               /* what the field is when it is not set and has no default */
 	bool required;
-	bool live;    /* a change of it needs no new process */
-	bool repeats; /* may stand several times, also as "name.LABEL" */
-	size_t offset;
+	enum key_change change;
+	bool repeats;     /* may stand several times, also as "name.LABEL" */
+	size_t offset;    /* of the field in struct config or struct service_config */
 	const char *text; /* one sentence for people */
 };
 
@@ -64,8 +75,5 @@ char *key_expected(TALLOC_CTX *mem, const struct key *k);
 
 /* The key of that section that NAME was probably meant to be, or NULL. */
 const struct key *key_nearest(enum key_section section, const char *name);
-
-/* How many single-letter edits lead from A to B; 99 when they are longer than 63 bytes. */
-unsigned key_distance(const char *a, const char *b);
 
 #endif

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Command lines by wordexp(3): libc knows quoting better than one more splitter would. */
+/* Command lines by wordexp(3), as libc knows quoting better than one more splitter would; and how
+ * near two words are. */
 #include "supervisor/config/words.h"
 
 #include <errno.h>
+#include <string.h>
 #include <wordexp.h>
 
 static const char *
@@ -61,4 +63,30 @@ words_split(TALLOC_CTX *mem, const char *text, char ***words, const char **why)
 		return -ENOMEM;
 	*words = copy;
 	return 0;
+}
+
+unsigned
+words_distance(const char *a, const char *b)
+{
+	unsigned row[64];
+	size_t la = strlen(a), lb = strlen(b);
+
+	if (la >= 64 || lb >= 64)
+		return 99;
+	for (unsigned j = 0; j <= lb; j++)
+		row[j] = j;
+	for (unsigned i = 1; i <= la; i++) {
+		unsigned diagonal = row[0];
+
+		row[0] = i;
+		for (unsigned j = 1; j <= lb; j++) {
+			unsigned change = diagonal + (a[i - 1] != b[j - 1]);
+			unsigned remove = row[j] + 1, insert = row[j - 1] + 1;
+
+			diagonal = row[j];
+			row[j] = change < remove ? change : remove;
+			row[j] = row[j] < insert ? row[j] : insert;
+		}
+	}
+	return row[lb];
 }

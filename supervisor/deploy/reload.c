@@ -225,19 +225,17 @@ static const char *
 try_it(struct plan *p, const char *owners, size_t n)
 {
 	struct supervisor *sup = p->sup;
-	const char *had = sup->config->control;
+	const struct key *fixed;
 	char *why = NULL;
 	int error;
 
 	p->config = config_read(p, sup->config->file);
 	if (p->config == NULL)
 		return no_memory;
-	if ((had == NULL) != (p->config->control == NULL) ||
-	    (had != NULL && p->config->control != NULL && strcmp(had, p->config->control) != 0))
-		config_error(p->config,
-		    "%s: [supervisor] control: the control socket cannot be changed while baton "
-		    "runs",
-		    sup->config->file);
+	fixed = config_fixed_change(sup->config, p->config);
+	if (fixed != NULL)
+		config_error(p->config, "%s: [supervisor] %s: cannot be changed while baton runs",
+		    sup->config->file, fixed->name);
 	if (p->config->nerrors > 0)
 		return reload_errors(p, p->config);
 	if (p->config->nservices != n)

@@ -115,7 +115,7 @@ both_ways(struct state *s, struct generation *g)
 	state_fd(s, "pidfd", &g->pidfd);
 	state_fd(s, "exec_fd", &g->exec_fd);
 	g->sick = STATE_WORDS(s, "sick", g->sick, sick);
-	g->ready.kind = state_ready_kind(s, "ready.kind", g->ready.kind);
+	g->ready.kind = ready_kind_state(s, "ready.kind", g->ready.kind);
 	state_fd(s, "ready_fd", &g->ready_fd);
 	output(s, "out", g, false);
 	output(s, "err", g, true);

@@ -51,7 +51,7 @@ load_config(struct state *s, struct supervisor *sup, const char *name)
 	if (c == NULL)
 		state_fail(s, "config", "there is no memory");
 	else
-		state_service_config(s, c);
+		config_service_state(s, c);
 	return c;
 }
 
@@ -74,7 +74,7 @@ config_of(struct state *s, struct service *service, const struct service_config 
 		state_fail(s, "config_of", "there is no configuration %lld", (long long)first);
 	sub = state_object(s, "config");
 	if (state_saving(s))
-		state_service_config(&sub, (struct service_config *)refs[at]);
+		config_service_state(&sub, (struct service_config *)refs[at]);
 	else if (state_ok(s))
 		refs[at] = load_config(&sub, service->sup, service->wanted->name);
 }

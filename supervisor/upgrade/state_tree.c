@@ -118,7 +118,7 @@ load_service(struct state *s, struct supervisor *sup)
 		return NULL;
 	}
 	talloc_free(name);
-	state_service_config(s, c);
+	config_service_state(s, c);
 	if (!state_ok(s))
 		return NULL;
 	service->sup = sup;
@@ -202,7 +202,7 @@ services(struct state *s, struct supervisor *sup)
 			    (struct service_config *)sup->all.services[i]->wanted;
 
 			state_text(&sub, "name", NULL, &c->name);
-			state_service_config(&sub, c);
+			config_service_state(&sub, c);
 		} else {
 			sup->all.services[i] = load_service(&sub, sup);
 			if (sup->all.services[i] == NULL)

@@ -19,12 +19,6 @@ void state_socket_file(struct state *s, const char *name, struct socket_file **f
 void state_shared(struct state *s);
 void state_shared_done(struct state_doc *doc);
 
-/* --- state_config.c --------------------------------------------------------------------- */
-
-struct service_config;
-void state_service_config(struct state *s, struct service_config *c);
-enum ready_kind state_ready_kind(struct state *s, const char *name, enum ready_kind kind);
-
 /* --- state_good.c ------------------------------------------------------------------------ */
 
 struct executable;

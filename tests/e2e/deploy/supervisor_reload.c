@@ -180,7 +180,7 @@ what_cannot_be_applied_changes_nothing(void **state)
 	tempdir_write(s->dir, "conf", "[supervisor]\ncontrol = %s2\n%s", s->control,
 	    service(s, "w", port, ""));
 	proc_signal(s->baton, SIGHUP);
-	proc_expect(s->baton, PROC_ERR, "the control socket cannot be changed");
+	proc_expect(s->baton, PROC_ERR, "control: cannot be changed while baton runs");
 	stage_stop(s);
 }
 

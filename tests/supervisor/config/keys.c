@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "supervisor/config/config.h"
+#include "supervisor/config/words.h"
 
 /* The manual's source, from the top of the tree (where `make test` runs) or beside it. */
 static char *
@@ -152,8 +153,8 @@ near_misses_are_suggested(void **state)
 		else
 			assert_string_equal(k == NULL ? "(none)" : k->name, rows[i].meant);
 	}
-	assert_int_equal(key_distance("kitten", "sitting"), 3);
-	assert_int_equal(key_distance("", "abc"), 3);
+	assert_int_equal(words_distance("kitten", "sitting"), 3);
+	assert_int_equal(words_distance("", "abc"), 3);
 }
 
 int

@@ -238,7 +238,8 @@ a_given_number_is_kept_and_the_others_make_way(void **state)
 	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
 		struct channel *takes = g->takes;
 
-		config_ready_set(sup->config->services[0], numbers[i].ready);
+		config_set(
+		    sup->config, sup->config->services[0], "test", 0, "ready", numbers[i].ready);
 		g->ready = sup->config->services[0]->ready;
 		g->takes = numbers[i].takes ? takes : NULL;
 		start_number(g);

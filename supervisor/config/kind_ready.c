@@ -4,10 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "supervisor/base/state.h"
 #include "supervisor/config/config.h"
+#include "supervisor/config/kinds.h"
 
-/* 0 to 2 are what every process has; the limit only keeps typing errors out. */
-#define READY_FD_MIN 3
+/* Only keeps typing errors out. */
 #define READY_FD_MAX 255
 
 #define HOUR_MS 3600000L
@@ -65,12 +66,13 @@ read_fd(struct ready_config *r, const char *text)
 }
 
 int
-config_ready_set(struct service_config *s, const char *value)
+ready_parse(void *object, const struct key *k, struct key_line *line)
 {
 	struct ready_config r = {.kind = READY_NOTIFY};
-	const char *path = http_path(value);
+	const char *value = line->value, *path = http_path(value);
 	bool good = strcmp(value, "notify") == 0;
 
+	(void)k;
 	if (strcmp(value, "none") == 0) {
 		r.kind = READY_DELAY; /* of no time at all */
 		good = true;
@@ -84,64 +86,64 @@ config_ready_set(struct service_config *s, const char *value)
 		return -EINVAL;
 	if (path != NULL) {
 		r.kind = READY_HTTP;
-		r.path = talloc_strdup(s, path);
+		r.path = talloc_strdup(object, path);
 		if (r.path == NULL)
 			return -ENOMEM;
 	}
-	s->ready = r;
+	((struct service_config *)object)->ready = r;
 	return 0;
 }
 
-int
-config_health_set(struct service_config *s, const char *value)
-{
-	const char *path = http_path(value);
-
-	if (path == NULL)
-		return -EINVAL;
-	s->health = talloc_strdup(s, path);
-	return s->health == NULL ? -ENOMEM : 0;
-}
-
 bool
-config_ready_same(const struct service_config *a, const struct service_config *b)
+ready_same(const struct key *k, const void *one, const void *other)
 {
-	const struct ready_config *x = &a->ready, *y = &b->ready;
+	const struct ready_config *x = &((const struct service_config *)one)->ready;
+	const struct ready_config *y = &((const struct service_config *)other)->ready;
 
+	(void)k;
 	return x->kind == y->kind && x->fd == y->fd && x->delay_ms == y->delay_ms &&
 	       (x->path == y->path ||
 		   (x->path != NULL && y->path != NULL && strcmp(x->path, y->path) == 0));
 }
 
-void
-config_ready_finish(struct config *c, const struct service_config *s, const char *in)
+enum ready_kind
+ready_kind_state(struct state *s, const char *name, enum ready_kind kind)
 {
-	const struct ready_config *r = &s->ready;
-	TALLOC_CTX *tmp = talloc_new(NULL);
-	const char *where = config_place(tmp, c, config_line(s, "ready"));
-	long sockets = (long)s->nlistens;
+	static const struct state_word words[] = {
+	    {"notify", READY_NOTIFY, 0},
+	    {"fd", READY_FD, 1},
+	    {"http", READY_HTTP, 2},
+	    {"delay", READY_DELAY, 3},
+	};
 
-	if (r->kind == READY_FD && r->fd != 0 && r->fd < READY_FD_MIN + sockets)
-		config_error(c,
-		    "%s: %sready: expected fd:N with N from %ld on, as its sockets are 3 to %ld, "
-		    "found fd:%ld",
-		    where, in, READY_FD_MIN + sockets, READY_FD_MIN + sockets - 1, r->fd);
-	if (r->kind == READY_DELAY && r->delay_ms >= s->start_timeout_ms)
-		config_error(c,
-		    "%s: %sready: expected a delay below start_timeout_ms (%ld), found %ld ms",
-		    where, in, s->start_timeout_ms, r->delay_ms);
-	if (r->kind == READY_HTTP && sockets == 0)
-		config_error(c,
-		    "%s: %sready: expected a `listen` on which http:%s can be asked, found none",
-		    where, in, r->path);
-	if (r->kind != READY_NOTIFY && s->spares > 0)
-		config_error(c,
-		    "%s: %sready: expected notify in a service with spares, for only that says "
-		    "when one of them has become an instance",
-		    where, in);
-	if (s->health != NULL && sockets == 0)
-		config_error(c,
-		    "%s: %shealth: expected a `listen` on which http:%s can be asked, found none",
-		    config_place(tmp, c, config_line(s, "health")), in, s->health);
-	talloc_free(tmp);
+	return STATE_WORD(s, name, kind, words);
+}
+
+void
+ready_state(struct state *s, const struct key *k, void *object)
+{
+	static const struct state_field fields[] = {
+	    STATE_NUMBER(struct ready_config, fd),
+	    STATE_NUMBER(struct ready_config, delay_ms),
+	};
+	struct ready_config *r = &((struct service_config *)object)->ready;
+	struct state sub = state_object(s, k->name);
+
+	r->kind = ready_kind_state(&sub, "kind", r->kind);
+	STATE_FIELDS(&sub, r, fields);
+	state_text(&sub, "path", object, &r->path);
+	if (state_ok(s) && r->kind == READY_HTTP && r->path == NULL)
+		state_fail(&sub, "path", "is missing");
+}
+
+int
+health_parse(void *object, const struct key *k, struct key_line *line)
+{
+	const char *path = http_path(line->value);
+	char **to = (char **)((char *)object + k->offset);
+
+	if (path == NULL)
+		return -EINVAL;
+	*to = talloc_strdup(object, path);
+	return *to == NULL ? -ENOMEM : 0;
 }

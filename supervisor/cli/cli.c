@@ -80,8 +80,8 @@ static const struct command commands[] = {
 	"the last things that have happened, and what happens from now on", cli_events},
     {"logs", FOR_LOGS, 1, "[-n N] [-f] [SERVICE]",
 	"the last lines that instances have written; -f: and further ones", cli_logs},
-    {"help", FOR_HELP, 1, "[COMMAND | config]", "this text; `help config`: every configuration key",
-	help},
+    {"help", FOR_HELP, 2, "[COMMAND | config [KEY]]",
+	"this text; `help config`: every configuration key", help},
 };
 #define NCOMMANDS (sizeof(commands) / sizeof(commands[0]))
 
@@ -113,24 +113,45 @@ static const struct option_row options[] = {
 #define NOPTIONS (sizeof(options) / sizeof(options[0]))
 
 static void
-help_config(void)
+print_key(TALLOC_CTX *mem, const struct key *k)
 {
-	TALLOC_CTX *tmp = talloc_new(NULL);
+	static const char *const changes[] = {
+	    [KEY_NOW] = "A reload changes it at once.",
+	    [KEY_BY_RESTART] = "A reload changes it by new processes.",
+	    [KEY_NEVER] = "It cannot be changed while baton runs.",
+	};
+
+	printf("  %s = %s\n      %s\n", k->name, key_expected(mem, k), k->text);
+	if (k->required)
+		printf("      It must be set.\n");
+	else if (k->text_default != NULL)
+		printf("      Default: %s%s%s\n", k->text_default, k->unit[0] == '\0' ? "" : " ",
+		    k->unit);
+	printf("      %s\n", changes[k->change]);
+}
+
+/* One key, or with NULL all of them. */
+static int
+help_config(TALLOC_CTX *mem, const char *name)
+{
+	bool found = false;
 
 	for (size_t i = 0; i < keys_count; i++) {
 		const struct key *k = &keys[i];
 
-		if (i == 0 || keys[i - 1].section != k->section)
+		if (name != NULL && key_find(k->section, name) != k)
+			continue;
+		if (name == NULL && (i == 0 || keys[i - 1].section != k->section))
 			printf("%s%s\n", i == 0 ? "" : "\n",
 			    k->section == KEY_SUPERVISOR ? "[supervisor]" : "[service NAME]");
-		printf("  %s = %s\n      %s\n", k->name, key_expected(tmp, k), k->text);
-		if (k->required)
-			printf("      It must be set.\n");
-		else if (k->text_default != NULL)
-			printf("      Default: %s%s%s\n", k->text_default,
-			    k->unit[0] == '\0' ? "" : " ", k->unit);
+		print_key(mem, k);
+		found = true;
 	}
-	talloc_free(tmp);
+	if (found)
+		return CLI_OK;
+	fprintf(
+	    stderr, "baton: help: unknown key \"%s\"; `baton help config` lists them all\n", name);
+	return CLI_USAGE;
 }
 
 static void
@@ -181,14 +202,16 @@ help_all(void)
 static int
 help(TALLOC_CTX *mem, const struct cli *cli)
 {
-	(void)mem;
 	if (cli->nargs == 0) {
 		help_all();
 		return CLI_OK;
 	}
-	if (strcmp(cli->args[0], "config") == 0) {
-		help_config();
-		return CLI_OK;
+	if (strcmp(cli->args[0], "config") == 0)
+		return help_config(mem, cli->nargs > 1 ? cli->args[1] : NULL);
+	if (cli->nargs > 1) {
+		fprintf(stderr, "baton: help: unexpected \"%s\"; only config has further topics\n",
+		    cli->args[1]);
+		return CLI_USAGE;
 	}
 	for (size_t i = 0; i < NCOMMANDS; i++) {
 		if (strcmp(cli->args[0], commands[i].name) == 0) {

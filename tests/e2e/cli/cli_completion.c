@@ -32,6 +32,10 @@ commands_and_options_are_completed(void **state)
 	assert_string_equal(COMPLETE(NULL, "nothing"), " ");
 	assert_string_equal(COMPLETE(NULL, "help", "conf"), "config ");
 	assert_string_equal(COMPLETE(NULL, "help", "relo"), "reload ");
+	assert_string_equal(COMPLETE(NULL, "help", "config", "health_"),
+	    "health_interval_ms health_timeout_ms health_failures ");
+	assert_string_equal(COMPLETE(NULL, "help", "status", ""), " ");
+	assert_string_equal(COMPLETE(NULL, "run", "--ready", ""), "notify fd none ");
 	assert_string_equal(COMPLETE(NULL, "status", "--co"), "--config --control --color ");
 	assert_string_equal(COMPLETE(NULL, "logs", "--f"), "--follow ");
 	assert_string_equal(COMPLETE(NULL, "status", "--color", "a"), "auto always ");

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The table of keys against itself, and against what baton.conf(5) says about each key. */
+/* The table of keys against itself, what baton.conf(5) says about each key, and its completion. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,8 +11,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "supervisor/base/state.h"
 #include "supervisor/config/config.h"
+#include "supervisor/config/kinds.h"
 #include "supervisor/config/words.h"
+#include "tests/harness/harness.h"
+#include "tests/harness/proc.h"
 
 /* The manual's source, from the top of the tree (where `make test` runs) or beside it. */
 static char *
@@ -68,6 +72,17 @@ the_manual_says_what_the_table_says(void **state)
 
 		if (k->kind == KEY_NUMBER && strstr(text, range) == NULL)
 			fail_msg("%s: the manual does not say \"%s\":\n%s", k->name, range, text);
+		if (k->kind != KEY_NUMBER && k->text_default != NULL &&
+		    strstr(text, talloc_asprintf(mem, "Default .Ql %s .", k->text_default)) == NULL)
+			fail_msg("%s: the manual does not say its default, %s:\n%s", k->name,
+			    k->text_default, text);
+		for (size_t w = 0; w < kinds[k->kind].nwords; w++) {
+			const char *word = kinds[k->kind].words[w].name;
+
+			if (strstr(text, word) == NULL)
+				fail_msg(
+				    "%s: the manual does not name %s:\n%s", k->name, word, text);
+		}
 		if (k->required != (strstr(text, "Must be set.") != NULL))
 			fail_msg("%s: table and manual differ on whether it must be set", k->name);
 		if (k->repeats != (strstr(text, "may stand several times") != NULL))
@@ -98,9 +113,63 @@ the_manual_has_no_key_that_does_not_exist(void **state)
 	talloc_free(mem);
 }
 
+/* Whether NAME is a word of TEXT. */
+static bool
+has_word(const char *text, const char *name)
+{
+	static const char word[] = "abcdefghijklmnopqrstuvwxyz_";
+	size_t len = strlen(name);
+
+	for (const char *p = text; (p = strstr(p, name)) != NULL; p += len) {
+		if (strchr(word, p[len]) == NULL && strchr(word, p[-1]) == NULL)
+			return true;
+	}
+	return false;
+}
+
+static void
+the_manual_says_what_a_reload_changes_at_once(void **state)
+{
+	TALLOC_CTX *mem = talloc_new(NULL);
+	const char *begin = strstr(read_manual(mem), "\n.Ss What a reload changes\n"), *text;
+
+	(void)state;
+	assert_non_null(begin);
+	text = talloc_strndup(mem, begin, (size_t)(strstr(begin, "The others") - begin));
+	for (size_t i = 0; i < keys_count; i++) {
+		if (has_word(text, keys[i].name) != (keys[i].change == KEY_NOW))
+			fail_msg("%s: table and manual differ on what a reload does", keys[i].name);
+		if (keys[i].change == KEY_NEVER)
+			assert_non_null(strstr(begin,
+			    talloc_asprintf(mem, ".Cm %s\ncannot be changed", keys[i].name)));
+	}
+	talloc_free(mem);
+}
+
+/* `baton help config ` and the tabulator key. */
+static void
+every_key_is_completed(void **state)
+{
+	TALLOC_CTX *mem = talloc_new(NULL);
+	const char *expected = talloc_strdup(mem, "");
+	struct proc *p = proc_run("/bin/bash", "--norc", "-c",
+	    ". etc/completion/baton; COMP_WORDS=(\"$@\"); COMP_CWORD=3; _baton;"
+	    "printf '%s\\n' \"${COMPREPLY[@]}\"",
+	    "bash", harness_built("baton"), "help", "config", "");
+
+	(void)state;
+	for (size_t i = 0; i < keys_count; i++)
+		expected = talloc_asprintf(mem, "%s%s\n", expected, keys[i].name);
+	proc_finish(p, 0);
+	assert_string_equal(proc_text(p, PROC_OUT), expected);
+	talloc_free(mem);
+}
+
 static void
 every_row_makes_sense(void **state)
 {
+	TALLOC_CTX *mem = talloc_new(NULL);
+
 	(void)state;
 	for (size_t i = 0; i < keys_count; i++) {
 		const struct key *k = &keys[i];
@@ -110,6 +179,10 @@ every_row_makes_sense(void **state)
 		assert_int_equal(key_index(k), i);
 		assert_true(k->text[strlen(k->text) - 1] == '.');
 		assert_false(k->required && k->text_default != NULL);
+		assert_int_equal(k->change == KEY_NEVER, k->section == KEY_SUPERVISOR);
+		assert_non_null(kinds[k->kind].parse);
+		assert_non_null(kinds[k->kind].same);
+		assert_non_null(key_expected(mem, k));
 		if (k->kind != KEY_NUMBER)
 			continue;
 		/* The unit is in the name; the default is in the range. */
@@ -121,6 +194,7 @@ every_row_makes_sense(void **state)
 			assert_true(strtol(k->text_default, NULL, 10) >= k->min &&
 				    strtol(k->text_default, NULL, 10) <= k->max);
 	}
+	talloc_free(mem);
 }
 
 static void
@@ -163,6 +237,9 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(the_manual_says_what_the_table_says),
 	    cmocka_unit_test(the_manual_has_no_key_that_does_not_exist),
+	    cmocka_unit_test(the_manual_says_what_a_reload_changes_at_once),
+	    cmocka_unit_test_setup_teardown(
+		every_key_is_completed, harness_setup, harness_teardown),
 	    cmocka_unit_test(every_row_makes_sense),
 	    cmocka_unit_test(near_misses_are_suggested),
 	    cmocka_unit_test(labels_belong_to_keys_that_take_them),

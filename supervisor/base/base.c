@@ -5,6 +5,7 @@
 bool
 base_start(struct base *base, TALLOC_CTX *mem)
 {
+	base->started_ms = timer_now_ms();
 	base->ev = tevent_context_init(mem);
 	base->timers = base->ev == NULL ? NULL : timers_new(mem, base->ev);
 	base->out = base->ev == NULL ? NULL : output_new(mem, base->ev, 1, 2);

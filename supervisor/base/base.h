@@ -8,6 +8,7 @@
 #define SUPERVISOR_BASE_H
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <talloc.h>
 #include <tevent.h>
 
@@ -22,6 +23,7 @@ struct base {
 	struct timers *timers;
 	struct output *out; /* baton's own stdout and stderr */
 	struct logfiles *logfiles;
+	int64_t started_ms; /* when baton was started; an upgrade is no start */
 };
 
 /* False: no memory, or no descriptors. What was made until then belongs to MEM, as the rest. */

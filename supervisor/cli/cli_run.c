@@ -192,7 +192,7 @@ open_all(struct supervisor *sup, const char *control, TALLOC_CTX *mem, char **wh
 	manager_complain(sup);
 	error = inherited_take(sup);
 	if (error == 0)
-		error = control_start(sup, control, mem, why);
+		error = control_start(sup->control, control, mem, why);
 	if (error == 0)
 		error = listener_open_all(sup, mem, why);
 	for (size_t i = 0; error == 0 && i < sup->all.nservices; i++)

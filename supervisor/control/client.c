@@ -3,6 +3,8 @@
  * One client of the control socket, who may be slow, rude, or dead: its input is one bounded
  * line at a time, its unread answers are bounded too, and nothing here ever waits for it.
  */
+#include "supervisor/control/client.h"
+
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -12,30 +14,6 @@
 #include <unistd.h>
 
 #include "supervisor/base/json_memory.h"
-#include "supervisor/control/control.h"
-#include "supervisor/daemon/supervisor.h"
-#include "supervisor/deploy/asker.h"
-
-struct client {
-	struct asker asker;
-	struct control *control;
-	struct supervisor *sup;
-	int fd;
-	struct tevent_fd *fde;
-	struct timer *timer; /* runs while something is owed: the rest of a request, or reading */
-	int64_t moved_ms;    /* when bytes went either way, or an answer was given */
-	uint64_t heard;      /* when it last sent something, as control_turn counts */
-	bool busy;           /* a request is being served; the next one waits in `in` */
-	bool waits_for_stop; /* … and it is a stop */
-	bool follows;        /* … and it is without end */
-	bool eof;            /* it sends no more; it may still wait for its answer */
-	bool ending;         /* freed as soon as `out` is empty; nothing more is read */
-	bool serving;        /* process_input is on the stack: it frees, nobody else */
-	size_t in_used;
-	char in[CONTROL_LINE_MAX_BYTES];
-	char *out;
-	size_t out_used;
-};
 
 static void process_input(struct client *c);
 static void watch(struct client *c);
@@ -44,7 +22,7 @@ static int
 client_close(struct client *c)
 {
 	asker_release(&c->asker);
-	control_forget(c->control, c);
+	c->calls->gone(c->data, c);
 	TALLOC_FREE(c->fde);
 	close(c->fd);
 	return 0;
@@ -56,7 +34,7 @@ late(void *data)
 	struct client *c = talloc_get_type_abort(data, struct client);
 
 	c->timer = NULL;
-	if (timer_now_ms() - c->moved_ms >= CONTROL_STALL_MS)
+	if (timer_now_ms() - c->moved_ms >= CLIENT_STALL_MS)
 		talloc_free(c);
 	else
 		watch(c);
@@ -67,12 +45,12 @@ static void
 update_timer(struct client *c)
 {
 	bool owes = !c->busy && (c->in_used > 0 || c->out_used > 0);
-	int64_t left = c->moved_ms + CONTROL_STALL_MS - timer_now_ms();
+	int64_t left = c->moved_ms + CLIENT_STALL_MS - timer_now_ms();
 
 	if (!owes)
 		TALLOC_FREE(c->timer);
 	else if (c->timer == NULL)
-		c->timer = timer_after(c, c->sup->base.timers, left > 0 ? left : 0, late, c);
+		c->timer = timer_after(c, c->base->timers, left > 0 ? left : 0, late, c);
 }
 
 /* Waits for what it may do next: send, read, or be late. */
@@ -146,7 +124,7 @@ put_json(struct client *c, json_t *line, bool whatever)
 		return;
 	}
 	/* One message may be as long as it is; what it is added to may not, unless WHATEVER. */
-	if (len > 0 && (whatever || c->out_used <= CONTROL_UNREAD_MAX_BYTES))
+	if (len > 0 && (whatever || c->out_used <= CLIENT_UNREAD_MAX_BYTES))
 		grown = talloc_realloc_size(c, c->out, c->out_used + len + 1);
 	if (grown == NULL) {
 		free(text);
@@ -193,13 +171,7 @@ tell_progress(void *data, const char *text)
 	    json_pack("{s:o}", "text", json_text(text)));
 }
 
-static const struct asker_calls calls = {.progress = tell_progress, .result = tell_result};
-
-struct asker *
-client_asker(struct client *c)
-{
-	return &c->asker;
-}
+static const struct asker_calls asker_calls = {.progress = tell_progress, .result = tell_result};
 
 bool
 client_waits(const struct client *c)
@@ -211,39 +183,9 @@ client_waits(const struct client *c)
 }
 
 bool
-client_waits_for_stop(const struct client *c)
-{
-	return c->waits_for_stop;
-}
-
-void
-client_wait_for_stop(struct client *c)
-{
-	c->waits_for_stop = true;
-}
-
-void
-client_follows(struct client *c)
-{
-	c->follows = true;
-}
-
-bool
-client_only_follows(const struct client *c)
-{
-	return c->follows;
-}
-
-bool
 client_has_room(const struct client *c)
 {
-	return c->out_used < CONTROL_FOLLOW_MAX_BYTES;
-}
-
-uint64_t
-client_heard(const struct client *c)
-{
-	return c->heard;
+	return c->out_used < CLIENT_FOLLOW_MAX_BYTES;
 }
 
 /* Serves the complete lines that are here, one after the other. May free C. */
@@ -255,20 +197,20 @@ process_input(struct client *c)
 	c->serving = true;
 	while (!c->ending && !c->busy && (end = memchr(c->in, '\n', c->in_used)) != NULL) {
 		size_t len = (size_t)(end - c->in);
-		char line[CONTROL_LINE_MAX_BYTES];
+		char line[CLIENT_LINE_MAX_BYTES];
 
 		memcpy(line, c->in, len);
 		c->in_used -= len + 1;
 		memmove(c->in, end + 1, c->in_used);
 		c->busy = true;
-		if (c->out_used > CONTROL_UNREAD_MAX_BYTES)
+		if (c->out_used > CLIENT_UNREAD_MAX_BYTES)
 			give_up(c); /* it asks on and on, and does not read */
-		else if (!command_serve(c->sup, c, line, len))
+		else if (!c->calls->request(c->data, c, line, len))
 			c->ending = true;
 	}
 	if (!c->ending && !c->busy && c->in_used == sizeof(c->in)) {
 		asker_error(
-		    &c->asker, "a request is one line of at most %d bytes", CONTROL_LINE_MAX_BYTES);
+		    &c->asker, "a request is one line of at most %d bytes", CLIENT_LINE_MAX_BYTES);
 		c->ending = true;
 	}
 	if (c->eof && !c->busy)
@@ -297,7 +239,7 @@ read_some(struct client *c)
 	if (n > 0) {
 		c->in_used += (size_t)n;
 		c->moved_ms = timer_now_ms();
-		c->heard = control_turn(c->control);
+		c->calls->heard(c->data, c);
 	} else if (n == 0) {
 		c->eof = true;
 		if (is_gone(c))
@@ -323,30 +265,24 @@ client_event(struct tevent_context *ev, struct tevent_fd *fde, uint16_t flags, v
 }
 
 struct client *
-client_new(struct control *control, struct supervisor *sup, int fd)
+client_new(TALLOC_CTX *mem, struct base *base, int fd, const struct client_calls *calls, void *data)
 {
-	struct client *c = talloc_zero(control, struct client);
+	struct client *c = talloc_zero(mem, struct client);
 
 	if (c == NULL)
 		return NULL;
-	c->asker = (struct asker){.calls = &calls, .data = c};
-	c->control = control;
-	c->sup = sup;
+	c->asker = (struct asker){.calls = &asker_calls, .data = c};
+	c->calls = calls;
+	c->data = data;
+	c->base = base;
 	c->fd = fd;
 	c->moved_ms = timer_now_ms();
-	c->heard = control_turn(control);
-	c->fde = tevent_add_fd(sup->base.ev, c, fd, TEVENT_FD_READ, client_event, c);
+	c->fde = tevent_add_fd(base->ev, c, fd, TEVENT_FD_READ, client_event, c);
 	if (c->fde == NULL)
 		TALLOC_FREE(c);
 	else
 		talloc_set_destructor(c, client_close);
 	return c;
-}
-
-int
-client_socket(const struct client *c)
-{
-	return c->fd;
 }
 
 void
@@ -355,8 +291,6 @@ client_resume(struct client *c, bool waits)
 	c->busy = waits;
 	c->eof = true;
 	c->ending = !waits;
-	if (waits)
-		asker_later(&c->asker, &c->sup->upgrader);
 	tevent_fd_set_flags(c->fde, waits ? 0 : TEVENT_FD_WRITE);
 }
 

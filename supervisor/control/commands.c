@@ -3,9 +3,8 @@
 #include <string.h>
 
 #include "supervisor/base/json_memory.h"
-#include "supervisor/control/control.h"
-#include "supervisor/daemon/supervisor.h"
-#include "supervisor/deploy/asker.h"
+#include "supervisor/control/control_internal.h"
+#include "supervisor/deploy/deploy.h"
 
 struct request {
 	json_t *object;
@@ -26,109 +25,108 @@ struct command {
 	const char *name;
 	unsigned takes;
 	/* Answers the client as an asker, at once or later. */
-	void (*serve)(struct supervisor *sup, struct client *c, const struct request *r);
+	void (*serve)(struct control *c, struct client *client, const struct request *r);
 };
 
 static void
-serve_status(struct supervisor *sup, struct client *c, const struct request *r)
+serve_status(struct control *c, struct client *client, const struct request *r)
 {
 	(void)r;
-	status_tell(sup, client_asker(c));
+	status_tell(c, &client->asker);
 }
 
 static void
-serve_restart(struct supervisor *sup, struct client *c, const struct request *r)
+serve_restart(struct control *c, struct client *client, const struct request *r)
 {
 	const struct roll_task task = {
 	    .what = "restart", .target = r->service, .canary = r->canary, .now = r->now};
 	TALLOC_CTX *tmp = talloc_new(NULL);
 	char *why;
 
-	if (roll_start(sup, &task, client_asker(c), tmp, &why) < 0)
-		asker_error(client_asker(c), "%s", why);
+	if (roll_start(c->deploy, &task, &client->asker, tmp, &why) < 0)
+		asker_error(&client->asker, "%s", why);
 	talloc_free(tmp);
 }
 
 static void
-serve_continue(struct supervisor *sup, struct client *c, const struct request *r)
+serve_continue(struct control *c, struct client *client, const struct request *r)
 {
 	TALLOC_CTX *tmp = talloc_new(NULL);
 	char *why;
 
-	if (roll_continue(sup, r->service, tmp, &why) < 0)
-		asker_error(client_asker(c), "%s", why);
+	if (roll_continue(c->deploy, r->service, tmp, &why) < 0)
+		asker_error(&client->asker, "%s", why);
 	else
-		asker_result(client_asker(c), json_pack("{s:b}", "ok", 1));
+		asker_result(&client->asker, json_pack("{s:b}", "ok", 1));
 	talloc_free(tmp);
 }
 
 static void
-serve_rollback(struct supervisor *sup, struct client *c, const struct request *r)
+serve_rollback(struct control *c, struct client *client, const struct request *r)
 {
 	const struct roll_task task = {.what = "rollback", .target = r->service, .back = true};
 	TALLOC_CTX *tmp = talloc_new(NULL);
 	char *why;
 
-	if (roll_start(sup, &task, client_asker(c), tmp, &why) < 0)
-		asker_error(client_asker(c), "%s", why);
+	if (roll_start(c->deploy, &task, &client->asker, tmp, &why) < 0)
+		asker_error(&client->asker, "%s", why);
 	talloc_free(tmp);
 }
 
 static void
-serve_stop(struct supervisor *sup, struct client *c, const struct request *r)
+serve_stop(struct control *c, struct client *client, const struct request *r)
 {
 	if (r->service != NULL) {
-		job_stop(sup, r->service, client_asker(c));
+		job_stop(c->deploy, r->service, &client->asker);
 		return;
 	}
-	client_wait_for_stop(c);
-	asker_progress(client_asker(c), "ending in good order");
-	sequence_stop(sup);
+	client->waits_for_stop = true;
+	asker_progress(&client->asker, "ending in good order");
+	sequence_stop(c->deploy);
 }
 
 static void
-serve_start(struct supervisor *sup, struct client *c, const struct request *r)
+serve_start(struct control *c, struct client *client, const struct request *r)
 {
-	job_start(sup, r->service, client_asker(c));
+	job_start(c->deploy, r->service, &client->asker);
 }
 
 static void
-serve_reset(struct supervisor *sup, struct client *c, const struct request *r)
+serve_reset(struct control *c, struct client *client, const struct request *r)
 {
-	job_reset(sup, r->service, client_asker(c));
+	job_reset(c->deploy, r->service, &client->asker);
 }
 
 static void
-serve_scale(struct supervisor *sup, struct client *c, const struct request *r)
+serve_scale(struct control *c, struct client *client, const struct request *r)
 {
-	scale_service(sup, r->service, r->instances, client_asker(c));
+	scale_service(c->deploy, r->service, r->instances, &client->asker);
 }
 
 static void
-serve_reload(struct supervisor *sup, struct client *c, const struct request *r)
-{
-	(void)r;
-	control_renew(sup->control);
-	reload(sup, client_asker(c));
-}
-
-static void
-serve_upgrade(struct supervisor *sup, struct client *c, const struct request *r)
+serve_reload(struct control *c, struct client *client, const struct request *r)
 {
 	(void)r;
-	sup->upgrade_calls->ask(sup, client_asker(c));
+	c->calls->reload(c->data, &client->asker);
 }
 
 static void
-serve_events(struct supervisor *sup, struct client *c, const struct request *r)
+serve_upgrade(struct control *c, struct client *client, const struct request *r)
 {
-	follow_events(sup, c, r->service, r->lines, r->follow);
+	(void)r;
+	c->calls->upgrade(c->data, &client->asker);
 }
 
 static void
-serve_logs(struct supervisor *sup, struct client *c, const struct request *r)
+serve_events(struct control *c, struct client *client, const struct request *r)
 {
-	follow_logs(sup, c, r->service, r->lines, r->follow);
+	follow_events(c, client, r->service, r->lines, r->follow);
+}
+
+static void
+serve_logs(struct control *c, struct client *client, const struct request *r)
+{
+	follow_logs(c, client, r->service, r->lines, r->follow);
 }
 
 static const struct command commands[] = {
@@ -180,7 +178,7 @@ stray_member(const json_t *object, const struct command *command)
 }
 
 static void
-serve_object(struct supervisor *sup, struct client *c, json_t *object)
+serve_object(struct control *c, struct client *client, json_t *object)
 {
 	const char *name = json_string_value(json_object_get(object, "command"));
 	const json_t *service = json_object_get(object, "service");
@@ -206,48 +204,48 @@ serve_object(struct supervisor *sup, struct client *c, json_t *object)
 	}
 	if (name == NULL) {
 		asker_error(
-		    client_asker(c), "a request needs a member \"command\" that is a string");
+		    &client->asker, "a request needs a member \"command\" that is a string");
 	} else if (command == NULL) {
-		asker_error(client_asker(c), "unknown command \"%s\"; expected %s", name, names);
+		asker_error(&client->asker, "unknown command \"%s\"; expected %s", name, names);
 	} else if ((stray = stray_member(object, command)) != NULL) {
-		asker_error(client_asker(c), "%s takes no \"%s\"", name, stray);
+		asker_error(&client->asker, "%s takes no \"%s\"", name, stray);
 	} else if ((command->takes & MUST_SERVICE) == MUST_SERVICE && service == NULL) {
-		asker_error(client_asker(c), "%s needs a \"service\"", name);
+		asker_error(&client->asker, "%s needs a \"service\"", name);
 	} else if ((command->takes & INSTANCES) != 0 && !json_is_integer(instances)) {
-		asker_error(client_asker(c), "%s needs \"instances\", a number", name);
+		asker_error(&client->asker, "%s needs \"instances\", a number", name);
 	} else if (canary != NULL && !json_is_boolean(canary)) {
-		asker_error(client_asker(c), "\"canary\" is neither true nor false");
+		asker_error(&client->asker, "\"canary\" is neither true nor false");
 	} else if (now != NULL && !json_is_boolean(now)) {
-		asker_error(client_asker(c), "\"now\" is neither true nor false");
+		asker_error(&client->asker, "\"now\" is neither true nor false");
 	} else if (service != NULL && r.service == NULL) {
-		asker_error(client_asker(c), "\"service\" is not a string");
+		asker_error(&client->asker, "\"service\" is not a string");
 	} else if (lines != NULL && (!json_is_integer(lines) || r.lines < 0)) {
-		asker_error(client_asker(c), "\"lines\" is not a number, or less than 0");
+		asker_error(&client->asker, "\"lines\" is not a number, or less than 0");
 	} else if (follow != NULL && !json_is_boolean(follow)) {
-		asker_error(client_asker(c), "\"follow\" is neither true nor false");
+		asker_error(&client->asker, "\"follow\" is neither true nor false");
 	} else {
-		command->serve(sup, c, &r);
+		command->serve(c, client, &r);
 	}
 }
 
 bool
-command_serve(struct supervisor *sup, struct client *c, const char *line, size_t len)
+command_serve(struct control *c, struct client *client, const char *line, size_t len)
 {
 	json_error_t error;
 	bool no_memory;
 	json_t *object = json_memory_loadb(line, len, &error, &no_memory);
 
 	if (no_memory) {
-		asker_error(client_asker(c), "there is no memory");
+		asker_error(&client->asker, "there is no memory");
 		return false;
 	}
 	if (!json_is_object(object)) {
-		asker_error(client_asker(c), "a request is one JSON object a line%s%s",
+		asker_error(&client->asker, "a request is one JSON object a line%s%s",
 		    object == NULL ? ": " : "", object == NULL ? error.text : "");
 		json_decref(object);
 		return false;
 	}
-	serve_object(sup, c, object);
+	serve_object(c, client, object);
 	json_decref(object);
 	return true;
 }

@@ -23,7 +23,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "supervisor/daemon/supervisor.h"
+#include "supervisor/control/control_internal.h"
+#include "supervisor/instance/instances.h"
 
 /* Connections that a process has a descriptor of, or can accept. */
 #define STATES (1U << TCP_ESTABLISHED | 1U << TCP_CLOSE_WAIT)
@@ -313,10 +314,10 @@ add_sockets(struct connections *c, const struct instance *inst)
 }
 
 static void
-list_sockets(struct connections *c, const struct supervisor *sup)
+list_sockets(struct connections *c, const struct instances *all)
 {
-	for (size_t i = 0; i < sup->all.nservices; i++) {
-		const struct service *s = sup->all.services[i];
+	for (size_t i = 0; i < all->nservices; i++) {
+		const struct service *s = all->services[i];
 		unsigned n = s->config->shared && s->ninstances > 1 ? 1 : s->ninstances;
 
 		for (unsigned k = 0; k < n; k++)
@@ -335,7 +336,7 @@ connections_close(struct connections *c)
 
 struct connections *
 connections_count(
-    TALLOC_CTX *mem, struct supervisor *sup, int limit_ms, connections_fn *fn, void *data)
+    TALLOC_CTX *mem, const struct instances *all, int limit_ms, connections_fn *fn, void *data)
 {
 	struct connections *c = talloc_zero(mem, struct connections);
 
@@ -345,11 +346,11 @@ connections_count(
 	c->data = data;
 	c->fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
 	talloc_set_destructor(c, connections_close);
-	list_sockets(c, sup);
+	list_sockets(c, all);
 	if (c->fd >= 0 && ask(c))
-		c->fde = tevent_add_fd(sup->base.ev, c, c->fd, TEVENT_FD_READ, readable, c);
+		c->fde = tevent_add_fd(all->base->ev, c, c->fd, TEVENT_FD_READ, readable, c);
 	if (c->fde != NULL)
-		c->limit = timer_after(c, sup->base.timers, limit_ms, too_long, c);
+		c->limit = timer_after(c, all->base->timers, limit_ms, too_long, c);
 	if (c->limit == NULL)
 		TALLOC_FREE(c);
 	return c;

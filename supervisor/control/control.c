@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* The control socket in the loop: letting clients in, and out when there are too many. */
-#include "supervisor/control/control.h"
-
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
@@ -9,8 +7,8 @@
 #include <unistd.h>
 
 #include "supervisor/base/state.h"
-#include "supervisor/daemon/supervisor.h"
-#include "supervisor/deploy/asker.h"
+#include "supervisor/control/control_internal.h"
+#include "supervisor/instance/instances.h"
 
 /* After accept(2) failed for want of descriptors: until it is tried again. */
 #define ACCEPT_PAUSE_MS 1000
@@ -18,62 +16,69 @@
 /* Who reads nothing for so long at the end has what it wants. */
 #define LAST_WORDS_STALL_MS 200
 
-struct control {
-	struct supervisor *sup;
-	struct control_socket *socket;
-	char *path;
-	struct tevent_fd *fde;
-	struct client *clients[CONTROL_CLIENTS_MAX];
-	unsigned nclients;
-	uint64_t turn;
-	bool short_of; /* accepting has failed for want of descriptors or memory */
-};
+/* --- the list -------------------------------------------------------------------------------- */
 
-uint64_t
-control_turn(struct control *c)
+static void
+heard(void *data, struct client *client)
 {
-	return ++c->turn;
+	struct control *c = talloc_get_type_abort(data, struct control);
+
+	TAILQ_REMOVE(&c->clients, client, entry);
+	TAILQ_INSERT_TAIL(&c->clients, client, entry);
 }
 
-void
-control_forget(struct control *c, struct client *client)
+static void
+gone(void *data, struct client *client)
 {
-	for (unsigned i = 0; i < c->nclients; i++) {
-		if (c->clients[i] == client) {
-			c->clients[i] = c->clients[--c->nclients];
-			return;
-		}
-	}
+	struct control *c = talloc_get_type_abort(data, struct control);
+
+	TAILQ_REMOVE(&c->clients, client, entry);
+	c->nclients--;
 }
 
-/* Of those who wait for nothing, or of those who follow, the one that has been silent longest. */
+static bool
+request(void *data, struct client *client, const char *line, size_t len)
+{
+	return command_serve(talloc_get_type_abort(data, struct control), client, line, len);
+}
+
+static const struct client_calls client_calls = {.heard = heard, .request = request, .gone = gone};
+
+/* Takes over FD, unless it returns NULL. */
 static struct client *
-most_silent(const struct control *c, bool follows)
+add_client(struct control *c, int fd)
 {
-	struct client *found = NULL;
+	struct client *client = client_new(c, c->base, fd, &client_calls, c);
 
-	for (unsigned i = 0; i < c->nclients; i++) {
-		struct client *client = c->clients[i];
-
-		if (follows ? !client_only_follows(client) : client_waits(client))
-			continue;
-		if (found == NULL || client_heard(client) < client_heard(found))
-			found = client;
+	if (client != NULL) {
+		TAILQ_INSERT_TAIL(&c->clients, client, entry);
+		c->nclients++;
 	}
-	return found;
+	return client;
 }
 
-/* Whoever waits for the end of an order stays. */
+/* One that waits for nothing has to go, or else one that follows. Whoever waits for the end of a
+ * command stays. */
 static bool
 make_room(struct control *c)
 {
-	struct client *client = most_silent(c, false);
+	struct client *client;
 
-	if (client == NULL)
-		client = most_silent(c, true);
+	TAILQ_FOREACH(client, &c->clients, entry) {
+		if (!client_waits(client))
+			break;
+	}
+	if (client == NULL) {
+		TAILQ_FOREACH(client, &c->clients, entry) {
+			if (client->follows)
+				break;
+		}
+	}
 	talloc_free(client);
 	return client != NULL;
 }
+
+/* --- the socket ------------------------------------------------------------------------------ */
 
 static bool
 peer_may(int fd, uid_t *uid)
@@ -111,7 +116,6 @@ static void
 incoming(struct tevent_context *ev, struct tevent_fd *fde, uint16_t flags, void *data)
 {
 	struct control *c = talloc_get_type_abort(data, struct control);
-	struct client *client;
 	uid_t uid = (uid_t)-1;
 	int fd = accept4(c->socket->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
@@ -121,17 +125,17 @@ incoming(struct tevent_context *ev, struct tevent_fd *fde, uint16_t flags, void 
 		if (errno != EMFILE && errno != ENFILE && errno != ENOMEM && errno != ENOBUFS)
 			return;
 		if (!c->short_of)
-			output_warn(c->sup->base.out, "control: no client is let in: %s; they wait",
+			output_warn(c->base->out, "control: no client is let in: %s; they wait",
 			    strerror(errno));
 		c->short_of = true;
 		/* It stays readable: polling on would be a busy loop. */
 		tevent_fd_set_flags(fde, 0);
-		timer_after(c, c->sup->base.timers, ACCEPT_PAUSE_MS, resume, c);
+		timer_after(c, c->base->timers, ACCEPT_PAUSE_MS, resume, c);
 		return;
 	}
 	c->short_of = false;
 	if (!peer_may(fd, &uid)) {
-		output_warn(c->sup->base.out, "control: uid %u was not let in", (unsigned)uid);
+		output_warn(c->base->out, "control: uid %u was not let in", (unsigned)uid);
 		turn_away(fd, "only the user who runs baton, and root, may control it");
 		return;
 	}
@@ -139,87 +143,89 @@ incoming(struct tevent_context *ev, struct tevent_fd *fde, uint16_t flags, void 
 		turn_away(fd, "too many clients wait for answers; ask again later");
 		return;
 	}
-	client = client_new(c, c->sup, fd);
-	if (client != NULL)
-		c->clients[c->nclients++] = client;
-	else
+	if (add_client(c, fd) == NULL)
 		close(fd);
 }
 
-int
-control_start(struct supervisor *sup, const char *path, TALLOC_CTX *mem, char **why)
+struct control *
+control_new(TALLOC_CTX *mem, struct instances *all, struct supervisor *deploy,
+    const struct control_calls *calls, void *data)
 {
-	struct control *c;
+	struct control *c = talloc_zero(mem, struct control);
+
+	if (c == NULL)
+		return NULL;
+	c->all = all;
+	c->base = all->base;
+	c->deploy = deploy;
+	c->calls = calls;
+	c->data = data;
+	TAILQ_INIT(&c->clients);
+	return c;
+}
+
+static bool
+watch(struct control *c)
+{
+	c->fde = tevent_add_fd(c->base->ev, c, c->socket->fd, TEVENT_FD_READ, incoming, c);
+	return c->fde != NULL;
+}
+
+int
+control_start(struct control *c, const char *path, TALLOC_CTX *mem, char **why)
+{
 	int error = control_prepare_directory(path, mem, why);
 
 	if (error < 0)
 		return error;
-	c = talloc_zero(sup, struct control);
-	c->sup = sup;
 	c->path = talloc_strdup(c, path);
 	error = control_socket_open(c, path, &c->socket, mem, why);
-	if (error < 0) {
-		talloc_free(c);
+	if (error < 0)
 		return error;
-	}
 	if (c->socket->left_by > 0)
-		output_warn(sup->base.out,
+		output_warn(c->base->out,
 		    "the baton before (pid %d) died without an end; its control socket %s is "
 		    "replaced, and instances of it may still run",
 		    c->socket->left_by, path);
-	c->fde = tevent_add_fd(sup->base.ev, c, c->socket->fd, TEVENT_FD_READ, incoming, c);
-	sup->control = c;
-	return 0;
+	return watch(c) ? 0 : -ENOMEM;
 }
 
 void
 control_renew(struct control *c)
 {
-	TALLOC_CTX *tmp = talloc_new(NULL);
-	struct tevent_fd *fde;
+	TALLOC_CTX *tmp;
 	char *why = NULL;
+	bool watched;
 	int made;
 
-	if (c == NULL || c->socket == NULL) {
-		talloc_free(tmp);
+	if (c->socket == NULL)
 		return;
-	}
+	tmp = talloc_new(NULL);
 	TALLOC_FREE(c->fde); /* before its descriptor is closed */
 	made = control_socket_renew(c->socket, tmp, &why);
-	fde = c->fde =
-	    tevent_add_fd(c->sup->base.ev, c, c->socket->fd, TEVENT_FD_READ, incoming, c);
+	watched = watch(c);
 	if (made > 0)
-		output_say(c->sup->base.out,
-		    "the control socket's file %s was gone; it is made anew", c->path);
-	if (made < 0 || fde == NULL)
-		output_warn(c->sup->base.out, "no client finds this baton: %s",
-		    why != NULL   ? why
-		    : fde == NULL ? "there is no memory"
-				  : strerror(-made));
+		output_say(c->base->out, "the control socket's file %s was gone; it is made anew",
+		    c->path);
+	if (made < 0 || !watched)
+		output_warn(c->base->out, "no client finds this baton: %s",
+		    why != NULL ? why
+		    : !watched  ? "there is no memory"
+				: strerror(-made));
 	talloc_free(tmp);
 }
 
-const char *
-control_socket_path(const struct control *c)
-{
-	return c->path;
-}
-
-void
-control_close(struct control *c)
-{
-	TALLOC_FREE(c->fde);
-	TALLOC_FREE(c->socket);
-}
+/* --- the ends -------------------------------------------------------------------------------- */
 
 /* Those who have something to read. */
 static unsigned
 list_pending(const struct control *c, struct pollfd *list)
 {
+	struct client *client;
 	unsigned n = 0;
 
-	for (unsigned i = 0; i < c->nclients; i++) {
-		int fd = client_flush(c->clients[i]);
+	TAILQ_FOREACH(client, &c->clients, entry) {
+		int fd = client_flush(client);
 
 		if (fd >= 0)
 			list[n++] = (struct pollfd){.fd = fd, .events = POLLOUT};
@@ -227,8 +233,8 @@ list_pending(const struct control *c, struct pollfd *list)
 	return n;
 }
 
-void
-control_flush(struct control *c, int ms)
+static void
+flush(const struct control *c, int ms)
 {
 	const int64_t end = timer_now_ms() + ms;
 	struct pollfd list[CONTROL_CLIENTS_MAX];
@@ -240,99 +246,100 @@ control_flush(struct control *c, int ms)
 	}
 }
 
-void
-control_stopped(struct control *c)
-{
-	/* Clients may go while they are told: from the last to the first, none is missed. */
-	for (unsigned i = c->nclients; i-- > 0;) {
-		if (i < c->nclients && client_waits_for_stop(c->clients[i]))
-			asker_result(client_asker(c->clients[i]), json_pack("{s:b}", "ok", 1));
-	}
-}
-
-/* NULL: nobody waits for it, or not as a client. */
 static struct client *
-upgrader_of(const struct control *c)
+who_waits_for_stop(const struct control *c)
 {
-	for (unsigned i = 0; i < c->nclients; i++) {
-		if (client_asker(c->clients[i]) == c->sup->upgrader)
-			return c->clients[i];
+	struct client *client;
+
+	TAILQ_FOREACH(client, &c->clients, entry) {
+		if (client->waits_for_stop)
+			break;
 	}
-	return NULL;
+	return client;
 }
 
-/* Of all clients, the one who waits for the upgrade. baton 0.1 wrote the others too. */
-static void
-upgrader_state(struct state *s, struct control *c)
+void
+control_end(struct control *c, int ms)
 {
-	struct client *client = upgrader_of(c);
-	unsigned n = state_array(s, "clients", client != NULL);
+	struct client *client;
 
+	TALLOC_FREE(c->fde);
+	TALLOC_FREE(c->socket);
+	follow_end(c);
+	status_tell_all(c);
+	/* Any of them may go while one is told. */
+	while ((client = who_waits_for_stop(c)) != NULL)
+		asker_result(&client->asker, json_pack("{s:b}", "ok", 1));
+	flush(c, ms);
+}
+
+void
+control_dismiss(struct control *c, const struct asker *stays)
+{
+	struct client *client, *next;
+
+	TAILQ_FOREACH(client, &c->clients, entry) {
+		if (&client->asker != stays)
+			client_dismiss(client, "baton replaces itself now; ask again");
+	}
+	flush(c, LAST_WORDS_STALL_MS);
+	/* Who has not read what was before would not understand what comes. */
+	for (client = TAILQ_FIRST(&c->clients); client != NULL; client = next) {
+		next = TAILQ_NEXT(client, entry);
+		if (&client->asker != stays || client_flush(client) >= 0)
+			talloc_free(client);
+	}
+}
+
+/* --- the document of state.h ------------------------------------------------------------------ */
+
+/* Of all clients, the one who stays. baton 0.1 wrote the others too. */
+static void
+clients_state(struct state *s, struct control *c, struct asker **stays)
+{
+	struct client *client;
+	unsigned n;
+
+	TAILQ_FOREACH(client, &c->clients, entry) {
+		if (&client->asker == *stays)
+			break;
+	}
+	n = state_array(s, "clients", client != NULL);
 	for (unsigned i = 0; i < n && state_ok(s); i++) {
 		struct state sub = state_element(s, "clients", i);
-		int fd = state_saving(s) ? client_socket(client) : -1;
+		int fd = state_saving(s) ? client->fd : -1;
 		int64_t waits = state_saving(s);
 
 		state_fd(&sub, "fd", &fd);
 		state_number(&sub, "upgrader", &waits);
 		if (state_saving(s) || fd < 0 || c->nclients == CONTROL_CLIENTS_MAX)
 			continue;
-		client = client_new(c, c->sup, fd);
+		client = add_client(c, fd);
 		if (client == NULL) {
 			state_fail(&sub, "fd", "there is no memory");
 			return;
 		}
-		c->clients[c->nclients++] = client;
 		client_resume(client, waits != 0);
+		if (waits != 0)
+			asker_later(&client->asker, stays);
 	}
 }
 
 void
-control_state(struct state *s, struct supervisor *sup)
+control_state(struct state *s, struct control *c, struct asker **stays)
 {
 	static const struct state_field fields[] = {
 	    STATE_STRING(struct control, path),
 	};
 	struct state sub = state_object(s, "control");
-	struct control *c = sup->control;
 
-	if (!state_saving(s)) {
-		c = talloc_zero(sup, struct control);
-		if (c == NULL) {
-			state_fail(&sub, "path", "there is no memory");
-			return;
-		}
-		c->sup = sup;
-	}
 	STATE_FIELDS(&sub, c, fields);
 	control_socket_state(&sub, c, &c->socket);
-	upgrader_state(&sub, c);
+	clients_state(&sub, c, stays);
 	if (state_saving(s) || !state_ok(s))
 		return;
-	if (c->path == NULL) {
+	if (c->path == NULL)
 		state_fail(&sub, "path", "is missing");
-		return;
-	}
-	c->fde = tevent_add_fd(sup->base.ev, c, c->socket->fd, TEVENT_FD_READ, incoming, c);
-	if (c->fde == NULL)
+	else if (!watch(c))
 		state_fail(&sub, "socket", "there is no memory");
-	sup->control = c;
-}
-
-void
-control_dismiss(struct control *c)
-{
-	const struct client *upgrader = upgrader_of(c);
-
-	/* Clients may go while they are told: from the last to the first, none is missed. */
-	for (unsigned i = c->nclients; i-- > 0;) {
-		if (c->clients[i] != upgrader)
-			client_dismiss(c->clients[i], "baton replaces itself now; ask again");
-	}
-	control_flush(c, LAST_WORDS_STALL_MS);
-	/* Who has not read what was before would not understand what comes. */
-	for (unsigned i = c->nclients; i-- > 0;) {
-		if (c->clients[i] != upgrader || client_flush(c->clients[i]) >= 0)
-			talloc_free(c->clients[i]);
-	}
 }

@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 #include "supervisor/base/state.h"
-#include "supervisor/control/control.h"
+#include "supervisor/control/control_socket.h"
 
 /* Whether what stands at the path is still the socket's own file. */
 static bool

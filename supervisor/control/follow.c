@@ -6,12 +6,11 @@
  */
 #include <string.h>
 
-#include "supervisor/control/control.h"
-#include "supervisor/daemon/supervisor.h"
-#include "supervisor/deploy/asker.h"
+#include "supervisor/control/control_internal.h"
+#include "supervisor/instance/instances.h"
 
 struct follower {
-	LIST_ENTRY(follower) entry; /* in supervisor.followers */
+	LIST_ENTRY(follower) entry; /* in control.followers */
 	struct client *client;
 	struct asker *asker; /* it, until it has its result */
 	bool logs;           /* lines of output, else events */
@@ -27,87 +26,86 @@ follower_unlink(struct follower *f)
 }
 
 static struct follower *
-follower_new(struct supervisor *sup, struct client *client, bool logs)
+follower_new(struct control *c, struct client *client, bool logs)
 {
 	struct follower *f = talloc_zero(client, struct follower);
 
 	if (f == NULL)
 		return NULL;
 	f->logs = logs;
-	LIST_INSERT_HEAD(&sup->followers, f, entry);
+	LIST_INSERT_HEAD(&c->followers, f, entry);
 	talloc_set_destructor(f, follower_unlink);
 	f->client = client;
-	asker_later(client_asker(client), &f->asker);
-	client_follows(client);
+	asker_later(&client->asker, &f->asker);
+	client->follows = true;
 	return f;
 }
 
 static void
-follow(struct supervisor *sup, struct client *client, const char *name, bool logs)
+follow(struct control *c, struct client *client, const char *name, bool logs)
 {
-	struct follower *f = follower_new(sup, client, logs);
+	struct follower *f = follower_new(c, client, logs);
 
 	if (f != NULL)
 		f->name = name == NULL ? NULL : talloc_strdup(f, name);
 	/* Without the name it would follow everything. */
 	if (f == NULL || (name != NULL && f->name == NULL)) {
-		asker_error(client_asker(client), "there is no memory");
+		asker_error(&client->asker, "there is no memory");
 		talloc_free(f);
 	}
 }
 
 static bool
-is_known(struct supervisor *sup, struct client *client, const char *name)
+is_known(struct control *c, struct client *client, const char *name)
 {
 	TALLOC_CTX *tmp = talloc_new(NULL);
 	struct instance **list;
-	bool known = name == NULL || instances_select(&sup->all, name, tmp, &list) > 0;
+	bool known = name == NULL || instances_select(c->all, name, tmp, &list) > 0;
 
 	if (!known)
-		asker_error(client_asker(client), "%s", instances_no_such(tmp, &sup->all, name));
+		asker_error(&client->asker, "%s", instances_no_such(tmp, c->all, name));
 	talloc_free(tmp);
 	return known;
 }
 
 void
-follow_events(struct supervisor *sup, struct client *client, const char *name, long count, bool on)
+follow_events(struct control *c, struct client *client, const char *name, long count, bool on)
 {
 	json_t *list, *event;
 	size_t i;
 
-	if (!is_known(sup, client, name))
+	if (!is_known(c, client, name))
 		return;
-	list = event_list(&sup->all, name, count);
+	list = event_list(c->all, name, count);
 	json_array_foreach(list, i, event)
 	{
 		client_line(client, "event", json_copy(event));
 	}
 	json_decref(list);
 	if (on)
-		follow(sup, client, name, false);
+		follow(c, client, name, false);
 	else
-		asker_result(client_asker(client), json_pack("{s:b}", "ok", 1));
+		asker_result(&client->asker, json_pack("{s:b}", "ok", 1));
 }
 
 void
-follow_logs(struct supervisor *sup, struct client *client, const char *name, long count, bool on)
+follow_logs(struct control *c, struct client *client, const char *name, long count, bool on)
 {
-	if (!is_known(sup, client, name))
+	if (!is_known(c, client, name))
 		return;
-	client_line(
-	    client, "lines", json_pack("{s:o}", "lines", recent_list(&sup->all, name, count)));
+	client_line(client, "lines", json_pack("{s:o}", "lines", recent_list(c->all, name, count)));
 	if (on)
-		follow(sup, client, name, true);
+		follow(c, client, name, true);
 	else
-		asker_result(client_asker(client), json_pack("{s:b}", "ok", 1));
+		asker_result(&client->asker, json_pack("{s:b}", "ok", 1));
 }
 
 void
-follow_event(struct supervisor *sup, json_t *event)
+follow_event(struct control *c, json_t *event)
 {
 	struct follower *f;
 
-	LIST_FOREACH(f, &sup->followers, entry) {
+	LIST_FOREACH(f, &c->followers, entry) {
 		if (!f->logs && event_is_about(event, f->name))
 			client_line(f->client, "event", json_copy(event));
 	}
@@ -129,12 +127,11 @@ send_line(struct follower *f, const struct instance *inst, bool err, const char 
 }
 
 void
-follow_line(struct instance *inst, bool err, const char *text, size_t len)
+follow_line(struct control *c, const struct instance *inst, bool err, const char *text, size_t len)
 {
 	struct follower *f;
 
-	recent_add(inst, err, text, len);
-	LIST_FOREACH(f, &inst->sup->followers, entry) {
+	LIST_FOREACH(f, &c->followers, entry) {
 		if (f->logs && (f->name == NULL || strcmp(f->name, inst->name) == 0 ||
 				   strcmp(f->name, inst->service->config->name) == 0))
 			send_line(f, inst, err, text, len);
@@ -142,13 +139,13 @@ follow_line(struct instance *inst, bool err, const char *text, size_t len)
 }
 
 void
-follow_end(struct supervisor *sup)
+follow_end(struct control *c)
 {
 	struct follower *f;
 
-	while ((f = LIST_FIRST(&sup->followers)) != NULL) {
+	while ((f = LIST_FIRST(&c->followers)) != NULL) {
 		/* Its client may be freed by the result, and it must not go with it yet. */
-		talloc_steal(sup, f);
+		talloc_steal(c, f);
 		asker_result(f->asker, json_pack("{s:b}", "ok", 1));
 		talloc_free(f);
 	}

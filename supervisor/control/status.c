@@ -3,17 +3,16 @@
 #include <unistd.h>
 
 #include "supervisor/base/json_memory.h"
-#include "supervisor/control/control.h"
+#include "supervisor/control/control_internal.h"
 #include "supervisor/daemon/supervisor.h"
-#include "supervisor/deploy/asker.h"
 
 /* Counting connections may take so long; an answer should take less than 100 ms. */
 #define COUNT_MS 80
 
 /* Somebody who waits for the connections to be counted. */
 struct asked {
-	LIST_ENTRY(asked) entry; /* in supervisor.asked */
-	struct supervisor *sup;
+	LIST_ENTRY(asked) entry; /* in control.asked */
+	struct control *control;
 	struct asker *asker; /* NULL when it went away */
 };
 
@@ -216,22 +215,25 @@ phase_name(enum instances_phase phase)
 }
 
 static json_t *
-all(const struct supervisor *sup, const struct connections *c)
+all(const struct control *control, const struct connections *c)
 {
 	json_t *services = json_array();
+	const struct supervisor *sup = control->deploy;
 	const char *roll = roll_where(sup);
 	json_t *status;
 
-	for (size_t i = 0; i < sup->all.nservices; i++)
-		json_array_append_new(services, service_json(sup->all.services[i], c));
+	for (size_t i = 0; i < control->all->nservices; i++)
+		json_array_append_new(services, service_json(control->all->services[i], c));
 	status = json_pack("{s:{s:s s:i s:s s:I s:o s:I} s:o s:o s:O? s:o}", "baton", "version",
-	    BATON_VERSION, "pid", (int)getpid(), "state", phase_name(sup->all.phase), "uptime_ms",
-	    (json_int_t)(timer_now_ms() - sup->started_ms), "control",
-	    json_text(control_socket_path(sup->control)), "lines_dropped",
-	    (json_int_t)(output_dropped(sup->base.out) + logfiles_dropped(sup->base.logfiles)),
+	    BATON_VERSION, "pid", (int)getpid(), "state", phase_name(control->all->phase),
+	    "uptime_ms", (json_int_t)(timer_now_ms() - control->base->started_ms), "control",
+	    json_text(control->path), "lines_dropped",
+	    (json_int_t)(output_dropped(control->base->out) +
+			 logfiles_dropped(control->base->logfiles)),
 	    "restart", roll != NULL ? json_text(roll) : json_null(), "pause", roll_pause_json(sup),
 	    "last_restart", sup->last_restart, "services", services);
-	add_usage(json_object_get(status, "baton"), getpid(), timer_now_ms() - sup->started_ms);
+	add_usage(
+	    json_object_get(status, "baton"), getpid(), timer_now_ms() - control->base->started_ms);
 	json_object_set_new(status, "configuration",
 	    configuration_json(sup->read_unix_ms, sup->refused_why, sup->refused_unix_ms));
 	json_object_set_new(json_object_get(status, "configuration"), "file",
@@ -245,7 +247,7 @@ static void
 tell(struct asked *a, const struct connections *c)
 {
 	if (a->asker != NULL)
-		asker_result(a->asker, all(a->sup, c));
+		asker_result(a->asker, all(a->control, c));
 	talloc_free(a);
 }
 
@@ -258,30 +260,32 @@ counted(struct connections *c, void *data)
 static int
 asked_unlink(struct asked *a)
 {
+	if (a->asker != NULL)
+		asker_release(a->asker);
 	LIST_REMOVE(a, entry);
 	return 0;
 }
 
 void
-status_tell(struct supervisor *sup, struct asker *asker)
+status_tell(struct control *c, struct asker *asker)
 {
-	struct asked *a = talloc_zero(sup, struct asked);
+	struct asked *a = talloc_zero(c, struct asked);
 
 	if (a == NULL) {
-		asker_result(asker, all(sup, NULL));
+		asker_result(asker, all(c, NULL));
 		return;
 	}
-	a->sup = sup;
-	LIST_INSERT_HEAD(&sup->asked, a, entry);
+	a->control = c;
+	LIST_INSERT_HEAD(&c->asked, a, entry);
 	talloc_set_destructor(a, asked_unlink);
 	asker_later(asker, &a->asker);
-	if (connections_count(a, sup, COUNT_MS, counted, a) == NULL)
+	if (connections_count(a, c->all, COUNT_MS, counted, a) == NULL)
 		tell(a, NULL);
 }
 
 void
-status_tell_all(struct supervisor *sup)
+status_tell_all(struct control *c)
 {
-	while (!LIST_EMPTY(&sup->asked))
-		tell(LIST_FIRST(&sup->asked), NULL);
+	while (!LIST_EMPTY(&c->asked))
+		tell(LIST_FIRST(&c->asked), NULL);
 }

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "supervisor/daemon/supervisor.h"
+#include "supervisor/control/control_internal.h"
 
 bool
 usage_read(pid_t pid, struct usage *out)

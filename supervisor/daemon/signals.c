@@ -90,8 +90,7 @@ take_signal(struct signals *s, int sig)
 		signals_reap(sup);
 		break;
 	case SIGHUP:
-		control_renew(sup->control);
-		reload(sup, NULL);
+		supervisor_reload(sup, NULL);
 		break;
 	case SIGUSR1:
 		control_renew(sup->control);

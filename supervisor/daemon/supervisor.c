@@ -40,9 +40,22 @@ waited_for(const struct supervisor *sup)
 	return sup->jobs != NULL || sup->roll != NULL;
 }
 
+static void
+tell_event(struct supervisor *sup, json_t *event)
+{
+	follow_event(sup->control, event);
+}
+
+static void
+keep_line(struct instance *inst, bool err, const char *text, size_t len)
+{
+	recent_add(inst, err, text, len);
+	follow_line(inst->sup->control, inst, err, text, len);
+}
+
 static const struct instance_policy policy = {
-    .event = follow_event,
-    .line = follow_line,
+    .event = tell_event,
+    .line = keep_line,
     .crashed = strategy_crashed,
     .failing = trial_failed,
     .copy = proved_copy_for,
@@ -80,6 +93,32 @@ static const struct deploy_calls deploy_calls = {.started = baton_started,
     .reloaded = baton_reloaded,
     .stops = baton_stops};
 
+/* --- what clients, and signals, ask of baton as a whole ---------------------------------------- */
+
+void
+supervisor_reload(struct supervisor *sup, struct asker *asker)
+{
+	control_renew(sup->control);
+	reload(sup, asker);
+}
+
+static void
+asked_to_reload(void *data, struct asker *asker)
+{
+	supervisor_reload(talloc_get_type_abort(data, struct supervisor), asker);
+}
+
+static void
+asked_to_upgrade(void *data, struct asker *asker)
+{
+	struct supervisor *sup = talloc_get_type_abort(data, struct supervisor);
+
+	sup->upgrade_calls->ask(sup, asker);
+}
+
+static const struct control_calls control_calls = {
+    .reload = asked_to_reload, .upgrade = asked_to_upgrade};
+
 /* --- the supervisor --------------------------------------------------------------------------- */
 
 static int
@@ -108,13 +147,14 @@ supervisor_new(TALLOC_CTX *mem, struct config *config, const char *argv0)
 	sup->config = config;
 	sup->all.argv0 = argv0;
 	sup->how_to_reach = "";
-	sup->started_ms = timer_now_ms();
 	sup->read_unix_ms = timer_unix_ms();
 	started = base_start(&sup->base, sup);
 	sup->all.events = events_new(sup);
 	sup->all.owners = started ? owners_new(sup, sup->base.timers) : NULL;
 	sup->all.services = talloc_zero_array(sup, struct service *, config->nservices);
-	if (sup->all.services == NULL || sup->all.events == NULL || sup->all.owners == NULL) {
+	sup->control = control_new(sup, &sup->all, sup, &control_calls, sup);
+	if (sup->all.services == NULL || sup->all.events == NULL || sup->all.owners == NULL ||
+	    sup->control == NULL) {
 		talloc_free(sup);
 		return NULL;
 	}
@@ -129,9 +169,15 @@ supervisor_new(TALLOC_CTX *mem, struct config *config, const char *argv0)
 	return sup;
 }
 
-static int
-run_loop(struct supervisor *sup)
+int
+supervisor_run(struct supervisor *sup)
 {
+	/* After an upgrade it is a subreaper still, and the manager knows who it is. */
+	if (!sup->resumed) {
+		prctl(PR_SET_CHILD_SUBREAPER, 1);
+		manager_say(sup, "MAINPID=%d\nSTATUS=starting\n", (int)getpid());
+		sequence_start(sup);
+	}
 	while (sup->all.phase != SUP_DONE) {
 		if (tevent_loop_once(sup->base.ev) != 0) {
 			output_warn(
@@ -141,31 +187,7 @@ run_loop(struct supervisor *sup)
 	}
 	/* Before anybody is told that it is done: whoever waits for that may bind them next. */
 	listener_close_all(sup);
-	if (sup->control != NULL) {
-		control_close(sup->control);
-		follow_end(sup);
-		status_tell_all(sup);
-		control_stopped(sup->control);
-		control_flush(sup->control, LAST_LINES_MS);
-	}
+	control_end(sup->control, LAST_LINES_MS);
 	output_drain(sup->base.out, LAST_LINES_MS);
 	return 0;
-}
-
-int
-supervisor_run(struct supervisor *sup)
-{
-	prctl(PR_SET_CHILD_SUBREAPER, 1);
-	manager_say(sup, "MAINPID=%d\nSTATUS=starting\n", (int)getpid());
-	sequence_start(sup);
-	return run_loop(sup);
-}
-
-/* Still a subreaper, and the manager knows who it is. What ended meanwhile is zombies now, and
- * SIGCHLD may have been taken before. */
-int
-supervisor_resume(struct supervisor *sup)
-{
-	signals_reap(sup);
-	return run_loop(sup);
 }

@@ -18,7 +18,6 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <sys/queue.h>
 #include <sys/types.h>
 #include <talloc.h>
 
@@ -41,8 +40,6 @@
 
 struct supervisor;
 struct events;
-struct follower;
-struct asked;
 struct state;
 struct upgrade;
 struct job;
@@ -50,10 +47,19 @@ struct roll;
 struct revert;
 struct control;
 struct asker;
-struct client;
 struct manager;
 struct inherited;
 struct store;
+
+/* Replacing baton's own program, for clients and signals: filled in by who can do that. */
+struct upgrade_calls {
+	/* Does so, or changes nothing and says why, to ASKER (NULL: nobody waits) and on stderr. */
+	void (*ask)(struct supervisor *sup, struct asker *asker);
+	/* Baton stops: whoever waits is told. */
+	void (*cancel)(struct supervisor *sup, const char *why);
+	/* Whether PID was the program that is asked, and has ended: it is dealt with then. */
+	bool (*child_ended)(struct supervisor *sup, pid_t pid);
+};
 
 struct supervisor {
 	struct instances all; /* what the instances have in common */
@@ -64,14 +70,12 @@ struct supervisor {
 	struct inherited *inherited; /* sockets that it was given, and did not use yet */
 	struct store *store;         /* those of its own that the manager keeps */
 	struct control *control;
-	LIST_HEAD(, follower) followers; /* clients to whom events or lines go */
-	struct job *jobs;                /* waiting for instances; NULL: none is */
-	struct roll *roll;               /* NULL: no restart is under way */
-	json_t *last_restart;            /* the verdict on the one before; NULL: there was none */
-	size_t next_service;             /* which one is started (or, plus one, stopped) now */
+	struct job *jobs;     /* waiting for instances; NULL: none is */
+	struct roll *roll;    /* NULL: no restart is under way */
+	json_t *last_restart; /* the verdict on the one before; NULL: there was none */
+	size_t next_service;  /* which one is started (or, plus one, stopped) now */
 	unsigned next_instance;
-	bool stop_next_runs; /* sequence.c: it is looking at the instances already */
-	int64_t started_ms;
+	bool stop_next_runs;    /* sequence.c: it is looking at the instances already */
 	char **argv;            /* as baton was called, to be called so again */
 	const char *program;    /* where it is found: a path, or a name in PATH */
 	sigset_t signals_given; /* those that were blocked when baton was called */
@@ -88,8 +92,6 @@ struct supervisor {
 	int64_t read_unix_ms;           /* when the file was read that counts */
 	char *refused_why;              /* why a later one does not; NULL: there was none */
 	int64_t refused_unix_ms;
-
-	LIST_HEAD(, asked) asked; /* who waits for the status */
 };
 
 /* --- manager.c: what baton tells its own service manager --------------------------------- */
@@ -145,9 +147,9 @@ void signals_reap(struct supervisor *sup);
 /* --- supervisor.c ----------------------------------------------------------------------- */
 
 struct supervisor *supervisor_new(TALLOC_CTX *mem, struct config *config, const char *argv0);
+/* Reads the configuration anew, for whoever asks (NULL: nobody waits). */
+void supervisor_reload(struct supervisor *sup, struct asker *asker);
 /* Runs until all is ended. Returns the exit status for main. */
 int supervisor_run(struct supervisor *sup);
-/* The same after an upgrade. */
-int supervisor_resume(struct supervisor *sup);
 
 #endif

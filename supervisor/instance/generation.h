@@ -192,16 +192,6 @@ int generation_read_output(struct generation *g, bool err, int fd);
 /* It has ended: takes what is still in the pipes. */
 void generation_last_output(struct generation *g);
 
-/* --- usage.c: what a process uses ----------------------------------------------------------- */
-
-struct usage {
-	int64_t memory_bytes; /* resident */
-	int64_t cpu_ms;       /* since its start */
-};
-
-/* False: it cannot be known. */
-bool usage_read(pid_t pid, struct usage *out);
-
 /* --- ready.c: how a process shows that it is ready --------------------------------------- */
 
 /* Whether by READY=1. */

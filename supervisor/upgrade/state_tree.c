@@ -14,10 +14,13 @@ static const struct state_field fields[] = {
     STATE_STRING(struct supervisor, program),
     STATE_NUMBER(struct supervisor, next_service),
     STATE_NUMBER(struct supervisor, next_instance),
-    STATE_NUMBER(struct supervisor, started_ms),
     STATE_NUMBER(struct supervisor, read_unix_ms),
     STATE_STRING(struct supervisor, refused_why),
     STATE_NUMBER(struct supervisor, refused_unix_ms),
+};
+
+static const struct state_field base_fields[] = {
+    STATE_NUMBER(struct base, started_ms),
 };
 
 static const struct state_field all_fields[] = {
@@ -228,6 +231,7 @@ supervisor(struct state *s, struct supervisor *sup)
 	STATE_FIELDS(&sub, sup->config, config_fields);
 	sup->all.by_hand = sup->config->file == NULL;
 	STATE_FIELDS(s, sup, fields);
+	STATE_FIELDS(s, &sup->base, base_fields);
 	STATE_FIELDS(s, &sup->all, all_fields);
 	state_text(s, "argv0", sup, (char **)&sup->all.argv0);
 	sup->all.phase = STATE_WORD(s, "phase", sup->all.phase, phases);
@@ -245,7 +249,7 @@ supervisor(struct state *s, struct supervisor *sup)
 	    (sup->next_service >= sup->all.nservices ||
 		sup->next_instance >= sup->all.services[sup->next_service]->ninstances))
 		state_fail(s, "next_service", "there is no such instance");
-	control_state(s, sup);
+	control_state(s, sup->control, &sup->upgrader);
 }
 
 void

@@ -128,12 +128,12 @@ execute(void *data)
 	int error;
 
 	/* Nobody could tell them afterwards. What they ask next may be a restart. */
-	status_tell_all(up->sup);
+	status_tell_all(up->sup->control);
 	why = not_now(up->sup, up);
 	if (why == NULL && doc == NULL)
 		why = or_no_memory(NULL);
-	if (why == NULL && up->sup->control != NULL)
-		control_dismiss(up->sup->control);
+	if (why == NULL)
+		control_dismiss(up->sup->control, up->sup->upgrader);
 	if (why == NULL && (q.state_fd = write_state(up->sup, doc, up, &why)) >= 0) {
 		error = replace(up, &q);
 		close(q.state_fd);

@@ -173,7 +173,9 @@ upgrade_resume_main(const struct upgrade_inherited *in, char **argv)
 		tell(sup, l.version);
 	else
 		upgrade_refused(sup, sup->upgrader, in->why);
-	error = supervisor_resume(sup);
+	/* What ended meanwhile is zombies now, and SIGCHLD may have been taken before. */
+	signals_reap(sup);
+	error = supervisor_run(sup);
 	talloc_free(mem);
 	return error;
 }

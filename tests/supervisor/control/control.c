@@ -15,7 +15,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "supervisor/control/control.h"
+#include "supervisor/control/control_internal.h"
 #include "supervisor/daemon/supervisor.h"
 
 static char dir[] = "/tmp/baton-control-XXXXXX";
@@ -39,7 +39,7 @@ begin(void **state)
 	snprintf(lock, sizeof(lock), "%s.lock", path);
 	sup = supervisor_new(NULL, c, "baton");
 	talloc_steal(sup, c);
-	return control_start(sup, path, sup, &why);
+	return control_start(sup->control, path, sup, &why);
 }
 
 static int
@@ -193,7 +193,7 @@ a_client_that_only_writes_to_the_end_is_answered(void **state)
 static void
 a_line_too_long_ends_the_client(void **state)
 {
-	char text[CONTROL_LINE_MAX_BYTES];
+	char text[CLIENT_LINE_MAX_BYTES];
 	int fd = dial();
 
 	(void)state;

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "supervisor/control/control.h"
+#include "supervisor/control/control_socket.h"
 
 static char dir[] = "/tmp/baton-socket-XXXXXX";
 static char path[64];

@@ -15,7 +15,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "supervisor/control/control.h"
+#include "supervisor/control/control_internal.h"
 #include "supervisor/daemon/supervisor.h"
 
 static char dir[] = "/tmp/baton-follow-XXXXXX";
@@ -42,7 +42,7 @@ begin(void **state)
 	snprintf(path, sizeof(path), "%s/s", dir);
 	sup = supervisor_new(NULL, c, "baton");
 	talloc_steal(sup, c);
-	return control_start(sup, path, sup, &why);
+	return control_start(sup->control, path, sup, &why);
 }
 
 static int
@@ -51,6 +51,12 @@ end(void **state)
 	(void)state;
 	talloc_free(sup);
 	return rmdir(dir);
+}
+
+static void
+has_written(struct instance *inst, bool err, const char *text, size_t len)
+{
+	sup->all.policy->line(inst, err, text, len);
 }
 
 static int
@@ -157,14 +163,14 @@ followers_get_what_they_asked_for(void **state)
 	/* A follower that goes takes its place with it. */
 	close(web);
 	close(all);
-	while (!LIST_EMPTY(&sup->followers))
+	while (!LIST_EMPTY(&sup->control->followers))
 		assert_int_equal(tevent_loop_once(sup->base.ev), 0);
 	/* Nothing more comes: who follows is told. */
 	ask(once, "{\"command\":\"events\",\"follow\":true,\"lines\":1}\n");
 	expect(once, "event", "event", "web");
-	follow_end(sup);
+	follow_end(sup->control);
 	expect(once, "result", "type", NULL);
-	assert_true(LIST_EMPTY(&sup->followers));
+	assert_true(LIST_EMPTY(&sup->control->followers));
 	close(once);
 }
 
@@ -211,11 +217,11 @@ who_does_not_read_lines_misses_some_and_is_told(void **state)
 	int slow = dial();
 
 	(void)state;
-	follow_line(inst, false, "0", 1);
+	has_written(inst, false, "0", 1);
 	ask(slow, "{\"command\":\"logs\",\"follow\":true}\n");
 	expect(slow, "lines", "type", NULL);
 	for (char text[16]; sent < 20000; sent++)
-		follow_line(inst, true, text, (size_t)sprintf(text, "%u", sent));
+		has_written(inst, true, text, (size_t)sprintf(text, "%u", sent));
 	assert_true(talloc_total_size(sup->control) < 1UL * 1024 * 1024);
 	while (missed == 0 || got + missed < sent) {
 		json_t *m = message_from(slow);
@@ -226,7 +232,7 @@ who_does_not_read_lines_misses_some_and_is_told(void **state)
 		json_decref(m);
 		/* When it has read enough there is room for a line, which tells of the gap. */
 		if (missed == 0 && got % 500 == 0) {
-			follow_line(inst, true, "x", 1);
+			has_written(inst, true, "x", 1);
 			sent++;
 		}
 	}
@@ -250,7 +256,7 @@ lines_are_kept_within_bounds_and_in_order(void **state)
 		int len = sprintf(text, "%d", i);
 
 		memset(text + len, 'x', sizeof(text) - (size_t)len);
-		follow_line(i % 3 == 0 ? a : b, i % 2 == 0, text,
+		has_written(i % 3 == 0 ? a : b, i % 2 == 0, text,
 		    (size_t)len + (size_t)rand() % (i % 100 == 0 ? 4000 : 60));
 	}
 	assert_true(talloc_total_size(a->recent) < RECENT_MAX_BYTES + 1000);
@@ -299,24 +305,24 @@ long_lines_are_kept_whole_and_few(void **state)
 
 	(void)state;
 	memset(text, 'x', sizeof(text));
-	follow_line(a, false, "short", 5);
+	has_written(a, false, "short", 5);
 	before = talloc_total_size(a);
-	follow_line(a, false, text, sizeof(text));
+	has_written(a, false, text, sizeof(text));
 	assert_int_equal(length_of_last("web.0"), sizeof(text));
 	/* Of this instance no more are kept. */
 	for (int i = 0; i < 5; i++)
-		follow_line(a, false, text, sizeof(text) / 2 + 1);
+		has_written(a, false, text, sizeof(text) / 2 + 1);
 	assert_int_equal(length_of_last("web.0"), sizeof(text) / 2 + 1);
 	assert_int_equal(sup->all.recent_long_bytes - all, sizeof(text) / 2 + 1);
 	assert_true(talloc_total_size(a) - before < sizeof(text) + RECENT_MAX_BYTES);
 	/* There are too many already, of others. */
 	sup->all.recent_long_bytes += RECENT_LONG_ALL_MAX_BYTES;
-	follow_line(a, false, text, sizeof(text));
+	has_written(a, false, text, sizeof(text));
 	assert_int_equal(length_of_last("web.0"), RECENT_SHORT_MAX_BYTES);
 	sup->all.recent_long_bytes -= RECENT_LONG_ALL_MAX_BYTES;
 	/* Short ones push it out. */
 	for (unsigned i = 0; i < RECENT_MAX_BYTES / 24; i++)
-		follow_line(a, false, "short", 5);
+		has_written(a, false, "short", 5);
 	assert_int_equal(sup->all.recent_long_bytes, all);
 }
 
@@ -331,9 +337,9 @@ a_long_answer_arrives_whole(void **state)
 	(void)state;
 	memset(line, 1, sizeof(line)); /* six characters each, in JSON */
 	for (int i = 0; i < 50; i++) {
-		follow_line(sup->all.services[0]->instances[0], false, line, sizeof(line));
-		follow_line(sup->all.services[0]->instances[1], false, line, sizeof(line));
-		follow_line(sup->all.services[1]->instances[0], false, line, sizeof(line));
+		has_written(sup->all.services[0]->instances[0], false, line, sizeof(line));
+		has_written(sup->all.services[0]->instances[1], false, line, sizeof(line));
+		has_written(sup->all.services[1]->instances[0], false, line, sizeof(line));
 	}
 	ask(fd, "{\"command\":\"logs\",\"lines\":1000}\n");
 	while (used < 2 || text[used - 1] != '\n' || memchr(text, '\n', used - 1) == NULL) {
@@ -344,7 +350,7 @@ a_long_answer_arrives_whole(void **state)
 		if (n < 0)
 			assert_int_equal(tevent_loop_once(sup->base.ev), 0);
 	}
-	assert_true(used > CONTROL_UNREAD_MAX_BYTES);
+	assert_true(used > CLIENT_UNREAD_MAX_BYTES);
 	assert_non_null(memmem(text, used, "\"ok\":true", 9));
 	close(fd);
 }

@@ -153,8 +153,8 @@ setup(void **state)
 	c->services[0]->out = talloc_strdup(c, log);
 	st->sup = supervisor_new(st->mem, c, "./baton");
 	st->sup->program = "./baton";
-	assert_int_equal(
-	    control_start(st->sup, talloc_asprintf(st->mem, "%s/control", st->dir), st->mem, &why),
+	assert_int_equal(control_start(st->sup->control,
+			     talloc_asprintf(st->mem, "%s/control", st->dir), st->mem, &why),
 	    0);
 	assert_int_equal(listener_open_all(st->sup, st->mem, &why), 0);
 	for (size_t i = 0; i < st->sup->all.nservices; i++)

@@ -8,7 +8,7 @@
  * connections, lists, counters and the HTTP parser, so none of these has a lock. It runs
  * handlers too; one that takes long is taken over: the thread goes on with its handler and is
  * leader no more, another one is (crew.c). A handler that runs elsewhere shares with the leader
- * only its request's phase, and comes back by a list of those that are done (work.c).
+ * only how its request's handler stands, and comes back by a list (http/request_life.h, work.c).
  */
 #ifndef BATON_SERVER_INTERNAL_H
 #define BATON_SERVER_INTERNAL_H

@@ -34,7 +34,7 @@ server_destroy(struct http_server *s)
 	return 0;
 }
 
-static const struct sched_events sched_events = {.settled = parser_resume};
+static const struct sched_events sched_events = {.resume = parser_resume};
 
 static int
 make_sched(struct http_server *s)

@@ -23,6 +23,7 @@
 #include "ctx/due.h"
 #include "ctx/soon.h"
 #include "server/base/job.h"
+#include "server/http/request_life.h"
 
 struct route_load;
 struct wire_conn;
@@ -65,7 +66,7 @@ struct route {
 	size_t segments_n;
 	http_handler *handler;
 	void *data;
-	struct route_load *load; /* the leader's */
+	struct route_load *load; /* only the leader touches it */
 };
 
 struct route *route_parse(TALLOC_CTX *mem, const char *pattern, const char **why);
@@ -92,20 +93,6 @@ int router_find(const struct router *r, TALLOC_CTX *mem, const char *method, con
 
 /* ---- request.c, response.c: what handlers see ------------------------------------------------- */
 
-/*
- * The life of a request. It belongs to the leader but for RUNNING, when it belongs to the
- * thread that runs its handler, also if that is the leader.
- */
-enum request_phase {
-	REQUEST_HEAD,      /* the request line was seen */
-	REQUEST_BODY,      /* header fields copied, content arriving */
-	REQUEST_READY,     /* complete, waiting for a thread */
-	REQUEST_RUNNING,   /* in its handler */
-	REQUEST_DONE,      /* answer made, not given to the parser yet */
-	REQUEST_ABANDONED, /* still in its handler, whose answer nobody waits for */
-	REQUEST_SENDING    /* answer being written */
-};
-
 /* Room for "[address]:port". */
 #define PEER_TEXT_BYTES 60
 
@@ -124,12 +111,12 @@ struct http_request {
 	/* Recycling. */
 	TALLOC_CTX *pool;            /* parentless talloc pool; all of this is inside it */
 	struct request_store *store; /* where the pool goes back to */
-	/* Ownership: one reference for the connection, one while it is queued or runs. Only the
-	 * leader takes and drops them; whoever runs it elsewhere gives it back to the leader. */
-	int refs;
-	_Atomic(enum request_phase) phase;
-	struct wire_conn *conn;  /* the leader's; NULL once the connection has let go of it */
-	bool suspended;          /* the leader's: the parser does not ask for the answer */
+	/* Its life. Only the leader touches this, but for `handler`. */
+	enum request_state state;
+	_Atomic(enum handler_phase) handler;
+	struct wire_conn *conn;       /* NULL once the connection has let go of it */
+	struct http_response *answer; /* `res`, or `late` */
+	/* What its handler runs under. */
 	struct ctx *ctx;         /* cancelled with a cause; the handler's is derived from it */
 	struct ctxi_calls calls; /* counts ctx's functions, which may use the pool */
 	/* Running (work.c). */
@@ -142,7 +129,7 @@ struct http_request {
 	_Atomic(pid_t) tid;        /* who runs it; 0: nobody yet */
 	int64_t deadline_ms;       /* 0: none */
 	atomic_int timeout_status; /* what to answer when it passes */
-	struct http_response late; /* that answer: the leader's, for res is the handler's */
+	struct http_response late; /* that answer: only the handler touches `res` by then */
 	int route_error;           /* what finding its route came to */
 	/* What was received. */
 	uint64_t number; /* and id: request_new_id()'s */
@@ -164,7 +151,7 @@ struct http_request {
 	struct http_response res;
 };
 
-/* Pools of requests that ended, for those to come. The leader's, as references are. */
+/* Pools of requests that ended, for those to come. Only the leader touches them. */
 struct request_store {
 	TALLOC_CTX **pools;
 	size_t n, size;
@@ -174,8 +161,17 @@ struct request_store {
 
 struct request_store *request_store_new(TALLOC_CTX *mem);
 struct http_request *request_new(struct request_store *store, const char *target);
-void request_ref(struct http_request *req);
-void request_unref(struct http_request *req);
+/* Moves it on in its life; what is returned is to be done by the caller, the leader. */
+unsigned request_tell(struct http_request *req, enum request_event event);
+/* Is it not complete yet? */
+static inline bool
+request_is_arriving(const struct http_request *req)
+{
+	return req->state == REQUEST_HEAD || req->state == REQUEST_CONTENT;
+}
+/* REQUEST_DO_FREE. Where a function that its handler left behind may still use its memory, that
+ * lives until the function has returned. */
+void request_free(struct http_request *req);
 /* Copies method, version and fields; the arrays are the caller's. */
 int request_set_head(struct http_request *req, const char *method, const char *version,
     const struct http_field *fields, size_t n);

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Requests: their memory, their references, and what a handler can ask of them. A request
- * lives in one parentless talloc pool, which is emptied and used again, so that an ordinary
- * request costs no malloc.
+ * Requests: their memory, and what a handler can ask of them. A request lives in one parentless
+ * talloc pool, which is emptied and used again, so that an ordinary request costs no malloc.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -132,19 +131,14 @@ request_new(struct request_store *store, const char *target)
 	memset(req, 0, sizeof(*req));
 	req->pool = pool;
 	req->store = store;
-	req->refs = 1;
-	atomic_init(&req->phase, REQUEST_HEAD);
+	req->state = REQUEST_HEAD;
+	atomic_init(&req->handler, HANDLER_RUNS);
+	req->answer = &req->res;
 	req->target = memcpy(req + 1, target, len);
 	req->method = req->version = req->path = req->query = req->listener = "";
 	req->number = request_new_id(req->id);
 	response_init(&req->res, req);
 	return req;
-}
-
-void
-request_ref(struct http_request *req)
-{
-	req->refs++;
 }
 
 /* On another thread than the leader's: the store is none of its business. */
@@ -156,10 +150,8 @@ pool_free(void *pool)
 
 /* A function that the handler left behind, and that may use the pool, is the last to let go. */
 void
-request_unref(struct http_request *req)
+request_free(struct http_request *req)
 {
-	if (--req->refs > 0)
-		return;
 	if (req->ctx == NULL || ctxi_calls_settled(&req->calls, pool_free, req->pool))
 		pool_give_back(req->store, req->pool);
 }

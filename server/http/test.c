@@ -52,7 +52,7 @@ parse_fields(TALLOC_CTX *mem, const char *p, struct http_field **fields, size_t 
 static int
 test_request_free(struct http_request **holder)
 {
-	request_unref(*holder);
+	request_free(*holder);
 	return 0;
 }
 

@@ -60,20 +60,18 @@ check(struct http_conn *c)
 {
 	int64_t age = c->server->now_ms - c->since_ms;
 
-	switch (atomic_load(&c->wire.current->phase)) {
+	switch (c->wire.current->state) {
 	case REQUEST_HEAD:
 		check_head(c);
 		break;
-	case REQUEST_BODY:
+	case REQUEST_CONTENT:
 		check_body(c, age);
 		break;
 	case REQUEST_SENDING:
+	case REQUEST_AWAY_SENDING:
 		check_answer(c);
 		break;
-	case REQUEST_READY:
-	case REQUEST_RUNNING:
-	case REQUEST_DONE:
-	case REQUEST_ABANDONED:
+	default: /* the client has to do nothing but wait */
 		break;
 	}
 }

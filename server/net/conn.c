@@ -194,7 +194,7 @@ conn_settle_hups(struct http_server *s)
 
 	for (c = TAILQ_FIRST(&s->hups); c != NULL; c = next) {
 		struct http_request *req = c->wire.current;
-		bool waits = req == NULL || atomic_load(&req->phase) < REQUEST_READY;
+		bool waits = req == NULL || request_is_arriving(req);
 
 		next = TAILQ_NEXT(c, hup_entry);
 		/* The parser may need several runs for what came before the end. */

@@ -22,6 +22,8 @@ void line_note_deadline(struct sched *sched, const struct http_request *req);
 
 /* The leader answers in the handler's place: 503. */
 void work_refuse(struct sched *sched, struct http_request *req, const char *why);
+/* Tells what has happened to it, and does what comes of it. It may be freed then. */
+void work_tell(struct sched *sched, struct http_request *req, enum request_event event);
 /* The request that a job is part of. */
 struct http_request *work_request(struct crew_job *job);
 

@@ -43,9 +43,9 @@ TAILQ_HEAD(route_loads, route_load);
 struct route_load *route_load_new(TALLOC_CTX *mem, const char *pattern);
 
 struct sched_events {
-	/* The answer of this request is there; or, while it runs on, nobody shall wait for it any
-	 * longer. Its connection is asked to go on, if it still has one. */
-	void (*settled)(struct http_request *req);
+	/* REQUEST_DO_RESUME: the request's connection is held, and there is an answer for it, or none
+	 * shall be waited for any longer. */
+	void (*resume)(struct http_request *req);
 };
 
 struct sched {

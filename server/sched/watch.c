@@ -14,12 +14,12 @@
 static void
 abandon(struct sched *sched, struct http_request *req)
 {
-	enum request_phase running = REQUEST_RUNNING;
+	enum handler_phase runs = HANDLER_RUNS;
 	int status = atomic_load(&req->timeout_status);
 	static const char text[] = "the handler took too long\n";
 
 	req->deadline_ms = 0;
-	if (!atomic_compare_exchange_strong(&req->phase, &running, REQUEST_ABANDONED))
+	if (!atomic_compare_exchange_strong(&req->handler, &runs, HANDLER_OVERDUE))
 		return; /* it has just ended */
 	counter_add(sched->counters, COUNTER_ABANDONED);
 	if (req->ctx != NULL) /* whoever else tells it of its deadline may be late */
@@ -29,9 +29,10 @@ abandon(struct sched *sched, struct http_request *req)
 	    .type = "text/plain; charset=utf-8",
 	    .content = text,
 	    .content_len = sizeof(text) - 1};
+	req->answer = &req->late;
 	log_request(LOG_WARNING, req, "handler of %s outran its deadline; the client got %d",
 	    req->load->pattern, req->late.status);
-	sched->events->settled(req);
+	work_tell(sched, req, REQUEST_EV_DEADLINE);
 }
 
 /* They have waited until their deadline, and not even begun. */
@@ -72,16 +73,13 @@ watch_cut(struct sched *sched)
 	struct http_request *req;
 	struct route_load *load;
 
-	TAILQ_FOREACH(req, &sched->away, away) {
-		if (req->ctx != NULL)
-			ctxi_soon_cancel(req->ctx, &http_draining);
-		sched->events->settled(req);
-	}
+	TAILQ_FOREACH(req, &sched->away, away)
+		work_tell(sched, req, REQUEST_EV_CUT);
 	STAILQ_FOREACH(req, &sched->ready, queued)
-		sched->events->settled(req);
+		work_tell(sched, req, REQUEST_EV_CUT);
 	TAILQ_FOREACH(load, &sched->waiting, entry)
 		STAILQ_FOREACH(req, &load->waiting, queued)
-			sched->events->settled(req);
+			work_tell(sched, req, REQUEST_EV_CUT);
 }
 
 void
@@ -92,12 +90,12 @@ watch_drop(struct sched *sched)
 	struct http_request *req;
 
 	while (sched->crew != NULL && (job = crew_take_back(sched->crew)) != NULL)
-		request_unref(work_request(job));
+		work_tell(sched, work_request(job), REQUEST_EV_BACK);
 	while ((load = TAILQ_FIRST(&sched->waiting)) != NULL)
-		request_unref(line_next(sched, load));
+		line_make_ready(sched, load);
 	while ((req = STAILQ_FIRST(&sched->ready)) != NULL) {
 		STAILQ_REMOVE_HEAD(&sched->ready, queued);
-		request_unref(req);
+		work_refuse(sched, req, "the server ends");
 	}
 }
 
@@ -110,5 +108,5 @@ watch_dump(const struct sched *sched)
 		log_request(LOG_INFO, req, "route=%s target=%s age_ms=%lld thread=%d%s",
 		    req->load->pattern, req->target, (long long)(*sched->now_ms - req->started_ms),
 		    (int)atomic_load(&req->tid),
-		    atomic_load(&req->phase) == REQUEST_RUNNING ? "" : " abandoned");
+		    atomic_load(&req->handler) == HANDLER_OVERDUE ? " abandoned" : "");
 }

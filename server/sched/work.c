@@ -65,7 +65,6 @@ make_context(struct sched *sched, struct http_request *req)
 void
 work_ready(struct sched *sched, struct http_request *req)
 {
-	request_ref(req); /* for whoever runs it */
 	dispatch_route(sched->dispatch, req);
 	req->load = req->match.route != NULL ? req->match.route->load : sched->unrouted;
 	req->started_ms = *sched->now_ms;
@@ -128,19 +127,39 @@ send_away(struct sched *sched, struct http_request *req)
 {
 	note_away(sched, req);
 	req->ran_us = 0;
-	atomic_store(&req->phase, REQUEST_RUNNING);
+	work_tell(sched, req, REQUEST_EV_GIVEN);
 	crew_give(sched->crew, &req->job);
 }
 
-/* The leader answers in the handler's place. */
+void
+work_tell(struct sched *sched, struct http_request *req, enum request_event event)
+{
+	unsigned todo = request_tell(req, event);
+
+	if (todo & REQUEST_DO_CANCEL && req->ctx != NULL)
+		ctxi_soon_cancel(req->ctx, &http_draining);
+	if (todo & REQUEST_DO_RESUME)
+		sched->events->resume(req);
+	if (todo & REQUEST_DO_FREE)
+		request_free(req);
+}
+
+/* Its turn has come. False if nobody waits for its answer any more: then it is freed. */
+static bool
+is_wanted(struct http_request *req)
+{
+	if ((request_tell(req, REQUEST_EV_TURN) & REQUEST_DO_FREE) == 0)
+		return true;
+	request_free(req);
+	return false;
+}
+
 void
 work_refuse(struct sched *sched, struct http_request *req, const char *why)
 {
 	dispatch_error(req, 503, why);
 	http_response_header(&req->res, "Retry-After", "1");
-	atomic_store(&req->phase, REQUEST_DONE);
-	sched->events->settled(req);
-	request_unref(req);
+	work_tell(sched, req, REQUEST_EV_ANSWERED);
 }
 
 /* Has the route as many requests as it takes? */
@@ -163,9 +182,7 @@ send_next(struct sched *sched, struct route_load *load)
 {
 	struct http_request *req = line_next(sched, load);
 
-	if (req->conn == NULL)
-		request_unref(req);
-	else
+	if (is_wanted(req))
 		send_away(sched, req);
 }
 
@@ -225,9 +242,9 @@ run(const struct sched *sched, struct http_request *req)
 static void
 done(struct http_request *req)
 {
-	enum request_phase running = REQUEST_RUNNING;
+	enum handler_phase runs = HANDLER_RUNS;
 
-	atomic_compare_exchange_strong(&req->phase, &running, REQUEST_DONE);
+	atomic_compare_exchange_strong(&req->handler, &runs, HANDLER_RETURNED);
 }
 
 static int64_t
@@ -305,8 +322,7 @@ work_collect(struct sched *sched)
 
 		note_back(sched, req);
 		learn(sched, req->load, req->ran_us);
-		sched->events->settled(req);
-		request_unref(req);
+		work_tell(sched, req, REQUEST_EV_BACK);
 	}
 	send_waiting(sched);
 	return n == COLLECT_AT_ONCE;
@@ -324,6 +340,7 @@ work_taken_over(struct sched *sched)
 	req->load->blocking = req->load->blocking || !req->load->blocking_fixed;
 	req->load->quick_runs = 0;
 	req->load->quick_here = false;
+	work_tell(sched, req, REQUEST_EV_TAKEN_OVER);
 	note_away(sched, req);
 }
 
@@ -335,7 +352,7 @@ run_here(struct sched *sched, struct http_request *req)
 
 	sched->running = req;
 	atomic_store_explicit(&req->tid, crew_leader(sched->crew), memory_order_relaxed);
-	atomic_store_explicit(&req->phase, REQUEST_RUNNING, memory_order_release);
+	(void)request_tell(req, REQUEST_EV_RUN);
 	begun = crew_begin(sched->crew);
 	if (!crew_has_spare(sched->crew))
 		watch_deadline(req); /* nobody would take over, and the loop would not look */
@@ -348,9 +365,7 @@ run_here(struct sched *sched, struct http_request *req)
 	}
 	sched->running = NULL;
 	req->load->quick_here = true;
-	atomic_store_explicit(&req->phase, REQUEST_DONE, memory_order_relaxed);
-	sched->events->settled(req);
-	request_unref(req);
+	work_tell(sched, req, REQUEST_EV_BACK);
 	return true;
 }
 
@@ -382,9 +397,9 @@ work_run(struct sched *sched)
 	while ((req = STAILQ_FIRST(&sched->ready)) != NULL) {
 		STAILQ_REMOVE_HEAD(&sched->ready, queued);
 		did = WORK_SOME;
-		if (req->conn == NULL) /* the client left before anybody had begun */
-			request_unref(req);
-		else if (is_full(req->load))
+		if (!is_wanted(req))
+			continue;
+		if (is_full(req->load))
 			refuse_route(sched, req);
 		else if (!place(sched, req))
 			return WORK_LOST;

@@ -60,7 +60,7 @@ refused_by_parser(const struct wire *w)
 	struct wire_conn *c;
 
 	TAILQ_FOREACH(c, &w->begun, entry)
-		if (atomic_load(&c->current->phase) == REQUEST_HEAD && parser_head_size(c) > 0)
+		if (c->current->state == REQUEST_HEAD && parser_head_size(c) > 0)
 			break;
 	return c;
 }

@@ -103,7 +103,7 @@ head_received(struct wire_conn *c, struct http_request *req, const char *url, co
 	int64_t length;
 	int status;
 
-	atomic_store_explicit(&req->phase, REQUEST_BODY, memory_order_relaxed);
+	(void)request_tell(req, REQUEST_EV_HEAD);
 	c->wire->events->head(c); /* the content has a time of its own */
 	if ((int64_t)parser_head_size(c) > c->wire->set->header_max_bytes)
 		return head_too_large(c, req, method, version);
@@ -205,16 +205,20 @@ check_trailer(struct wire_conn *c, struct http_request *req, int *status)
 	return why;
 }
 
-/* The answer is not there yet: the parser shall not ask again before parser_resume. */
+/* The parser asks for the answer of a complete request. */
 static enum MHD_Result
-suspend(struct wire_conn *c, struct http_request *req)
+asked(struct wire_conn *c, struct http_request *req)
 {
-	if (c->wire->ending)
-		return MHD_NO;
-	if (!req->suspended)
+	bool returned = atomic_load(&req->handler) == HANDLER_RETURNED;
+	unsigned todo = request_tell(req, returned          ? REQUEST_EV_ASKED_RETURNED
+					  : c->wire->ending ? REQUEST_EV_ASKED_ENDING
+							    : REQUEST_EV_ASKED);
+
+	if (todo & REQUEST_DO_SEND)
+		return parser_answer(c, req, req->answer);
+	if (todo & REQUEST_DO_SUSPEND)
 		MHD_suspend_connection(c->mhd);
-	req->suspended = true;
-	return MHD_YES;
+	return todo & REQUEST_DO_CLOSE ? MHD_NO : MHD_YES;
 }
 
 static enum MHD_Result
@@ -229,9 +233,9 @@ all_received(struct wire_conn *c, struct http_request *req)
 		return malformed(c, req, status, why);
 	/* The framing of chunked content is not in it. */
 	account_use(c, parser_head_size(c) + req->body_len);
-	atomic_store_explicit(&req->phase, REQUEST_READY, memory_order_relaxed);
+	(void)request_tell(req, REQUEST_EV_COMPLETE);
 	c->wire->events->complete(c, req);
-	return c->wire->traits.asks_again ? MHD_YES : suspend(c, req);
+	return c->wire->traits.asks_again ? MHD_YES : asked(c, req);
 }
 
 enum MHD_Result
@@ -243,27 +247,14 @@ parser_on_request(void *cls, struct MHD_Connection *mhd, const char *url, const 
 	(void)cls, (void)mhd;
 	if (req == NULL)
 		return MHD_NO; /* there was no memory for it */
-	switch (atomic_load(&req->phase)) {
-	case REQUEST_HEAD:
-		if (req->conn->cut)
-			return MHD_NO; /* it was too slow, and has been told */
+	if (!request_is_arriving(req))
+		return asked(req->conn, req);
+	if (req->conn->cut)
+		return MHD_NO; /* it was too slow, and has been told */
+	if (req->state == REQUEST_HEAD)
 		return head_received(req->conn, req, url, method, version);
-	case REQUEST_BODY:
-		if (req->conn->cut)
-			return MHD_NO;
-		return *size > 0 ? content_received(req->conn, req, data, size)
-				 : all_received(req->conn, req);
-	case REQUEST_READY:
-	case REQUEST_RUNNING:
-		return suspend(req->conn, req);
-	case REQUEST_DONE:
-		return parser_answer(req->conn, req, &req->res);
-	case REQUEST_ABANDONED:
-		return parser_answer(req->conn, req, &req->late);
-	case REQUEST_SENDING:
-		break;
-	}
-	return MHD_NO;
+	return *size > 0 ? content_received(req->conn, req, data, size)
+			 : all_received(req->conn, req);
 }
 
 static struct wire_conn *
@@ -371,13 +362,14 @@ parser_on_completed(
 	struct http_request *req = *slot;
 	struct wire *w = cls;
 	struct wire_conn *c;
+	unsigned todo;
 
 	(void)mhd;
 	if (req == NULL)
 		return;
 	*slot = NULL;
 	c = req->conn;
-	if (atomic_load(&req->phase) < REQUEST_READY)
+	if (request_is_arriving(req))
 		ended_early(c, how);
 	else if (how == MHD_REQUEST_TERMINATED_WITH_ERROR && w->answered == req &&
 		 parser_answer_lost(c, req))
@@ -387,9 +379,12 @@ parser_on_completed(
 	TAILQ_REMOVE(&w->begun, c, entry);
 	c->current = NULL;
 	req->conn = NULL;
-	if (how != MHD_REQUEST_TERMINATED_COMPLETED_OK && req->ctx != NULL) {
+	todo = request_tell(req,
+	    how == MHD_REQUEST_TERMINATED_COMPLETED_OK ? REQUEST_EV_ENDED : REQUEST_EV_CLIENT_GONE);
+	if ((todo & REQUEST_DO_CANCEL) && req->ctx != NULL) {
 		counter_add(w->counters, COUNTER_CLIENT_GONE);
 		ctxi_soon_cancel(req->ctx, &http_client_gone);
 	}
-	request_unref(req);
+	if (todo & REQUEST_DO_FREE)
+		request_free(req);
 }

@@ -122,7 +122,6 @@ parser_answer(struct wire_conn *c, struct http_request *req, struct http_respons
 		res = &req->res;
 	}
 	c->linger = res->close = closes(c, req, res);
-	atomic_store_explicit(&req->phase, REQUEST_SENDING, memory_order_relaxed);
 	if (queue(c, res) != MHD_YES)
 		return parser_no_memory(c, req);
 	w->answered = req;
@@ -132,6 +131,7 @@ parser_answer(struct wire_conn *c, struct http_request *req, struct http_respons
 enum MHD_Result
 parser_refuse(struct wire_conn *c, struct http_request *req, int status, const char *why)
 {
+	(void)request_tell(req, REQUEST_EV_REFUSED);
 	response_init(&req->res, req);
 	http_response_close(&req->res);
 	if (http_response_error(&req->res, status, why) != 0)

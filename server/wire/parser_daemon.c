@@ -61,9 +61,7 @@ parser_release(struct wire_conn *c)
 void
 parser_resume(struct http_request *req)
 {
-	if (req->suspended && req->conn != NULL)
-		parser_release(req->conn);
-	req->suspended = false;
+	parser_release(req->conn);
 }
 
 /* The one that was added, by its descriptor: the parser may take it in at once or later. */

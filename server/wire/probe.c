@@ -22,7 +22,6 @@ on_opened(struct wire_conn *c)
 static void
 on_complete(struct wire_conn *c, struct http_request *req)
 {
-	request_ref(req);
 	STAILQ_INSERT_TAIL(&probe_of(c)->ready, req, queued);
 }
 
@@ -124,6 +123,7 @@ static void
 answer_ready(struct probe *p)
 {
 	struct http_request *req;
+	unsigned todo;
 
 	while ((req = STAILQ_FIRST(&p->ready)) != NULL) {
 		STAILQ_REMOVE_HEAD(&p->ready, queued);
@@ -135,9 +135,11 @@ answer_ready(struct probe *p)
 		}
 		response_init(&req->res, req);
 		http_response_empty(&req->res, 200);
-		atomic_store(&req->phase, REQUEST_DONE);
-		parser_resume(req);
-		request_unref(req);
+		todo = request_tell(req, REQUEST_EV_ANSWERED);
+		if (todo & REQUEST_DO_RESUME)
+			parser_resume(req);
+		if (todo & REQUEST_DO_FREE)
+			request_free(req);
 	}
 }
 

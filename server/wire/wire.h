@@ -51,7 +51,7 @@ struct wire_events {
 	void (*begun)(struct wire_conn *c);
 	/* Its head was seen: what follows is content. */
 	void (*head)(struct wire_conn *c);
-	/* It may be run; parser_resume says that it has its answer. */
+	/* It may be run; the parser asks for its answer until it gets one (request_life.h). */
 	void (*complete)(struct wire_conn *c, struct http_request *req);
 	/* Is the connection to end with the answer that it is about to get? */
 	bool (*is_last)(const struct wire_conn *c);
@@ -167,7 +167,7 @@ int64_t parser_timeout_ms(const struct wire *w);
 /* Keeps the parser from reading of an idle connection, and lets it again. */
 void parser_hold(struct wire_conn *c);
 void parser_release(struct wire_conn *c);
-/* Makes the parser ask for the answer again, if it was told not to. */
+/* REQUEST_DO_RESUME: the parser asks for the answer again. */
 void parser_resume(struct http_request *req);
 
 #endif

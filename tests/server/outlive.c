@@ -249,7 +249,7 @@ identities_are_never_used_again(void **state)
 		assert_true(mem == NULL || mem == http_request_mem(req));
 		before = now;
 		mem = http_request_mem(req);
-		request_unref(req);
+		request_free(req);
 	}
 }
 

@@ -55,7 +55,7 @@ fields_are_found_in_any_case_and_without_white_space(void **state)
 	assert_string_equal(all[4].name, "x-twice");
 	assert_string_equal(all[5].value, "second");
 	assert_string_equal(http_request_method(req), "GET");
-	request_unref(req);
+	request_free(req);
 }
 
 /* The parser's memory does not last: all of it is copied. */
@@ -78,7 +78,7 @@ heads_are_copied(void **state)
 	assert_string_equal(req->version, "HTTP/1.1");
 	assert_string_equal(http_request_header(req, "accept"), "text/plain");
 	assert_string_equal(http_request_target(req), "/a?b");
-	request_unref(req);
+	request_free(req);
 }
 
 static void
@@ -107,7 +107,7 @@ bodies_grow_and_keep_nul_bytes(void **state)
 		for (size_t i = 0; i < len; i++)
 			if ((unsigned char)body[i] != (i / 1000 & 255))
 				fail_msg("byte %zu is %d", i, body[i]);
-		request_unref(req);
+		request_free(req);
 	}
 }
 
@@ -228,21 +228,6 @@ ids_are_unique_among_forked_processes(void **state)
 /* ---- Memory -------------------------------------------------------------------------------- */
 
 static void
-references_decide_the_end(void **state)
-{
-	struct http_request *req = request_new(NULL, "/");
-	int *witness = talloc_zero(harness_mem(), int);
-	int **held = talloc(http_request_mem(req), int *);
-
-	(void)state;
-	*held = witness;
-	request_ref(req);
-	request_unref(req);
-	assert_ptr_equal(*held, witness); /* AddressSanitizer knows whether it lives */
-	request_unref(req);
-}
-
-static void
 pools_are_used_again_and_empty(void **state)
 {
 	TALLOC_CTX *mem = talloc_new(NULL);
@@ -255,7 +240,7 @@ pools_are_used_again_and_empty(void **state)
 	for (int i = 0; i < 100; i++)
 		talloc_strdup(pool, "a handler's own");
 	request_body_append(req, "body", 4, 0);
-	request_unref(req);
+	request_free(req);
 	assert_int_equal(store->n, 1);
 	assert_int_equal(talloc_total_blocks(pool), 1);
 
@@ -265,7 +250,7 @@ pools_are_used_again_and_empty(void **state)
 	assert_string_equal(http_request_target(req), "/second");
 	assert_null(req->body);
 	assert_int_equal(http_response_status(&req->res), 0);
-	request_unref(req);
+	request_free(req);
 	talloc_free(mem); /* with the pools; LeakSanitizer would say if not */
 }
 
@@ -280,7 +265,7 @@ a_store_keeps_no_more_than_its_size(void **state)
 	for (size_t i = 0; i < MANY; i++)
 		assert_non_null(reqs[i] = request_new(store, "/"));
 	for (size_t i = 0; i < MANY; i++)
-		request_unref(reqs[i]);
+		request_free(reqs[i]);
 	assert_true(store->size < MANY);
 	assert_int_equal(store->n, store->size);
 }
@@ -296,7 +281,6 @@ main(void)
 	    e2e_test(a_query_is_decoded_in_the_requests_memory),
 	    e2e_test(ids_are_unique_among_threads),
 	    e2e_test(ids_are_unique_among_forked_processes),
-	    e2e_test(references_decide_the_end),
 	    e2e_test(pools_are_used_again_and_empty),
 	    e2e_test(a_store_keeps_no_more_than_its_size),
 	};

@@ -149,7 +149,7 @@ ambiguous_heads_are_refused(void **state)
 		    (status != 0 && (why == NULL || strcmp(why, heads[i].why) != 0)))
 			fail_msg("%s %s %s: %d %s", heads[i].method, heads[i].version,
 			    heads[i].lines, status, why);
-		request_unref(req);
+		request_free(req);
 	}
 }
 
@@ -180,7 +180,7 @@ targets_are_printable_ascii(void **state)
 
 		if (guard_check(req, &why) != table[i].status)
 			fail_msg("%s", table[i].target);
-		request_unref(req);
+		request_free(req);
 	}
 }
 
@@ -256,7 +256,7 @@ announced_length_is_read(void **state)
 
 		assert_int_equal(guard_check(req, &why), 0);
 		assert_int_equal(guard_content_length(req), table[i].length);
-		request_unref(req);
+		request_free(req);
 	}
 }
 

@@ -29,7 +29,7 @@ struct crew {
 	 * Whoever changes it from odd to even by compare-and-exchange is, or names, the leader.
 	 */
 	_Atomic uint64_t lead;
-	pid_t leader;              /* the leader's; 0 before the first */
+	pid_t leader;              /* its thread's id; 0 before the first */
 	clockid_t leader_clock;    /* of the time that its thread has run */
 	atomic_int spares;         /* parked threads that can lead */
 	atomic_bool spare_coming;  /* one is being made */
@@ -47,7 +47,7 @@ struct crew {
 	struct seat *seats;       /* of every thread, threads_max */
 	atomic_int seats_used;    /* those beyond were never taken */
 	unsigned seats_at;        /* where the monitor looks next */
-	struct seat *leader_seat; /* the leader's */
+	struct seat *leader_seat; /* only the leader touches it */
 
 	atomic_bool monitor_asleep;
 	sem_t monitor_sem;

@@ -78,7 +78,7 @@ pid_t crew_leader(const struct crew *c);
 void crew_give(struct crew *c, struct crew_job *job);
 /* A job that has come back; NULL: none. */
 struct crew_job *crew_take_back(struct crew *c);
-/* Does a spare wait, or is certain to come? */
+/* True if a spare waits, or is certain to come. */
 bool crew_has_spare(const struct crew *c);
 /* If a job takes long in the leader, does another thread lead on? Also true if there is no other
  * thread at all: nobody else could run it. If not, the leader is woken when one comes. */

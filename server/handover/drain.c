@@ -61,7 +61,7 @@ drain_closes(const struct wire_conn *w)
 	if (s->drain < DRAIN_CLOSING)
 		return false;
 	return s->drain > DRAIN_CLOSING || s->successor == SUCCESSOR_NONE ||
-	       !s->wire.traits.holds || w->uncertain || c->refused;
+	       !s->wire.traits.holds || w->used_inexact || c->refused;
 }
 
 /* The restart was given up: everything is as if nobody had asked. */

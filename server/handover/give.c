@@ -81,7 +81,7 @@ give_offer(struct http_conn *c)
 	struct http_server *s = c->server;
 	struct baton_handover_state state;
 
-	if (c->wire.cut || c->refused || c->wire.peer_done || c->wire.uncertain ||
+	if (c->wire.cut || c->refused || c->wire.peer_done || c->wire.used_inexact ||
 	    !account_between_requests(&c->wire))
 		return GIVE_NOT_IDLE;
 	if (s->offered_n >= WINDOW)

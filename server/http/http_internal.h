@@ -163,7 +163,7 @@ struct request_store *request_store_new(TALLOC_CTX *mem);
 struct http_request *request_new(struct request_store *store, const char *target);
 /* Moves it on in its life; what is returned is to be done by the caller, the leader. */
 unsigned request_tell(struct http_request *req, enum request_event event);
-/* Is it not complete yet? */
+/* True if it is not complete yet. */
 static inline bool
 request_is_arriving(const struct http_request *req)
 {

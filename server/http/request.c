@@ -141,7 +141,7 @@ request_new(struct request_store *store, const char *target)
 	return req;
 }
 
-/* On another thread than the leader's: the store is none of its business. */
+/* Called by another thread than the leader, which alone touches the store. */
 static void
 pool_free(void *pool)
 {

@@ -274,7 +274,7 @@ collect_values(TALLOC_CTX *mem, const struct search *s, struct route_match *m)
 	return 0;
 }
 
-/* Does a tree know the path? With no search: any path. */
+/* True if a tree knows the path; without a search, if it knows any. */
 static bool
 knows(const struct tree *t, const struct search *s)
 {

@@ -83,7 +83,7 @@ look_while_giving(struct http_conn *c)
 	case GIVE_NO_ROOM:
 		return s->now_ms + 1;
 	case GIVE_NOT_IDLE:
-		account_doubt(&c->wire);
+		account_note_inexact(&c->wire);
 		if (account_partial(&c->wire) && head_is_late(c))
 			break;
 		look_later(c, s->set.idle_linger_ms > 0 ? s->set.idle_linger_ms : 1);

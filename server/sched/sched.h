@@ -7,7 +7,7 @@
  * sched_events that its answer can be sent. The loop calls it in each turn. It knows no
  * connection, no descriptor, no parser and no server.
  *
- * All of it is the leader's, but for work_in_worker.
+ * Only the leader thread calls it and touches what it has, but for work_in_worker.
  */
 #ifndef BATON_SERVER_SCHED_H
 #define BATON_SERVER_SCHED_H

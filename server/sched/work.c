@@ -43,7 +43,7 @@ sched_init(struct sched *sched, TALLOC_CTX *mem)
 }
 
 /*
- * While it is the leader's, the loop looks at its deadline; the thread for deadlines, whose lock
+ * While the leader has it, the loop looks at its deadline; the thread for deadlines, whose lock
  * every thread takes that has to do with one, is asked by whoever runs it elsewhere.
  */
 static void
@@ -80,7 +80,7 @@ is_serial(const struct sched *sched)
 
 /* ---- Outside the leader ---------------------------------------------------------------------- */
 
-/* Did it keep nobody waiting when it last ran, here, or often enough elsewhere? */
+/* True if it kept nobody waiting when it last ran here, or often enough elsewhere. */
 static bool
 is_quick(const struct route_load *load)
 {
@@ -162,7 +162,7 @@ work_refuse(struct sched *sched, struct http_request *req, const char *why)
 	work_tell(sched, req, REQUEST_EV_ANSWERED);
 }
 
-/* Has the route as many requests as it takes? */
+/* True if the route has as many requests as it takes. */
 static bool
 is_full(const struct route_load *load)
 {

@@ -30,7 +30,7 @@ account_open(struct wire_conn *c)
 
 	if (c->peer.ss_family == AF_UNIX &&
 	    setsockopt(c->fd, SOL_SOCKET, SO_PEEK_OFF, &on, sizeof(on)) != 0)
-		c->uncertain = true;
+		c->used_inexact = true;
 }
 
 int
@@ -90,7 +90,7 @@ account_framing_fair(struct wire_conn *c, struct http_request *req)
 {
 	int64_t all, framing;
 
-	if (++req->pieces % PIECES_A_LOOK != 0 || c->uncertain || (all = taken(c)) < 0)
+	if (++req->pieces % PIECES_A_LOOK != 0 || c->used_inexact || (all = taken(c)) < 0)
 		return true;
 	framing = all - (int64_t)req->body_len;
 	/* What came before this request is in it, so what counts is how it grows. */
@@ -108,7 +108,7 @@ account_framing_fair(struct wire_conn *c, struct http_request *req)
 static void
 settle(struct wire_conn *c, int64_t all)
 {
-	if (c->current == NULL && all >= 0 && residue_is(c, 0))
+	if (c->current == NULL && all >= 0 && readahead_is(c, 0))
 		c->used = all;
 }
 
@@ -117,7 +117,7 @@ account_partial(struct wire_conn *c)
 {
 	int64_t all;
 
-	if (c->uncertain)
+	if (c->used_inexact)
 		return false;
 	all = taken(c);
 	settle(c, all);
@@ -129,7 +129,7 @@ account_pending(struct wire_conn *c)
 {
 	int64_t all;
 
-	if (c->uncertain)
+	if (c->used_inexact)
 		return 0;
 	all = taken(c);
 	return all > c->used ? all - c->used : 0;
@@ -154,11 +154,11 @@ account_between_requests(struct wire_conn *c)
 	socklen_t len = sizeof(info);
 	int64_t all;
 
-	if (c->uncertain || c->current != NULL)
+	if (c->used_inexact || c->current != NULL)
 		return false;
 	all = taken(c);
 	settle(c, all);
-	if (all != c->used || (c->wire->traits.residue_at != 0 && !residue_is(c, 0)))
+	if (all != c->used || (c->wire->traits.readahead_at != 0 && !readahead_is(c, 0)))
 		return false;
 	/* Of one that is ending there is nothing to give. */
 	return c->peer.ss_family == AF_UNIX ||
@@ -173,11 +173,11 @@ account_untouched(const struct wire_conn *c)
 }
 
 void
-account_doubt(struct wire_conn *c)
+account_note_inexact(struct wire_conn *c)
 {
-	if (c->wire->traits.residue_at == 0 && c->current == NULL && account_unread(c) == 0 &&
+	if (c->wire->traits.readahead_at == 0 && c->current == NULL && account_unread(c) == 0 &&
 	    account_partial(c))
-		c->uncertain = true;
+		c->used_inexact = true;
 }
 
 int64_t

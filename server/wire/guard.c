@@ -54,7 +54,7 @@ load_short(const char *p, size_t len)
 	return v;
 }
 
-/* Is any byte below `low`, DEL, or above `high`? Inline: both are constants of the caller's. */
+/* True if any byte is below `low`, DEL, or above `high`. Inline: both are constants of the caller's. */
 static inline __attribute__((always_inline)) bool
 has_outside(const char *text, size_t len, unsigned char low, unsigned char high)
 {

@@ -23,7 +23,7 @@ void guard_codings_add(struct guard_codings *codings, const char *value);
 int guard_codings_check(const struct guard_codings *codings, const char **why);
 /* What is wrong with one field, or NULL. */
 const char *guard_field(const char *name, const char *value);
-/* Is what follows a chunk's size, up to the line's end, made of extensions? */
+/* True if what follows a chunk's size, up to the line's end, is made of extensions. */
 bool guard_extensions_valid(const char *text, size_t len);
 
 /* ---- guard_bytes.c: how the bytes of a request lay in the parser's buffer ------------------------ */
@@ -44,7 +44,7 @@ void guard_bytes_field(
     struct guard_bytes *g, const char *name, size_t name_len, const char *value, size_t value_len);
 /* What was wrong, or NULL; end is the head's, NULL if unknown. */
 const char *guard_bytes_end(const struct guard_bytes *g, const char *end);
-/* Is what stands before a chunk's data well-formed, as far back as begin? */
+/* True if what stands before a chunk's data is well-formed, as far back as begin. */
 bool guard_bytes_chunk(const char *begin, const char *data);
 
 /* ---- guard_answer.c, guard_selftest.c ------------------------------------------------------------ */
@@ -55,7 +55,7 @@ bool guard_answer(struct wire_conn *c, int status, const char *why);
  * the connection, and comes first. */
 void guard_answer_bad_length(struct wire *w);
 void guard_answer_bad_coding(struct wire *w);
-/* Does the parser, with the guard, refuse what is malformed? Sets lenient and sure of the traits;
+/* Finds out whether the parser, with the guard, refuses what is malformed: lenient and sure of the traits;
  * *what names the request that is read otherwise than it should be, NULL: none. */
 int guard_selftest(struct wire *w, const char **what);
 

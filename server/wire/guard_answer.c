@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Refusals without the parser: where it would answer a malformed request by itself and badly,
- * or can answer only at the end of content whose end is in doubt. Plain connections only.
+ * or can answer only at the end of content, and nobody knows where that is. Plain connections only.
  */
 #include <stdio.h>
 #include <sys/socket.h>

@@ -194,7 +194,7 @@ check_trailer(struct wire_conn *c, struct http_request *req, int *status)
 
 	guard_bytes_begin_trailer(&t.bytes, req->buffer);
 	MHD_get_connection_values_n(c->mhd, MHD_FOOTER_KIND, check_trailer_field, &t);
-	why = t.lenient ? guard_bytes_end(&t.bytes, residue_begins(c)) : t.bytes.why;
+	why = t.lenient ? guard_bytes_end(&t.bytes, readahead_begins(c)) : t.bytes.why;
 	*status = why != NULL ? 400 : 0;
 	size = req->buffer == NULL ? 0 : parser_head_size(c) + (size_t)(t.end - req->buffer);
 	if (why == NULL && (req->fields_n + t.n > (size_t)set->header_fields_max ||

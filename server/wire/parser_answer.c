@@ -79,7 +79,7 @@ parser_no_memory(struct wire_conn *c, const struct http_request *req)
 	return MHD_NO;
 }
 
-/* Does the connection end with this answer? */
+/* True if the connection ends with this answer. */
 static bool
 closes(struct wire_conn *c, const struct http_request *req, const struct http_response *res)
 {
@@ -88,8 +88,8 @@ closes(struct wire_conn *c, const struct http_request *req, const struct http_re
 
 	if (res->close || c->wire->events->is_last(c) || !t->sure)
 		return true;
-	/* Where its trailer ends, and the next request begins, is uncertain. */
-	if (req->chunked && t->lenient && t->residue_begins_at == 0)
+	/* Nobody knows where its trailer ends and the next request begins. */
+	if (req->chunked && t->lenient && t->readahead_begins_at == 0)
 		return true;
 	if (most == 0 || c->requests < most)
 		return false;

@@ -36,7 +36,7 @@ exchange(struct probe *p, int fd, const char *bytes)
 	return strncmp(text, "HTTP/1.1 ", 9) == 0 ? atoi(text + 9) : 0;
 }
 
-/* Does the only connection? */
+/* True if the only connection is still open. */
 static bool
 lives(const struct probe *p)
 {
@@ -116,11 +116,11 @@ report(const struct wire *w, const char *unsure)
 	for (size_t i = 0; i < sizeof(lacks) / sizeof(lacks[0]) && text != NULL; i++)
 		if (!*(const bool *)((const char *)t + lacks[i].offset))
 			text = talloc_asprintf_append(text, "; it %s", lacks[i].without);
-	if (text != NULL && t->residue_at == 0)
+	if (text != NULL && t->readahead_at == 0)
 		text = talloc_asprintf_append(text,
 		    "; it hides what it has read ahead: connections that have sent chunks or empty "
 		    "lines are not handed over");
-	if (text != NULL && t->lenient && t->residue_begins_at == 0)
+	if (text != NULL && t->lenient && t->readahead_begins_at == 0)
 		text = talloc_asprintf_append(text,
 		    "; it hides where a trailer ends: connections end with the answer to chunked "
 		    "content");
@@ -157,9 +157,9 @@ parser_probe(struct wire *w, TALLOC_CTX *mem, char **why)
 	err = guard_selftest(w, &unsure);
 	if (err != 0)
 		return err;
-	residue_learn(w);
+	readahead_learn(w);
 	if (w->traits.lenient)
-		residue_learn_where(w);
+		readahead_learn_where(w);
 	report(w, unsure);
 	return 0;
 }

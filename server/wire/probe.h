@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Experiments with a parser before serving: for parser_probe.c, guard_selftest.c and residue.c. */
+/* Experiments with a parser before serving: for parser_probe.c, guard_selftest.c and readahead.c. */
 #ifndef BATON_WIRE_PROBE_H
 #define BATON_WIRE_PROBE_H
 
@@ -38,10 +38,10 @@ struct wire_conn *probe_connect(struct probe *p, int *fd);
 /* The parser runs; what is ready is answered with 200. */
 void probe_turn(struct probe *p);
 
-/* ---- residue.c: what the parser has read and not used ------------------------------------------------ */
+/* ---- readahead.c: what the parser has read and not used ------------------------------------------------ */
 
-/* Finds out how to tell: traits.residue_at. */
-void residue_learn(struct wire *w);
-/* Finds out where it begins: traits.residue_begins_at. */
-void residue_learn_where(struct wire *w);
+/* Finds out how to tell: traits.readahead_at. */
+void readahead_learn(struct wire *w);
+/* Finds out where it begins: traits.readahead_begins_at. */
+void readahead_learn_where(struct wire *w);
 #endif

@@ -35,8 +35,8 @@ struct parser_traits {
 	bool lenient; /* lets malformed lines through: guard_bytes.c must look */
 	bool sure;    /* with that, no request is read in another way than it should be */
 	/* Where its record of a connection says what it has read ahead, in words; 0: unknown. */
-	size_t residue_at;
-	size_t residue_begins_at; /* and where that begins */
+	size_t readahead_at;
+	size_t readahead_begins_at; /* and where that begins */
 };
 
 /*
@@ -53,7 +53,7 @@ struct wire_events {
 	void (*head)(struct wire_conn *c);
 	/* It may be run; the parser asks for its answer until it gets one (request_life.h). */
 	void (*complete)(struct wire_conn *c, struct http_request *req);
-	/* Is the connection to end with the answer that it is about to get? */
+	/* True if the connection is to end with the answer that it is about to get. */
 	bool (*is_last)(const struct wire_conn *c);
 	/* c->current is answered, or will never be. */
 	void (*ended)(struct wire_conn *c);
@@ -66,7 +66,7 @@ struct wire_events {
 
 TAILQ_HEAD(wire_conns, wire_conn);
 
-/* A parser with what it was told at its start. The leader's. */
+/* A parser with what it was told at its start. Only the leader thread touches it. */
 struct wire {
 	const struct http_settings *set;
 	struct counters *counters;
@@ -95,7 +95,7 @@ struct wire_conn {
 	struct http_request *current; /* from its request line to its answer's last byte */
 	int64_t requests;             /* so many were begun */
 	int64_t used;                 /* bytes of complete requests (account.c) */
-	bool uncertain;               /* used cannot be told exactly */
+	bool used_inexact;            /* used cannot be told exactly */
 	bool peer_done;               /* the peer has sent its FIN */
 	bool cut;                     /* we end it, past the parser; it will notice */
 	bool linger;                  /* we end it: read what still comes, so the answer arrives */
@@ -107,7 +107,7 @@ struct wire_conn {
 void wire_init(struct wire *w, const struct http_settings *set, struct counters *counters,
     const struct wire_events *events);
 void wire_conn_init(struct wire_conn *c, struct wire *w, int fd);
-/* Has the peer sent its last, and has that been read? */
+/* True if the peer has sent its last byte, and all of them were read. */
 bool wire_conn_ended(const struct wire_conn *c);
 
 /* ---- account.c: the kernel's count of a connection's bytes ------------------------------------------- */
@@ -115,22 +115,23 @@ bool wire_conn_ended(const struct wire_conn *c);
 void account_open(struct wire_conn *c);
 /* A complete request has used them. */
 void account_use(struct wire_conn *c, size_t bytes);
-/* Called with each piece of chunked content: is what frames it in proportion? */
+/* Called with each piece of chunked content. False if it is framed by more than its share. */
 bool account_framing_fair(struct wire_conn *c, struct http_request *req);
 /* Bytes that have arrived and were not taken yet. */
 int account_unread(const struct wire_conn *c);
-/* Has the parser a part of a request? False also where it cannot be told. */
+/* True if the parser holds the beginning of a request; false also where that cannot be told. */
 bool account_partial(struct wire_conn *c);
-/* Is it open, and has every byte taken from it been used by a complete request? */
+/* True if it is open, and complete requests have used every byte that was taken from it. */
 bool account_between_requests(struct wire_conn *c);
-/* Of one that was given: has nobody read from it since? */
+/* True if nobody has read from it since it was given to a successor. */
 bool account_untouched(const struct wire_conn *c);
-/* Where the residue is unknown, whoever is not between requests may never seem to be: it is
- * ended politely. */
-void account_doubt(struct wire_conn *c);
+/* Called when nothing of it is unread. Where nobody knows what the parser has read ahead, bytes that
+ * no request seems to have used may be framing or empty lines, and it may never seem to be between
+ * requests: `used` is inexact from now on, so that a drain ends it politely. */
+void account_note_inexact(struct wire_conn *c);
 /* Bytes that were taken and not used yet by complete requests; 0 also where it cannot be told. */
 int64_t account_pending(struct wire_conn *c);
-/* Was never anything sent? False also where it cannot be told. */
+/* True if nothing was ever sent on it; false also where that cannot be told. */
 bool account_mute(const struct wire_conn *c);
 /* Since anything arrived, or since it is idle, whichever is shorter. */
 int64_t account_silent_ms(const struct wire_conn *c, int64_t idle_ms);
@@ -139,10 +140,12 @@ int64_t account_sent(const struct wire_conn *c);
 
 /* ---- wire_conn.c: what the parser has read and not used ------------------------------------------------ */
 
-/* Has the parser so many bytes of the connection's next request? False if that is unknown. */
-bool residue_is(const struct wire_conn *c, size_t bytes);
-/* In the parser's buffer: the end of what it has used. NULL if that is unknown. */
-const char *residue_begins(const struct wire_conn *c);
+/* True if the parser has read so many bytes ahead: they are of the next request, or before it. False
+ * also where that is unknown. */
+bool readahead_is(const struct wire_conn *c, size_t bytes);
+/* Where in the parser's buffer that begins, which is the end of what it has used. NULL if that is
+ * unknown. */
+const char *readahead_begins(const struct wire_conn *c);
 
 /* ---- parser_probe.c: what this libmicrohttpd is like --------------------------------------------------- */
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One connection, as libmicrohttpd knows it: what its requests, its answer and its record say, the
- * residue among it (residue.c finds out where in the record that is).
+ * One connection, as libmicrohttpd knows it: what its requests, its answer and its record say, and
+ * how much it has read ahead (readahead.c finds out where in the record that is).
  */
 #include <errno.h>
 #include <string.h>
@@ -12,7 +12,7 @@
 void
 wire_conn_init(struct wire_conn *c, struct wire *w, int fd)
 {
-	*c = (struct wire_conn){.wire = w, .fd = fd, .uncertain = !w->traits.counts_heads};
+	*c = (struct wire_conn){.wire = w, .fd = fd, .used_inexact = !w->traits.counts_heads};
 }
 
 bool
@@ -76,16 +76,16 @@ wire_conn_word(const struct wire_conn *c, size_t at)
 }
 
 const char *
-residue_begins(const struct wire_conn *c)
+readahead_begins(const struct wire_conn *c)
 {
-	size_t at = c->wire->traits.residue_begins_at;
+	size_t at = c->wire->traits.readahead_begins_at;
 
 	return at == 0 ? NULL : (const char *)(uintptr_t)wire_conn_word(c, at);
 }
 
 bool
-residue_is(const struct wire_conn *c, size_t bytes)
+readahead_is(const struct wire_conn *c, size_t bytes)
 {
-	return c->wire->traits.residue_at != 0 &&
-	       wire_conn_word(c, c->wire->traits.residue_at) == bytes;
+	return c->wire->traits.readahead_at != 0 &&
+	       wire_conn_word(c, c->wire->traits.readahead_at) == bytes;
 }

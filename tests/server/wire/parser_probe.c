@@ -211,8 +211,8 @@ static void
 expect_service(const struct scene *t)
 {
 	const struct parser_traits *traits = &t->server->wire.traits;
-	/* Without the record it is uncertain where chunked content ends, if lone LFs get in. */
-	bool ends = traits->lenient && traits->residue_begins_at == 0;
+	/* Without the record nobody knows where chunked content ends, if lone LFs get in. */
+	bool ends = traits->lenient && traits->readahead_begins_at == 0;
 	struct client *c = client_open(t->port);
 	const struct answer *chunked;
 
@@ -338,7 +338,7 @@ without_its_record_only_what_was_counted_is_handed_over(void **state)
 	struct scene t = start_without(&opaque, "hides what it has read ahead");
 
 	(void)state;
-	assert_int_equal(t.server->wire.traits.residue_at, 0);
+	assert_int_equal(t.server->wire.traits.readahead_at, 0);
 	expect_service(&t);
 	drain(&t, "moved=1 ");
 }

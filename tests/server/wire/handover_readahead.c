@@ -29,8 +29,8 @@ the_place_is_found(void **state)
 	struct http_server *s = serving_new();
 
 	(void)state;
-	residue_learn(&s->wire);
-	assert_true(s->wire.traits.residue_at > 0);
+	readahead_learn(&s->wire);
+	assert_true(s->wire.traits.readahead_at > 0);
 }
 
 struct scene {
@@ -122,7 +122,7 @@ where_it_is_unknown_they_end_politely(void **state)
 	silent = client_open(t.port);
 	client_send(silent, CHUNKED);
 	client_read(silent, "POST");
-	t.server->wire.traits.residue_at = 0; /* the drain comes after it, for the leader, too */
+	t.server->wire.traits.readahead_at = 0; /* the drain comes after it, for the leader, too */
 	take(&t, 1, requests);
 	assert_int_equal(requests[0], 2);
 	a = client_get(chunked, "/");

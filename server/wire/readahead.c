@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The residue: how many bytes the parser has read of a connection and not used yet. Between two
- * requests it is the beginning of the next one, also where the bytes that were used cannot be
+ * How many bytes the parser has read ahead: read from a connection and not used yet. Between two
+ * requests they are the beginning of the next one, also where the bytes that were used cannot be
  * counted: the framing of chunked content, and empty lines before a request.
  *
  * libmicrohttpd keeps the number in its record of the connection and does not tell it. Where in
  * the record it is, is found by experiment before serving: it is the one place that has the
  * right value after each of several parts of a request. Where there is no such place, or more
- * than one, the residue is unknown, and such connections are not given away.
+ * than one, nobody knows what is read ahead, and connections that have sent framing or empty lines
+ * are not given away.
  *
  * Beside the number it keeps where these bytes begin, which is the end of what it has used: found
  * alike, by requests whose ends in its buffer are known. A parser that takes a lone LF for the end
@@ -32,7 +33,7 @@ struct candidates {
 	size_t n;
 };
 
-/* Of all words of the record, or of those left of them, which have this value? */
+/* Keeps those words of the record, of all or of those left, that have this value. */
 static void
 narrow(struct candidates *left, const struct wire_conn *c, bool first, size_t value)
 {
@@ -72,13 +73,13 @@ experiment(struct wire *w, struct wire_conn *c, int client, struct candidates *l
 }
 
 void
-residue_learn(struct wire *w)
+readahead_learn(struct wire *w)
 {
 	struct candidates left = {.n = 0};
 	struct probe p;
 	int client = -1;
 
-	w->traits.residue_at = 0;
+	w->traits.readahead_at = 0;
 	if (probe_open(&p, w) == 0) {
 		struct wire_conn *c = probe_connect(&p, &client);
 
@@ -89,7 +90,7 @@ residue_learn(struct wire *w)
 		close(client);
 	probe_close(&p);
 	if (left.n == 1)
-		w->traits.residue_at = left.at[0];
+		w->traits.readahead_at = left.at[0];
 }
 
 /* ---- Where it begins ---------------------------------------------------------------------------- */
@@ -129,12 +130,12 @@ look_where(void *data, const struct http_request *req)
 }
 
 void
-residue_learn_where(struct wire *w)
+readahead_learn_where(struct wire *w)
 {
 	struct begins b = {.tried = 0};
 	struct probe p;
 
-	w->traits.residue_begins_at = 0;
+	w->traits.readahead_begins_at = 0;
 	b.left.n = 0;
 	if (probe_open(&p, w) == 0) {
 		p.seen = look_where;
@@ -153,5 +154,5 @@ residue_learn_where(struct wire *w)
 	}
 	probe_close(&p);
 	if (b.tried == WHOLE && b.left.n == 1)
-		w->traits.residue_begins_at = b.left.at[0];
+		w->traits.readahead_begins_at = b.left.at[0];
 }

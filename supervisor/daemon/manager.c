@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/queue.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -19,7 +20,7 @@
 #define QUEUE_MAX 8192
 
 struct message {
-	struct message *next;
+	STAILQ_ENTRY(message) entry;
 	int fd; /* to pass, its own duplicate; -1: none */
 	char *text;
 };
@@ -27,10 +28,10 @@ struct message {
 struct manager {
 	struct supervisor *sup;
 	const char *path;
-	int fd;                /* connected; -1: it could not be … */
-	int error;             /* … and why, -errno */
-	struct tevent_fd *fde; /* there while something is queued */
-	struct message *first, **end;
+	int fd;                       /* connected; -1: it could not be … */
+	int error;                    /* … and why, -errno */
+	struct tevent_fd *fde;        /* there while something is queued */
+	STAILQ_HEAD(, message) queue; /* in the order in which it was said */
 	unsigned count;
 	int64_t watchdog_ms; /* between two WATCHDOG=1; 0: not asked for */
 };
@@ -99,16 +100,12 @@ writable(struct tevent_context *ev, struct tevent_fd *fde, uint16_t flags, void 
 	(void)ev;
 	(void)fde;
 	(void)flags;
-	while (m->first != NULL) {
-		struct message *next = m->first->next;
-
-		if (!post(m, m->first->text, m->first->fd))
+	for (struct message *first; (first = STAILQ_FIRST(&m->queue)) != NULL; m->count--) {
+		if (!post(m, first->text, first->fd))
 			return;
-		talloc_free(m->first);
-		m->first = next;
-		m->count--;
+		STAILQ_REMOVE_HEAD(&m->queue, entry);
+		talloc_free(first);
 	}
-	m->end = &m->first;
 	TALLOC_FREE(m->fde);
 }
 
@@ -128,8 +125,7 @@ queue(struct manager *m, const char *text, int fd)
 	}
 	new->fd = fd;
 	talloc_set_destructor(new, message_close);
-	*m->end = new;
-	m->end = &new->next;
+	STAILQ_INSERT_TAIL(&m->queue, new, entry);
 	m->count++;
 	return true;
 }
@@ -154,7 +150,7 @@ say(struct supervisor *sup, int fd, const char *format, va_list ap)
 	if (m == NULL || m->fd < 0)
 		return;
 	text = talloc_vasprintf(m, format, ap);
-	if (text != NULL && (m->first != NULL || !post(m, text, fd)))
+	if (text != NULL && (!STAILQ_EMPTY(&m->queue) || !post(m, text, fd)))
 		queue_copy(m, text, fd);
 	talloc_free(text);
 }
@@ -195,7 +191,7 @@ feed(void *data)
 {
 	struct manager *m = talloc_get_type_abort(data, struct manager);
 
-	if (m->first == NULL) /* else it is not read anyway */
+	if (STAILQ_EMPTY(&m->queue)) /* else it is not read anyway */
 		manager_say(m->sup, "WATCHDOG=1\n");
 	timer_after(m, m->sup->base.timers, m->watchdog_ms, feed, m);
 }
@@ -225,7 +221,7 @@ manager_start(struct supervisor *sup)
 		return false;
 	m->sup = sup;
 	m->path = path;
-	m->end = &m->first;
+	STAILQ_INIT(&m->queue);
 	m->fd = notify_connect(path);
 	talloc_set_destructor(m, manager_close);
 	sup->manager = m;
@@ -255,7 +251,7 @@ void
 manager_state(struct state *s, struct supervisor *sup)
 {
 	struct manager *m = sup->manager;
-	struct message *at = m == NULL || !state_saving(s) ? NULL : m->first;
+	struct message *at = m == NULL || !state_saving(s) ? NULL : STAILQ_FIRST(&m->queue);
 	unsigned n = state_array(s, "manager", m == NULL ? 0 : m->count);
 
 	for (unsigned i = 0; i < n && state_ok(s); i++) {
@@ -267,7 +263,7 @@ manager_state(struct state *s, struct supervisor *sup)
 		state_text(&sub, "text", sup, &got.text);
 		state_fd(&sub, "fd", &got.fd);
 		if (at != NULL) {
-			at = at->next;
+			at = STAILQ_NEXT(at, entry);
 			continue;
 		}
 		if (m == NULL || m->fd < 0 || got.text == NULL) {

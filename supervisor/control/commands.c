@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* What clients may ask for: one row a command, which names every member that it takes. */
+/*
+ * What clients may ask for. A command is what a request has as "command": one row here, which names
+ * every other member that it takes, and who does it.
+ */
 #include <string.h>
 
 #include "supervisor/base/json_memory.h"
@@ -7,7 +10,6 @@
 #include "supervisor/deploy/deploy.h"
 
 struct request {
-	json_t *object;
 	const char *service; /* "service", NULL if not given */
 	long instances;      /* "instances" */
 	long lines;          /* "lines", how many of the last ones */
@@ -36,16 +38,29 @@ serve_status(struct control *c, struct client *client, const struct request *r)
 }
 
 static void
-serve_restart(struct control *c, struct client *client, const struct request *r)
+roll(struct control *c, struct client *client, const struct roll_task *task)
 {
-	const struct roll_task task = {
-	    .what = "restart", .target = r->service, .canary = r->canary, .now = r->now};
 	TALLOC_CTX *tmp = talloc_new(NULL);
 	char *why;
 
-	if (roll_start(c->deploy, &task, &client->asker, tmp, &why) < 0)
+	if (roll_start(c->deploy, task, &client->asker, tmp, &why) < 0)
 		asker_error(&client->asker, "%s", why);
 	talloc_free(tmp);
+}
+
+static void
+serve_restart(struct control *c, struct client *client, const struct request *r)
+{
+	roll(c, client,
+	    &(struct roll_task){
+		.what = "restart", .target = r->service, .canary = r->canary, .now = r->now});
+}
+
+static void
+serve_rollback(struct control *c, struct client *client, const struct request *r)
+{
+	roll(
+	    c, client, &(struct roll_task){.what = "rollback", .target = r->service, .back = true});
 }
 
 static void
@@ -58,18 +73,6 @@ serve_continue(struct control *c, struct client *client, const struct request *r
 		asker_error(&client->asker, "%s", why);
 	else
 		asker_result(&client->asker, json_pack("{s:b}", "ok", 1));
-	talloc_free(tmp);
-}
-
-static void
-serve_rollback(struct control *c, struct client *client, const struct request *r)
-{
-	const struct roll_task task = {.what = "rollback", .target = r->service, .back = true};
-	TALLOC_CTX *tmp = talloc_new(NULL);
-	char *why;
-
-	if (roll_start(c->deploy, &task, &client->asker, tmp, &why) < 0)
-		asker_error(&client->asker, "%s", why);
 	talloc_free(tmp);
 }
 
@@ -188,8 +191,7 @@ serve_object(struct control *c, struct client *client, json_t *object)
 	const json_t *follow = json_object_get(object, "follow");
 	const json_t *canary = json_object_get(object, "canary");
 	const json_t *now = json_object_get(object, "now");
-	struct request r = {.object = object,
-	    .service = json_string_value(service),
+	const struct request r = {.service = json_string_value(service),
 	    .instances = (long)json_integer_value(instances),
 	    .lines = lines == NULL ? LINES_DEFAULT : (long)json_integer_value(lines),
 	    .follow = json_is_true(follow),

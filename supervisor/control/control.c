@@ -148,7 +148,7 @@ incoming(struct tevent_context *ev, struct tevent_fd *fde, uint16_t flags, void 
 }
 
 struct control *
-control_new(TALLOC_CTX *mem, struct instances *all, struct supervisor *deploy,
+control_new(TALLOC_CTX *mem, struct instances *all, struct deploy *deploy,
     const struct control_calls *calls, void *data)
 {
 	struct control *c = talloc_zero(mem, struct control);

@@ -30,7 +30,7 @@ struct control;
 struct instance;
 struct instances;
 struct state;
-struct supervisor;
+struct deploy;
 
 /* What baton does as a whole, whoever asks, a client or a signal: filled in above. Each tells ASKER
  * how it went, at once or later. */
@@ -60,7 +60,7 @@ int control_prepare_directory(const char *path, TALLOC_CTX *mem, char **why);
 /* --- control.c: clients ----------------------------------------------------------------- */
 
 /* Without a socket yet; what it is given outlives it. NULL: no memory. */
-struct control *control_new(TALLOC_CTX *mem, struct instances *all, struct supervisor *deploy,
+struct control *control_new(TALLOC_CTX *mem, struct instances *all, struct deploy *deploy,
     const struct control_calls *calls, void *data);
 
 /* Opens the socket and serves it in the loop. Returns 0, or a negative errno with *WHY set. */

@@ -19,7 +19,7 @@ struct asked;
 struct control {
 	struct instances *all;
 	struct base *base;
-	struct supervisor *deploy; /* to whom the commands go, with what they ask for */
+	struct deploy *deploy; /* to whom the commands go, with what they ask for */
 	const struct control_calls *calls;
 	void *data; /* for them */
 

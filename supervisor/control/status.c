@@ -4,7 +4,7 @@
 
 #include "supervisor/base/json_memory.h"
 #include "supervisor/control/control_internal.h"
-#include "supervisor/daemon/supervisor.h"
+#include "supervisor/deploy/deploy.h"
 
 /* Counting connections may take so long; an answer should take less than 100 ms. */
 #define COUNT_MS 80
@@ -190,12 +190,14 @@ service_json(const struct service *s, const struct connections *c)
 		json_array_append_new(spares, instance_json(s->spares.places[n], c));
 	return json_pack("{s:s s:o s:o s:o s:o s:b s:o? s:o s:o s:I s:o?}", "name", s->config->name,
 	    "configuration",
-	    configuration_json(s->read_unix_ms, s->refused_why, s->refused_unix_ms), "connections",
-	    known(service_connections(s, c)), "instances", instances, "spares", spares,
-	    "rolled_back", s->from != NULL, "rollback_why", json_text(s->back_why),
-	    "rollback_unix_ms", s->back_why == NULL ? json_null() : json_integer(s->back_unix_ms),
+	    configuration_json(
+		s->deploy->read_unix_ms, s->deploy->refused_why, s->deploy->refused_unix_ms),
+	    "connections", known(service_connections(s, c)), "instances", instances, "spares",
+	    spares, "rolled_back", s->deploy->from != NULL, "rollback_why",
+	    json_text(s->deploy->back_why), "rollback_unix_ms",
+	    s->deploy->back_why == NULL ? json_null() : json_integer(s->deploy->back_unix_ms),
 	    "good", proved_json(s), "good_bytes", (json_int_t)proved_bytes(s), "not_kept",
-	    json_text(s->not_kept));
+	    json_text(s->deploy->not_kept));
 }
 
 static const char *
@@ -218,8 +220,8 @@ static json_t *
 all(const struct control *control, const struct connections *c)
 {
 	json_t *services = json_array();
-	const struct supervisor *sup = control->deploy;
-	const char *roll = roll_where(sup);
+	const struct deploy *d = control->deploy;
+	const char *roll = roll_where(d);
 	json_t *status;
 
 	for (size_t i = 0; i < control->all->nservices; i++)
@@ -230,14 +232,14 @@ all(const struct control *control, const struct connections *c)
 	    json_text(control->path), "lines_dropped",
 	    (json_int_t)(output_dropped(control->base->out) +
 			 logfiles_dropped(control->base->logfiles)),
-	    "restart", roll != NULL ? json_text(roll) : json_null(), "pause", roll_pause_json(sup),
-	    "last_restart", sup->last_restart, "services", services);
+	    "restart", roll != NULL ? json_text(roll) : json_null(), "pause", roll_pause_json(d),
+	    "last_restart", d->last_restart, "services", services);
 	add_usage(
 	    json_object_get(status, "baton"), getpid(), timer_now_ms() - control->base->started_ms);
 	json_object_set_new(status, "configuration",
-	    configuration_json(sup->read_unix_ms, sup->refused_why, sup->refused_unix_ms));
+	    configuration_json(d->read_unix_ms, d->refused_why, d->refused_unix_ms));
 	json_object_set_new(json_object_get(status, "configuration"), "file",
-	    sup->config->file == NULL ? json_null() : json_text(sup->config->file));
+	    d->config->file == NULL ? json_null() : json_text(d->config->file));
 	json_object_set_new(status, "ok", json_true());
 	return status;
 }

@@ -67,12 +67,12 @@ told_to_end(struct signals *s, int sig)
 		s->told_ms = timer_now_ms();
 		output_say(
 		    sup->base.out, "SIG%s: ending in good order; once more ends it at once", name);
-		sequence_stop(sup);
+		sequence_stop(sup->deploy);
 	} else if (sig == SIGTERM && timer_now_ms() - s->told_ms < SAME_REQUEST_MS) {
 		output_say(sup->base.out, "SIGTERM: ending already");
 	} else if (!sup->all.killing) {
 		output_warn(sup->base.out, "SIG%s while ending: killing what still runs", name);
-		sequence_kill(sup);
+		sequence_kill(sup->deploy);
 	}
 }
 
@@ -94,7 +94,7 @@ take_signal(struct signals *s, int sig)
 		break;
 	case SIGUSR1:
 		control_renew(sup->control);
-		renew_sockets(sup);
+		renew_sockets(sup->deploy);
 		logfiles_reopen(sup->base.logfiles);
 		break;
 	case SIGUSR2:

@@ -31,13 +31,13 @@ static const struct instance_hearer hearers[] = {
 static bool
 restarting(const struct supervisor *sup)
 {
-	return sup->roll != NULL;
+	return sup->deploy->roll != NULL;
 }
 
 static bool
 waited_for(const struct supervisor *sup)
 {
-	return sup->jobs != NULL || sup->roll != NULL;
+	return !LIST_EMPTY(&sup->deploy->jobs) || sup->deploy->roll != NULL;
 }
 
 static void
@@ -71,6 +71,7 @@ static void
 baton_started(struct supervisor *sup)
 {
 	manager_say(sup, "READY=1\nSTATUS=running\n");
+	hints_say(sup);
 }
 
 static void
@@ -99,7 +100,7 @@ void
 supervisor_reload(struct supervisor *sup, struct asker *asker)
 {
 	control_renew(sup->control);
-	reload(sup, asker);
+	reload(sup->deploy, asker);
 }
 
 static void
@@ -121,13 +122,6 @@ static const struct control_calls control_calls = {
 
 /* --- the supervisor --------------------------------------------------------------------------- */
 
-static int
-supervisor_close(struct supervisor *sup)
-{
-	json_decref(sup->last_restart);
-	return 0;
-}
-
 struct supervisor *
 supervisor_new(TALLOC_CTX *mem, struct config *config, const char *argv0)
 {
@@ -137,29 +131,26 @@ supervisor_new(TALLOC_CTX *mem, struct config *config, const char *argv0)
 	if (sup == NULL)
 		return NULL;
 	json_memory_watch();
-	talloc_set_destructor(sup, supervisor_close);
 	sup->all.sup = sup;
 	sup->all.hearers = hearers;
 	sup->all.policy = &policy;
 	sup->all.by_hand = config->file == NULL;
 	sup->all.base = &sup->base;
-	sup->deploy_calls = &deploy_calls;
-	sup->config = config;
 	sup->all.argv0 = argv0;
 	sup->how_to_reach = "";
-	sup->read_unix_ms = timer_unix_ms();
 	started = base_start(&sup->base, sup);
 	sup->all.events = events_new(sup);
 	sup->all.owners = started ? owners_new(sup, sup->base.timers) : NULL;
 	sup->all.services = talloc_zero_array(sup, struct service *, config->nservices);
-	sup->control = control_new(sup, &sup->all, sup, &control_calls, sup);
+	sup->deploy = deploy_new(sup, sup, &deploy_calls, &sup->base, &sup->all, config);
+	sup->control = control_new(sup, &sup->all, sup->deploy, &control_calls, sup);
 	if (sup->all.services == NULL || sup->all.events == NULL || sup->all.owners == NULL ||
-	    sup->control == NULL) {
+	    sup->deploy == NULL || sup->control == NULL) {
 		talloc_free(sup);
 		return NULL;
 	}
 	for (size_t i = 0; i < config->nservices; i++) {
-		sup->all.services[i] = service_new(sup, config->services[i]);
+		sup->all.services[i] = service_new(sup->deploy, config->services[i]);
 		if (sup->all.services[i] == NULL) {
 			talloc_free(sup);
 			return NULL;
@@ -176,13 +167,13 @@ supervisor_run(struct supervisor *sup)
 	if (!sup->resumed) {
 		prctl(PR_SET_CHILD_SUBREAPER, 1);
 		manager_say(sup, "MAINPID=%d\nSTATUS=starting\n", (int)getpid());
-		sequence_start(sup);
+		sequence_start(sup->deploy);
 	}
 	while (sup->all.phase != SUP_DONE) {
 		if (tevent_loop_once(sup->base.ev) != 0) {
 			output_warn(
 			    sup->base.out, "the event loop failed: %s; ending", strerror(errno));
-			sequence_kill(sup);
+			sequence_kill(sup->deploy);
 		}
 	}
 	/* Before anybody is told that it is done: whoever waits for that may bind them next. */

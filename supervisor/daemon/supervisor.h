@@ -4,9 +4,9 @@
  * functions of each file, in sections named after it; those about one process, one instance
  * and one service are in headers of their own. Everything hangs in one talloc tree:
  *
- *   supervisor → service → instance → generation (one process)
+ *   supervisor → deploy → service → instance → generation (one process)
+ *                       → roll (while a rolling restart is under way)
  *             → control → client
- *             → roll (while a rolling restart is under way)
  *
  * Freeing a node ends what it owns: descriptors, timers, event handlers. Processes are the
  * exception: they are ended in good order by the state machine (life.h), never by a free.
@@ -37,14 +37,12 @@
 #include "supervisor/process/notify.h"
 #include "supervisor/process/probe.h"
 #include "supervisor/sockets/socket_file.h"
+#include "supervisor/sockets/store.h"
 
 struct supervisor;
 struct events;
 struct state;
 struct upgrade;
-struct job;
-struct roll;
-struct revert;
 struct control;
 struct asker;
 struct manager;
@@ -62,36 +60,21 @@ struct upgrade_calls {
 };
 
 struct supervisor {
-	struct instances all; /* what the instances have in common */
-	struct base base;     /* loop, clock, output: for those who know no more of it */
-	struct config *config;
+	struct instances all;        /* what the instances have in common */
+	struct base base;            /* loop, clock, output: for those who know no more of it */
 	const char *how_to_reach;    /* " -c FILE" or " --control PATH" for such lines, or "" */
 	struct manager *manager;     /* baton's own; NULL: it has none */
 	struct inherited *inherited; /* sockets that it was given, and did not use yet */
 	struct store *store;         /* those of its own that the manager keeps */
 	struct control *control;
-	struct job *jobs;     /* waiting for instances; NULL: none is */
-	struct roll *roll;    /* NULL: no restart is under way */
-	json_t *last_restart; /* the verdict on the one before; NULL: there was none */
-	size_t next_service;  /* which one is started (or, plus one, stopped) now */
-	unsigned next_instance;
-	bool stop_next_runs;    /* sequence.c: it is looking at the instances already */
+	struct deploy *deploy;  /* what is changed while baton runs */
 	char **argv;            /* as baton was called, to be called so again */
 	const char *program;    /* where it is found: a path, or a name in PATH */
 	sigset_t signals_given; /* those that were blocked when baton was called */
-	struct reload *reload;  /* NULL: none is under way, or it is carried out */
-	const struct deploy_calls *deploy_calls;
 	const struct upgrade_calls *upgrade_calls; /* NULL: it cannot be asked for */
 	struct upgrade *upgrade;                   /* NULL: none is under way */
 	struct asker *upgrader;                    /* who waits for it; NULL: nobody */
 	bool resumed;                              /* by an upgrade: it was running before */
-
-	struct revert *reverts_due; /* to be done when nothing else is under way */
-
-	struct config **configs_before; /* read before and still in use: a talloc array */
-	int64_t read_unix_ms;           /* when the file was read that counts */
-	char *refused_why;              /* why a later one does not; NULL: there was none */
-	int64_t refused_unix_ms;
 };
 
 /* --- manager.c: what baton tells its own service manager --------------------------------- */
@@ -121,19 +104,10 @@ int inherited_find(
 size_t inherited_settle(struct supervisor *sup);
 void inherited_state(struct state *s, struct supervisor *sup);
 
-/* --- store.c: sockets in the manager's store ---------------------------------------------- */
+/* --- hints.c ---------------------------------------------------------------------------- */
 
-/* Of a Unix socket's name there: socket_file_number. */
-unsigned long long store_file_number(const char *name);
-/* Whether the manager has it, so that the next baton will. */
-bool store_keeps(const struct supervisor *sup, const struct listener *l);
-/* Whether NAME, which came with FD, was given by an earlier baton. */
-bool store_is_ours(const char *name, int fd);
-/* NAME is in the store already. */
-void store_has(struct supervisor *sup, const char *name);
-/* Makes the store the same as what the services have now. */
-void store_update(struct supervisor *sup);
-void store_state(struct state *s, struct supervisor *sup);
+/* All is started: what to try next. */
+void hints_say(struct supervisor *sup);
 
 /* --- signals.c ------------------------------------------------------------------------- */
 

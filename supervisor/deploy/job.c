@@ -4,13 +4,13 @@
  * is about and the state it wants them in; it starts them one after the other, stops them
  * together, and tells whoever asked when the last one has got there, or has failed.
  */
+#include "supervisor/deploy/job.h"
 #include "supervisor/base/json_memory.h"
-#include "supervisor/daemon/supervisor.h"
 #include "supervisor/deploy/asker.h"
 
 struct job {
-	struct job *next;
-	struct supervisor *sup;
+	LIST_ENTRY(job) entry;
+	struct deploy *deploy;
 	struct asker *asker; /* who asked; NULL when it went away */
 	enum job_goal { GOAL_READY, GOAL_DOWN } goal;
 	struct instance **list;
@@ -25,71 +25,66 @@ struct job {
 };
 
 static int
-job_close(struct job *op)
+job_close(struct job *job)
 {
-	json_decref(op->failed);
+	json_decref(job->failed);
 	return 0;
 }
 
 /* NULL: no memory, and the asker has been told. */
 static struct job *
-job_new(struct supervisor *sup, struct asker *asker, enum job_goal goal)
+job_new(struct deploy *d, struct asker *asker, enum job_goal goal)
 {
-	struct job *op = talloc_zero(sup, struct job);
+	struct job *job = talloc_zero(d, struct job);
 
 	/* Made here, so that it can always end. */
-	if (op != NULL)
-		op->end = tevent_create_immediate(op);
-	if (op == NULL || op->end == NULL) {
-		talloc_free(op);
+	if (job != NULL)
+		job->end = tevent_create_immediate(job);
+	if (job == NULL || job->end == NULL) {
+		talloc_free(job);
 		asker_error(asker, "there is no memory");
 		return NULL;
 	}
-	talloc_set_destructor(op, job_close);
-	op->sup = sup;
-	op->goal = goal;
-	op->next = sup->jobs;
-	sup->jobs = op;
-	asker_later(asker, &op->asker);
-	return op;
+	talloc_set_destructor(job, job_close);
+	job->deploy = d;
+	job->goal = goal;
+	LIST_INSERT_HEAD(&d->jobs, job, entry);
+	asker_later(asker, &job->asker);
+	return job;
 }
 
 static void
-finish(struct job *op, json_t *result)
+finish(struct job *job, json_t *result)
 {
-	struct job **where = &op->sup->jobs;
-
-	while (*where != op)
-		where = &(*where)->next;
-	*where = op->next;
-	asker_result(op->asker, result);
-	talloc_free(op);
+	LIST_REMOVE(job, entry);
+	asker_result(job->asker, result);
+	talloc_free(job);
 }
 
 static void
-progress(struct job *op, char *text)
+progress(struct job *job, char *text)
 {
-	asker_progress(op->asker, text);
+	asker_progress(job->asker, text);
 	talloc_free(text);
 }
 
 static void
 done(struct tevent_context *ev, struct tevent_immediate *end, void *data)
 {
-	struct job *op = talloc_get_type_abort(data, struct job);
+	struct job *job = talloc_get_type_abort(data, struct job);
 
 	(void)ev;
 	(void)end;
 
-	if (op->then != NULL)
-		op->then(op->then_data);
-	if (op->failures == NULL)
-		finish(op, json_pack("{s:b s:i}", "ok", 1, "instances", (int)op->count));
+	if (job->then != NULL)
+		job->then(job->then_data);
+	if (job->failures == NULL)
+		finish(job, json_pack("{s:b s:i}", "ok", 1, "instances", (int)job->count));
 	else
-		finish(op, json_pack("{s:b s:o s:i s:O* s:O*}", "ok", 0, "error",
-			       json_text(op->failures), "instances", (int)op->count, "instance",
-			       json_object_get(op->failed, "instance"), "stderr",
-			       json_object_get(op->failed, "stderr")));
+		finish(job, json_pack("{s:b s:o s:i s:O* s:O*}", "ok", 0, "error",
+				json_text(job->failures), "instances", (int)job->count, "instance",
+				json_object_get(job->failed, "instance"), "stderr",
+				json_object_get(job->failed, "stderr")));
 }
 
 static bool
@@ -100,55 +95,55 @@ serves(const struct instance *inst)
 
 /* Moves it on as far as it goes. */
 static void
-advance(struct job *op)
+advance(struct job *job)
 {
 	bool all_down = true;
 
-	if (op->advancing || op->done)
+	if (job->advancing || job->done)
 		return;
-	op->advancing = true;
-	while (op->goal == GOAL_READY && op->at < op->count) {
-		const size_t at = op->at;
-		struct instance *inst = op->list[at];
+	job->advancing = true;
+	while (job->goal == GOAL_READY && job->at < job->count) {
+		const size_t at = job->at;
+		struct instance *inst = job->list[at];
 
 		if (!serves(inst))
 			instance_event(inst, LIFE_EV_START);
-		if (op->at != at)
+		if (job->at != at)
 			continue; /* there was no memory for it: that news has come already */
 		if (!serves(inst))
 			break;
-		op->at++;
+		job->at++;
 	}
-	for (size_t i = 0; op->goal == GOAL_DOWN && i < op->count; i++)
-		all_down = all_down && op->list[i]->life.state == LIFE_DOWN;
-	op->advancing = false;
-	if (!(op->goal == GOAL_DOWN ? all_down : op->at == op->count))
+	for (size_t i = 0; job->goal == GOAL_DOWN && i < job->count; i++)
+		all_down = all_down && job->list[i]->life.state == LIFE_DOWN;
+	job->advancing = false;
+	if (!(job->goal == GOAL_DOWN ? all_down : job->at == job->count))
 		return;
-	op->done = true;
-	tevent_schedule_immediate(op->end, op->sup->base.ev, done, op);
+	job->done = true;
+	tevent_schedule_immediate(job->end, job->deploy->base->ev, done, job);
 }
 
 /* G is the process that was to serve, if there was one. */
 static void
-failed(struct job *op, const struct instance *inst, const struct generation *g, const char *why)
+failed(struct job *job, const struct instance *inst, const struct generation *g, const char *why)
 {
-	op->failures =
-	    talloc_asprintf_append(op->failures == NULL ? talloc_strdup(op, "") : op->failures,
-		"%s%s: %s", op->failures == NULL ? "" : "; ", inst->name, why);
-	if (op->failed == NULL)
-		op->failed =
+	job->failures =
+	    talloc_asprintf_append(job->failures == NULL ? talloc_strdup(job, "") : job->failures,
+		"%s%s: %s", job->failures == NULL ? "" : "; ", inst->name, why);
+	if (job->failed == NULL)
+		job->failed =
 		    json_pack("{s:s s:o}", "instance", inst->name, "stderr", report_tail_json(g));
 }
 
 static void
 news_of_start(
-    struct job *op, struct instance *inst, const struct generation *g, enum instance_news news)
+    struct job *job, struct instance *inst, const struct generation *g, enum instance_news news)
 {
-	if (op->at >= op->count || inst != op->list[op->at])
+	if (job->at >= job->count || inst != job->list[job->at])
 		return;
 	if (news == NEWS_READY && g != NULL) {
-		progress(op, talloc_asprintf(op, "%s: generation %u ready in %lld ms", inst->name,
-				 g->number, (long long)generation_age_ms(g)));
+		progress(job, talloc_asprintf(job, "%s: generation %u ready in %lld ms", inst->name,
+				  g->number, (long long)generation_age_ms(g)));
 	} else if (news == NEWS_FAILED || news == NEWS_DOWN ||
 		   (news == NEWS_GAVE_UP && g == NULL)) {
 		const char *why = news == NEWS_DOWN      ? "was told to stop"
@@ -157,30 +152,31 @@ news_of_start(
 				  : g->failure != NULL   ? g->failure
 							 : g->ended;
 
-		failed(op, inst, g, why);
-		op->at++; /* baton goes on trying; whoever asked need not wait for that */
+		failed(job, inst, g, why);
+		job->at++; /* baton goes on trying; whoever asked need not wait for that */
 	} else {
 		return;
 	}
-	advance(op);
+	advance(job);
 }
 
 static void
 news_of_stop(
-    struct job *op, struct instance *inst, const struct generation *g, enum instance_news news)
+    struct job *job, struct instance *inst, const struct generation *g, enum instance_news news)
 {
 	bool mine = false;
 
-	for (size_t i = 0; i < op->count; i++)
-		mine = mine || op->list[i] == inst;
+	for (size_t i = 0; i < job->count; i++)
+		mine = mine || job->list[i] == inst;
 	if (!mine)
 		return;
 	if (news == NEWS_ENDED && g != NULL)
-		progress(op, talloc_asprintf(op, "%s: generation %u %s%s%s", inst->name, g->number,
-				 g->failure != NULL ? g->failure : g->ended, g->drained ? "; " : "",
-				 g->drained ? report_drained(op, &g->counts) : ""));
+		progress(
+		    job, talloc_asprintf(job, "%s: generation %u %s%s%s", inst->name, g->number,
+			     g->failure != NULL ? g->failure : g->ended, g->drained ? "; " : "",
+			     g->drained ? report_drained(job, &g->counts) : ""));
 	if (news == NEWS_DOWN)
-		advance(op);
+		advance(job);
 }
 
 void
@@ -188,149 +184,150 @@ job_news(struct instance *inst, struct generation *g, enum instance_news news)
 {
 	struct job *next;
 
-	for (struct job *op = inst->sup->jobs; op != NULL; op = next) {
-		next = op->next;
-		if (op->goal == GOAL_READY)
-			news_of_start(op, inst, g, news);
+	for (struct job *job = LIST_FIRST(&deploy_of(inst->service)->jobs); job != NULL;
+	     job = next) {
+		next = LIST_NEXT(job, entry);
+		if (job->goal == GOAL_READY)
+			news_of_start(job, inst, g, news);
 		else
-			news_of_stop(op, inst, g, news);
+			news_of_stop(job, inst, g, news);
 	}
 }
 
 static void
-forget(struct job *op, const struct instance *inst)
+forget(struct job *job, const struct instance *inst)
 {
-	size_t n = 0, at = op->at;
+	size_t n = 0, at = job->at;
 
-	for (size_t i = 0; i < op->count; i++) {
-		if (op->list[i] != inst)
-			op->list[n++] = op->list[i];
-		else if (i < op->at)
+	for (size_t i = 0; i < job->count; i++) {
+		if (job->list[i] != inst)
+			job->list[n++] = job->list[i];
+		else if (i < job->at)
 			at--;
-		else if (op->goal == GOAL_READY)
-			failed(op, inst, NULL, "was told to stop");
+		else if (job->goal == GOAL_READY)
+			failed(job, inst, NULL, "was told to stop");
 	}
-	op->count = n;
-	op->at = at;
+	job->count = n;
+	job->at = at;
 }
 
 /* Of all that wait for them, or only of those that start them. */
 static void
-forget_all(struct supervisor *sup, struct instance **list, size_t count, bool only_starts)
+forget_all(struct deploy *d, struct instance **list, size_t count, bool only_starts)
 {
-	struct job *next;
+	struct job *job, *next;
 
 	/* First all of them: who moves on must not start the next one that goes. */
-	for (struct job *op = sup->jobs; op != NULL; op = op->next) {
-		for (size_t i = 0; i < count && !op->done; i++) {
-			if (op->goal == GOAL_READY || !only_starts)
-				forget(op, list[i]);
+	LIST_FOREACH(job, &d->jobs, entry) {
+		for (size_t i = 0; i < count && !job->done; i++) {
+			if (job->goal == GOAL_READY || !only_starts)
+				forget(job, list[i]);
 		}
 	}
-	for (struct job *op = sup->jobs; op != NULL; op = next) {
-		next = op->next;
-		advance(op);
+	for (job = LIST_FIRST(&d->jobs); job != NULL; job = next) {
+		next = LIST_NEXT(job, entry);
+		advance(job);
 	}
 }
 
 void
-job_forget(struct supervisor *sup, struct instance **list, size_t count)
+job_forget(struct deploy *d, struct instance **list, size_t count)
 {
-	forget_all(sup, list, count, false);
+	forget_all(d, list, count, false);
 }
 
 /* NULL, and the asker has been told why, if there is nothing of that name, or baton stops. */
 static struct job *
-job_about(struct supervisor *sup, const char *name, struct asker *asker, enum job_goal goal)
+job_about(struct deploy *d, const char *name, struct asker *asker, enum job_goal goal)
 {
 	TALLOC_CTX *tmp = talloc_new(NULL);
 	struct instance **list;
-	size_t n = instances_select(&sup->all, name, tmp, &list);
-	struct job *op = NULL;
+	size_t n = instances_select(d->all, name, tmp, &list);
+	struct job *job = NULL;
 
-	if (sup->all.phase == SUP_STOPPING || sup->all.phase == SUP_DONE) {
+	if (d->all->phase == SUP_STOPPING || d->all->phase == SUP_DONE) {
 		asker_error(asker, "baton is stopping");
 	} else if (n == 0) {
-		asker_error(asker, "%s", instances_no_such(tmp, &sup->all, name));
+		asker_error(asker, "%s", instances_no_such(tmp, d->all, name));
 	} else {
-		op = job_new(sup, asker, goal);
-		if (op != NULL) {
-			op->list = talloc_steal(op, list);
-			op->count = n;
+		job = job_new(d, asker, goal);
+		if (job != NULL) {
+			job->list = talloc_steal(job, list);
+			job->count = n;
 		}
 	}
 	talloc_free(tmp);
-	return op;
+	return job;
 }
 
 void
-job_start(struct supervisor *sup, const char *name, struct asker *asker)
+job_start(struct deploy *d, const char *name, struct asker *asker)
 {
-	struct job *op;
+	struct job *job;
 	size_t n = 0;
 
-	renew_sockets(sup);
-	op = job_about(sup, name, asker, GOAL_READY);
+	renew_sockets(d);
+	job = job_about(d, name, asker, GOAL_READY);
 
-	if (op == NULL)
+	if (job == NULL)
 		return;
 	/* Spares follow by themselves, when there is something that they can stand in for. */
-	for (size_t i = 0; i < op->count; i++) {
-		if (scale_removes(op->list[i]))
-			failed(op, op->list[i], NULL, "is being removed");
-		else if (!op->list[i]->spare)
-			op->list[n++] = op->list[i];
+	for (size_t i = 0; i < job->count; i++) {
+		if (scale_removes(job->list[i]))
+			failed(job, job->list[i], NULL, "is being removed");
+		else if (!job->list[i]->spare)
+			job->list[n++] = job->list[i];
 	}
-	op->count = n;
-	advance(op);
+	job->count = n;
+	advance(job);
 }
 
 /* From the last to the first, and then they are waited for together. */
 static void
-stop_all(struct job *op)
+stop_all(struct job *job)
 {
-	op->advancing = true;
-	for (size_t i = op->count; i-- > 0;)
-		instance_event(op->list[i], LIFE_EV_STOP);
-	op->advancing = false;
-	advance(op);
+	job->advancing = true;
+	for (size_t i = job->count; i-- > 0;)
+		instance_event(job->list[i], LIFE_EV_STOP);
+	job->advancing = false;
+	advance(job);
 }
 
 void
-job_stop(struct supervisor *sup, const char *name, struct asker *asker)
+job_stop(struct deploy *d, const char *name, struct asker *asker)
 {
-	struct job *op = job_about(sup, name, asker, GOAL_DOWN);
+	struct job *job = job_about(d, name, asker, GOAL_DOWN);
 
-	if (op != NULL)
-		stop_all(op);
+	if (job != NULL)
+		stop_all(job);
 }
 
 void
-job_reset(struct supervisor *sup, const char *name, struct asker *asker)
+job_reset(struct deploy *d, const char *name, struct asker *asker)
 {
-	struct job *op = job_about(sup, name, asker, GOAL_READY);
+	struct job *job = job_about(d, name, asker, GOAL_READY);
 	size_t n = 0;
 
-	if (op == NULL)
+	if (job == NULL)
 		return;
-	for (size_t i = 0; i < op->count; i++) {
-		enum life_state state = op->list[i]->life.state;
+	for (size_t i = 0; i < job->count; i++) {
+		enum life_state state = job->list[i]->life.state;
 
-		if (!scale_removes(op->list[i]) &&
+		if (!scale_removes(job->list[i]) &&
 		    (state == LIFE_FAILED || state == LIFE_BACKOFF || state == LIFE_HELD))
-			op->list[n++] = op->list[i];
+			job->list[n++] = job->list[i];
 	}
-	op->count = n;
-	advance(op);
+	job->count = n;
+	advance(job);
 }
 
 void
-job_start_list(struct supervisor *sup, struct instance **list, size_t count, struct asker *asker)
+job_start_list(struct deploy *d, struct instance **list, size_t count, struct asker *asker)
 {
-	struct instance **copy = talloc_memdup(sup, list, count * sizeof(struct instance *));
-	struct job *op = copy == NULL ? NULL : job_new(sup, NULL, GOAL_READY);
+	struct instance **copy = talloc_memdup(d, list, count * sizeof(struct instance *));
+	struct job *job = copy == NULL ? NULL : job_new(d, NULL, GOAL_READY);
 
-	if (op == NULL) {
+	if (job == NULL) {
 		/* They are there, and must run: all at once then, and nobody waits. */
 		talloc_free(copy);
 		asker_error(asker, "there is no memory to wait for what is started");
@@ -338,36 +335,37 @@ job_start_list(struct supervisor *sup, struct instance **list, size_t count, str
 			instance_event(list[i], LIFE_EV_START);
 		return;
 	}
-	asker_later(asker, &op->asker);
-	op->list = talloc_steal(op, copy);
-	op->count = count;
-	advance(op);
+	asker_later(asker, &job->asker);
+	job->list = talloc_steal(job, copy);
+	job->count = count;
+	advance(job);
 }
 
 bool
-job_stop_list(struct supervisor *sup, struct instance **list, size_t count, struct asker *asker,
+job_stop_list(struct deploy *d, struct instance **list, size_t count, struct asker *asker,
     job_then_fn *then, void *data)
 {
-	struct instance **copy = talloc_memdup(sup, list, count * sizeof(struct instance *));
-	struct job *op = copy == NULL ? NULL : job_new(sup, NULL, GOAL_DOWN);
+	struct instance **copy = talloc_memdup(d, list, count * sizeof(struct instance *));
+	struct job *job = copy == NULL ? NULL : job_new(d, NULL, GOAL_DOWN);
 
-	if (op == NULL) {
+	if (job == NULL) {
 		talloc_free(copy);
 		return false;
 	}
-	asker_later(asker, &op->asker);
-	op->list = talloc_steal(op, copy);
-	op->count = count;
-	op->then = then;
-	op->then_data = data;
-	forget_all(sup, op->list, count, true);
-	stop_all(op);
+	asker_later(asker, &job->asker);
+	job->list = talloc_steal(job, copy);
+	job->count = count;
+	job->then = then;
+	job->then_data = data;
+	forget_all(d, job->list, count, true);
+	stop_all(job);
 	return true;
 }
 
 void
-job_cancel_all(struct supervisor *sup, const char *why)
+job_cancel_all(struct deploy *d, const char *why)
 {
-	while (sup->jobs != NULL)
-		finish(sup->jobs, json_pack("{s:b s:o}", "ok", 0, "error", json_text(why)));
+	while (!LIST_EMPTY(&d->jobs))
+		finish(
+		    LIST_FIRST(&d->jobs), json_pack("{s:b s:o}", "ok", 0, "error", json_text(why)));
 }

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "supervisor/deploy/proved.h"
+#include "supervisor/deploy/version.h"
 
 /* What is to become a struct proved when its copy is made. */
 struct proved_copy {
@@ -66,19 +66,19 @@ static void
 drop(struct service *s, unsigned first, unsigned count)
 {
 	for (unsigned i = first; i < first + count; i++)
-		talloc_free(s->proved[i]);
-	s->nproved -= count;
-	memmove(&s->proved[first], &s->proved[first + count],
-	    (s->nproved - first) * sizeof(struct proved *));
+		talloc_free(s->deploy->proved[i]);
+	s->deploy->nproved -= count;
+	memmove(&s->deploy->proved[first], &s->deploy->proved[first + count],
+	    (s->deploy->nproved - first) * sizeof(struct proved *));
 }
 
 int
 proved_copy_for(const struct service *s, struct executable *exe)
 {
-	if (s->from == NULL)
+	if (s->deploy->from == NULL)
 		return -1;
-	*exe = s->from->exe;
-	return s->from->fd;
+	*exe = s->deploy->from->exe;
+	return s->deploy->from->fd;
 }
 
 void
@@ -86,33 +86,36 @@ proved_trim(struct service *s)
 {
 	unsigned keep = (unsigned)s->config->keep_good;
 
-	while (s->nproved > keep && s->proved[s->nproved - 1] != s->from)
-		drop(s, s->nproved - 1, 1);
+	while (s->deploy->nproved > keep &&
+	       s->deploy->proved[s->deploy->nproved - 1] != s->deploy->from)
+		drop(s, s->deploy->nproved - 1, 1);
 }
 
 static void
 put(struct service *s, struct proved *proved)
 {
-	if (s->nproved == GOOD_MAX)
-		drop(s, GOOD_MAX - 1, 1); /* s->from is NULL: see proved_keep */
-	memmove(&s->proved[1], &s->proved[0], s->nproved * sizeof(struct proved *));
-	s->proved[0] = talloc_steal(s, proved);
-	s->nproved++;
+	if (s->deploy->nproved == GOOD_MAX)
+		drop(s, GOOD_MAX - 1, 1); /* s->deploy->from is NULL: see proved_keep */
+	memmove(&s->deploy->proved[1], &s->deploy->proved[0],
+	    s->deploy->nproved * sizeof(struct proved *));
+	s->deploy->proved[0] = talloc_steal(s, proved);
+	s->deploy->nproved++;
 	proved_trim(s);
 }
 
 static void
 not_kept(struct service *s, const char *why)
 {
-	bool known = s->not_kept != NULL && why != NULL && strcmp(s->not_kept, why) == 0;
+	bool known =
+	    s->deploy->not_kept != NULL && why != NULL && strcmp(s->deploy->not_kept, why) == 0;
 
 	if (!known && why != NULL)
-		output_say(s->sup->base.out, "%s: what it runs is good, but not kept: %s",
+		output_say(deploy_of(s)->base->out, "%s: what it runs is good, but not kept: %s",
 		    s->config->name, why);
 	if (known)
 		return;
-	talloc_free(s->not_kept);
-	s->not_kept = why == NULL ? NULL : talloc_strdup(s, why);
+	talloc_free(s->deploy->not_kept);
+	s->deploy->not_kept = why == NULL ? NULL : talloc_strdup(s, why);
 }
 
 static void
@@ -127,7 +130,7 @@ copied(int fd, void *data)
 	} else {
 		not_kept(s, strerror(-fd));
 	}
-	TALLOC_FREE(s->copying);
+	TALLOC_FREE(s->deploy->copying);
 }
 
 /* What cannot be started from a copy, or not as it was. NULL: it can. */
@@ -147,15 +150,15 @@ unfit(const struct generation *g)
 static bool
 share(struct service *s, const struct generation *g)
 {
-	for (unsigned i = 0; i < s->nproved; i++) {
+	for (unsigned i = 0; i < s->deploy->nproved; i++) {
 		struct proved *proved;
 
-		if (!executable_equal(&s->proved[i]->exe, &g->exe))
+		if (!executable_equal(&s->deploy->proved[i]->exe, &g->exe))
 			continue;
 		proved = proved_of(s, g);
 		if (proved == NULL)
 			return true;
-		proved->fd = fcntl(s->proved[i]->fd, F_DUPFD_CLOEXEC, 3);
+		proved->fd = fcntl(s->deploy->proved[i]->fd, F_DUPFD_CLOEXEC, 3);
 		if (proved->fd >= 0)
 			put(s, proved);
 		else
@@ -175,11 +178,12 @@ copy(struct service *s, const struct generation *g)
 		c->proved = proved_of(c, g);
 	if (c != NULL && c->proved != NULL) {
 		c->service = s;
-		executable_copy(c, s->sup->base.timers, g->pid, s->config->name, copied, c, &error);
+		executable_copy(
+		    c, deploy_of(s)->base->timers, g->pid, s->config->name, copied, c, &error);
 	}
 	if (error == 0) {
-		talloc_free(s->copying);
-		s->copying = c;
+		talloc_free(s->deploy->copying);
+		s->deploy->copying = c;
 		return;
 	}
 	not_kept(s, strerror(-error));
@@ -192,16 +196,16 @@ proved_keep(struct generation *g)
 	struct service *s = g->instance->service;
 	const char *why;
 
-	for (unsigned i = 0; i < s->nproved; i++) {
-		if (!proved_is(s->proved[i], g))
+	for (unsigned i = 0; i < s->deploy->nproved; i++) {
+		if (!proved_is(s->deploy->proved[i], g))
 			continue;
-		if (s->proved[i] == s->from)
+		if (s->deploy->proved[i] == s->deploy->from)
 			drop(s, 0, i); /* from which somebody went back to this */
 		return;
 	}
-	if (g->rolled_back || s->from != NULL)
+	if (g->rolled_back || s->deploy->from != NULL)
 		return; /* it is on its way out */
-	if (s->copying != NULL && proved_is(s->copying->proved, g))
+	if (s->deploy->copying != NULL && proved_is(s->deploy->copying->proved, g))
 		return;
 	if (g->config_number != s->config_number)
 		return; /* of a configuration that counts no more */
@@ -214,10 +218,12 @@ proved_keep(struct generation *g)
 void
 proved_forget(struct service *s, unsigned config_number)
 {
-	if (s->copying != NULL && s->copying->proved->config_number == config_number)
-		TALLOC_FREE(s->copying);
-	for (unsigned i = s->nproved; i-- > 0;) {
-		if (s->proved[i]->config_number == config_number && s->proved[i] != s->from)
+	if (s->deploy->copying != NULL &&
+	    s->deploy->copying->proved->config_number == config_number)
+		TALLOC_FREE(s->deploy->copying);
+	for (unsigned i = s->deploy->nproved; i-- > 0;) {
+		if (s->deploy->proved[i]->config_number == config_number &&
+		    s->deploy->proved[i] != s->deploy->from)
 			drop(s, i, 1);
 	}
 }
@@ -225,10 +231,10 @@ proved_forget(struct service *s, unsigned config_number)
 bool
 proved_uses(const struct service *s, const struct service_config *c)
 {
-	if (s->copying != NULL && s->copying->proved->config == c)
+	if (s->deploy->copying != NULL && s->deploy->copying->proved->config == c)
 		return true;
-	for (unsigned i = 0; i < s->nproved; i++) {
-		if (s->proved[i]->config == c)
+	for (unsigned i = 0; i < s->deploy->nproved; i++) {
+		if (s->deploy->proved[i]->config == c)
 			return true;
 	}
 	return false;
@@ -239,12 +245,13 @@ proved_bytes(const struct service *s)
 {
 	uint64_t sum = 0;
 
-	for (unsigned i = 0; i < s->nproved; i++) {
+	for (unsigned i = 0; i < s->deploy->nproved; i++) {
 		bool shared = false;
 
 		for (unsigned k = 0; k < i; k++)
-			shared = shared || executable_equal(&s->proved[i]->exe, &s->proved[k]->exe);
-		sum += shared ? 0 : (uint64_t)s->proved[i]->exe.size;
+			shared = shared || executable_equal(&s->deploy->proved[i]->exe,
+					       &s->deploy->proved[k]->exe);
+		sum += shared ? 0 : (uint64_t)s->deploy->proved[i]->exe.size;
 	}
 	return sum;
 }
@@ -254,8 +261,8 @@ proved_json(const struct service *s)
 {
 	json_t *list = json_array();
 
-	for (unsigned i = 0; i < s->nproved; i++) {
-		const struct proved *proved = s->proved[i];
+	for (unsigned i = 0; i < s->deploy->nproved; i++) {
+		const struct proved *proved = s->deploy->proved[i];
 
 		json_array_append_new(list,
 		    json_pack("{s:s s:i s:I s:I}", "instance", proved->instance, "generation",

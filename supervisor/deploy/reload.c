@@ -11,8 +11,12 @@
 #include <sys/stat.h>
 
 #include "supervisor/deploy/asker.h"
+#include "supervisor/deploy/job.h"
 #include "supervisor/deploy/reload.h"
+#include "supervisor/deploy/roll.h"
+#include "supervisor/deploy/version.h"
 #include "supervisor/instance/preflight.h"
+#include "supervisor/sockets/store.h"
 
 static char no_memory[] = "nothing has changed: there is no memory";
 
@@ -25,14 +29,14 @@ apply_running(struct part *part, TALLOC_CTX *mem)
 
 	if (part->undo != NULL)
 		undo_keep(s, &part->undo);
-	TALLOC_FREE(s->refused_why);
-	s->fresh = false;
+	TALLOC_FREE(s->deploy->refused_why);
+	s->deploy->fresh = false;
 	service_configure(s, part->config);
 	logs_open_service(s, mem, &ignored); /* opened already: only found again */
 	for (unsigned i = 0; i < part->nstay; i++) {
 		struct instance *inst = s->instances[i];
 
-		if (s->undo != NULL)
+		if (s->deploy->undo != NULL)
 			undo_keep_listeners(inst);
 		talloc_free(inst->listeners);
 		inst->listeners = talloc_steal(inst, part->listeners[i]);
@@ -56,13 +60,13 @@ settle_listeners(const struct plan *p)
 }
 
 static bool
-in_use(const struct supervisor *sup, const struct config *c)
+in_use(const struct deploy *d, const struct config *c)
 {
 	for (size_t i = 0; i < c->nservices; i++) {
-		for (size_t k = 0; k < sup->all.nservices; k++) {
-			const struct service *s = sup->all.services[k];
+		for (size_t k = 0; k < d->all->nservices; k++) {
+			const struct service *s = d->all->services[k];
 
-			if (s->config == c->services[i] || s->wanted == c->services[i] ||
+			if (s->config == c->services[i] || s->deploy->wanted == c->services[i] ||
 			    proved_uses(s, c->services[i]) || undo_uses(s, c->services[i]))
 				return true;
 		}
@@ -72,9 +76,9 @@ in_use(const struct supervisor *sup, const struct config *c)
 
 /* The configuration that counted is needed as long as something that came from it lives. */
 static void
-retire(struct supervisor *sup, struct config *c)
+retire(struct deploy *d, struct config *c)
 {
-	struct config **all = sup->configs_before;
+	struct config **all = d->configs_before;
 	size_t n = talloc_array_length(all), kept = 0;
 
 	all[n - 1] = talloc_steal(all, c); /* make_room has seen to it that it is free */
@@ -82,7 +86,7 @@ retire(struct supervisor *sup, struct config *c)
 		struct config *old = all[i];
 
 		all[i] = NULL;
-		if (old != NULL && in_use(sup, old))
+		if (old != NULL && in_use(d, old))
 			all[kept++] = old;
 		else
 			talloc_free(old);
@@ -93,34 +97,34 @@ retire(struct supervisor *sup, struct config *c)
 static void
 apply(struct plan *p)
 {
-	struct supervisor *sup = p->sup;
-	struct service **all = talloc_move(sup, &p->all);
+	struct deploy *d = p->deploy;
+	struct service **all = talloc_move(d, &p->all);
 	size_t n = 0;
 
 	for (size_t i = 0; i < p->nparts; i++) {
 		if (p->parts[i].fresh)
-			talloc_steal(sup, p->parts[i].service);
+			talloc_steal(d, p->parts[i].service);
 		else
 			apply_running(&p->parts[i], p);
 		all[n++] = p->parts[i].service;
 	}
-	for (size_t i = 0; i < sup->all.nservices; i++) {
+	for (size_t i = 0; i < d->all->nservices; i++) {
 		bool stays = false;
 
 		for (size_t k = 0; k < p->nparts; k++)
-			stays = stays || p->parts[k].service == sup->all.services[i];
+			stays = stays || p->parts[k].service == d->all->services[i];
 		if (!stays)
-			all[n++] = sup->all.services[i];
+			all[n++] = d->all->services[i];
 	}
-	talloc_free(sup->all.services);
-	sup->all.services = all;
-	sup->all.nservices = n;
-	TALLOC_FREE(sup->refused_why);
-	sup->read_unix_ms = timer_unix_ms();
-	retire(sup, sup->config);
-	sup->config = talloc_steal(sup, p->config);
+	talloc_free(d->all->services);
+	d->all->services = all;
+	d->all->nservices = n;
+	TALLOC_FREE(d->refused_why);
+	d->read_unix_ms = timer_unix_ms();
+	retire(d, d->config);
+	d->config = talloc_steal(d, p->config);
 	settle_listeners(p);
-	store_update(sup);
+	store_update(d->sup);
 }
 
 static void
@@ -137,11 +141,11 @@ replace(struct plan *p, size_t n, struct asker *asker)
 	static const char why[] = "there is no memory to replace what runs, which therefore keeps "
 				  "its configuration";
 
-	if (roll_start_list(p->sup, &(struct roll_task){.what = "reload"}, p->replace, n, asker) ==
-	    0)
+	if (roll_start_list(
+		p->deploy, &(struct roll_task){.what = "reload"}, p->replace, n, asker) == 0)
 		return;
-	undo_all(p->sup, why);
-	output_warn(p->sup->base.out, "reload: %s", why);
+	undo_all(p->deploy, why);
+	output_warn(p->deploy->base->out, "reload: %s", why);
 	asker_error(asker, "%s", why);
 }
 
@@ -149,12 +153,12 @@ replace(struct plan *p, size_t n, struct asker *asker)
 static void
 carry_out(struct plan *p, struct asker *asker)
 {
-	struct supervisor *sup = p->sup;
+	struct deploy *d = p->deploy;
 	size_t nstart = 0, nreplace = 0, fresh = 0, gone = 0, changed = 0;
 	char text[128];
 
-	for (size_t i = sup->all.nservices; i-- > p->nparts; gone++)
-		scale_remove(sup->all.services[i]);
+	for (size_t i = d->all->nservices; i-- > p->nparts; gone++)
+		scale_remove(d->all->services[i]);
 	for (size_t i = 0; i < p->nparts; i++) {
 		struct part *part = &p->parts[i];
 		struct service *s = part->service;
@@ -163,21 +167,22 @@ carry_out(struct plan *p, struct asker *asker)
 		changed += !part->fresh && part->change != CONFIG_SAME;
 		if (part->fresh)
 			add_to_queue(p->start, &nstart, s->instances, s->ninstances);
-		else if (s->undo != NULL) /* how many there are to be follows from the outcome */
+		else if (s->deploy->undo !=
+			 NULL) /* how many there are to be follows from the outcome */
 			add_to_queue(p->replace, &nreplace, s->instances, part->nstay);
 		else
 			add_to_queue(p->start, &nstart, part->added, part->nadded);
-		if (s->undo == NULL && !part->fresh && s->ninstances > part->n)
+		if (s->deploy->undo == NULL && !part->fresh && s->ninstances > part->n)
 			scale_shrink(s, part->n);
 	}
 	snprintf(text, sizeof(text),
 	    "the configuration was read anew: services: %zu new, %zu gone, %zu changed", fresh,
 	    gone, changed);
-	output_say(sup->base.out, "%s", text);
-	event_emit(&sup->all, NULL, NULL, "reload", json_pack("{s:b}", "ok", 1), "%s", text);
+	output_say(d->base->out, "%s", text);
+	event_emit(d->all, NULL, NULL, "reload", json_pack("{s:b}", "ok", 1), "%s", text);
 	asker_progress(asker, text);
 	if (nstart > 0)
-		job_start_list(sup, p->start, nstart, nreplace == 0 ? asker : NULL);
+		job_start_list(d, p->start, nstart, nreplace == 0 ? asker : NULL);
 	if (nreplace > 0)
 		replace(p, nreplace, asker);
 	else if (nstart == 0)
@@ -195,26 +200,26 @@ unchanged(TALLOC_CTX *mem, const char *why)
 }
 
 static const char *
-not_now(const struct supervisor *sup, TALLOC_CTX *mem)
+not_now(const struct deploy *d, TALLOC_CTX *mem)
 {
 	char *why = NULL;
 	struct stat st;
 
-	if (sup->config->file == NULL || strcmp(sup->config->file, "standard input") == 0)
+	if (d->config->file == NULL || strcmp(d->config->file, "standard input") == 0)
 		return "nothing has changed: baton was started without a configuration file";
 	/* It is read twice, and the second time by the loop. */
-	if (stat(sup->config->file, &st) == 0 && !S_ISREG(st.st_mode))
+	if (stat(d->config->file, &st) == 0 && !S_ISREG(st.st_mode))
 		return unchanged(
 		    mem, talloc_asprintf(
-			     mem, "%s: expected a regular file, found none", sup->config->file));
-	if (sup->all.phase != SUP_RUNNING)
+			     mem, "%s: expected a regular file, found none", d->config->file));
+	if (d->all->phase != SUP_RUNNING)
 		return "nothing has changed: baton is starting or stopping";
-	if (sup->roll != NULL)
+	if (d->roll != NULL)
 		return unchanged(
-		    mem, talloc_asprintf(mem, "a restart is under way (%s)", roll_where(sup)));
-	if (revert_busy(sup, mem, &why) || scale_busy(sup, mem, &why))
+		    mem, talloc_asprintf(mem, "a restart is under way (%s)", roll_where(d)));
+	if (revert_busy(d, mem, &why) || scale_busy(d, mem, &why))
 		return unchanged(mem, why);
-	if (sup->jobs != NULL)
+	if (!LIST_EMPTY(&d->jobs))
 		return "nothing has changed: instances are being started or stopped; ask again "
 		       "later";
 	return NULL;
@@ -224,18 +229,18 @@ not_now(const struct supervisor *sup, TALLOC_CTX *mem)
 static const char *
 try_it(struct plan *p, const char *owners, size_t n)
 {
-	struct supervisor *sup = p->sup;
+	struct deploy *d = p->deploy;
 	const struct key *fixed;
 	char *why = NULL;
 	int error;
 
-	p->config = config_read(p, sup->config->file);
+	p->config = config_read(p, d->config->file);
 	if (p->config == NULL)
 		return no_memory;
-	fixed = config_fixed_change(sup->config, p->config);
+	fixed = config_fixed_change(d->config, p->config);
 	if (fixed != NULL)
 		config_error(p->config, "%s: [supervisor] %s: cannot be changed while baton runs",
-		    sup->config->file, fixed->name);
+		    d->config->file, fixed->name);
 	if (p->config->nerrors > 0)
 		return reload_errors(p, p->config);
 	if (p->config->nservices != n)
@@ -250,26 +255,26 @@ try_it(struct plan *p, const char *owners, size_t n)
 }
 
 void
-reload_refused(struct supervisor *sup, const char *why)
+reload_refused(struct deploy *d, const char *why)
 {
-	talloc_free(sup->refused_why);
-	sup->refused_why = talloc_strdup(sup, why);
-	sup->refused_unix_ms = timer_unix_ms();
+	talloc_free(d->refused_why);
+	d->refused_why = talloc_strdup(d, why);
+	d->refused_unix_ms = timer_unix_ms();
 }
 
 /* One that is under way: a child of the supervisor. */
 struct reload {
-	struct supervisor *sup;
+	struct deploy *deploy;
 	struct asker *asker; /* who waits for it; NULL: nobody (any more) */
 	bool tell;           /* others, too, as it has begun */
 };
 
 /* For the asker, and for everybody. */
 static void
-say_refused(struct supervisor *sup, struct asker *asker, const char *why)
+say_refused(struct deploy *d, struct asker *asker, const char *why)
 {
-	output_warn(sup->base.out, "reload failed: %s", why);
-	event_emit(&sup->all, NULL, NULL, "reload", json_pack("{s:b}", "ok", 0), "failed: %s", why);
+	output_warn(d->base->out, "reload failed: %s", why);
+	event_emit(d->all, NULL, NULL, "reload", json_pack("{s:b}", "ok", 0), "failed: %s", why);
 	asker_error(asker, "%s", why);
 }
 
@@ -280,7 +285,7 @@ end(struct reload *r)
 {
 	struct asker *asker = r->asker;
 
-	r->sup->reload = NULL;
+	r->deploy->reload = NULL;
 	if (asker != NULL)
 		asker_release(asker);
 	talloc_free(r);
@@ -291,8 +296,8 @@ static void
 checked(const char *why, const void *owners, size_t n, void *data)
 {
 	struct reload *r = talloc_get_type_abort(data, struct reload);
-	struct supervisor *sup = r->sup;
-	struct plan *p = talloc_zero(sup, struct plan);
+	struct deploy *d = r->deploy;
+	struct plan *p = talloc_zero(d, struct plan);
 	TALLOC_CTX *tmp = talloc_new(NULL);
 	bool tell = r->tell, good, judged = why != NULL;
 	struct asker *asker;
@@ -300,10 +305,10 @@ checked(const char *why, const void *owners, size_t n, void *data)
 	if (p == NULL)
 		why = no_memory;
 	else
-		p->sup = sup;
+		p->deploy = d;
 	if (why != NULL && p != NULL)
 		why = talloc_strdup(p, why); /* it goes with the check */
-	else if (why == NULL && (why = not_now(sup, p)) == NULL) {
+	else if (why == NULL && (why = not_now(d, p)) == NULL) {
 		why = try_it(p, owners, n);
 		judged = true;
 	}
@@ -312,7 +317,7 @@ checked(const char *why, const void *owners, size_t n, void *data)
 	if (good) {
 		preflight_note_crashes(p->config);
 		for (size_t i = 0; i < talloc_array_length(p->config->notes); i++)
-			output_warn(sup->base.out, "%s", p->config->notes[i]);
+			output_warn(d->base->out, "%s", p->config->notes[i]);
 		apply(p);
 		carry_out(p, asker);
 	} else {
@@ -321,65 +326,65 @@ checked(const char *why, const void *owners, size_t n, void *data)
 		TALLOC_FREE(p);
 		/* What only came at the wrong time may be good. */
 		if (judged)
-			reload_refused(sup, why != NULL ? why : no_memory);
-		say_refused(sup, asker, why != NULL ? why : no_memory);
+			reload_refused(d, why != NULL ? why : no_memory);
+		say_refused(d, asker, why != NULL ? why : no_memory);
 	}
 	if (tell)
-		sup->deploy_calls->reloaded(sup, good);
+		d->calls->reloaded(d->sup, good);
 	talloc_free(p);
 	talloc_free(tmp);
-	logs_close_unused(&sup->all);
+	logs_close_unused(d->all);
 }
 
 static const char *
 begin(struct reload *r, TALLOC_CTX *mem)
 {
-	const char *why = not_now(r->sup, mem);
+	const char *why = not_now(r->deploy, mem);
 	int error;
 
 	if (why != NULL)
 		return why;
-	error = reload_check(r, r->sup, checked, r);
+	error = reload_check(r, r->deploy, checked, r);
 	return error < 0 ? unchanged(mem, strerror(-error)) : NULL;
 }
 
 void
-reload(struct supervisor *sup, struct asker *asker)
+reload(struct deploy *d, struct asker *asker)
 {
 	TALLOC_CTX *tmp = talloc_new(NULL);
-	struct reload *r = sup->reload != NULL ? NULL : talloc_zero(sup, struct reload);
-	const char *why = sup->reload != NULL
+	struct reload *r = d->reload != NULL ? NULL : talloc_zero(d, struct reload);
+	const char *why = d->reload != NULL
 			      ? "nothing has changed: a reload is under way; ask again later"
 			      : no_memory;
 
 	if (r != NULL) {
 		/* READY=1 must not come too early or late. */
-		*r = (struct reload){.sup = sup, .tell = sup->all.phase == SUP_RUNNING};
+		*r = (struct reload){.deploy = d, .tell = d->all->phase == SUP_RUNNING};
 		if (r->tell)
-			sup->deploy_calls->reloading(sup);
+			d->calls->reloading(d->sup);
 		why = begin(r, tmp);
 		if (why != NULL && r->tell)
-			sup->deploy_calls->reloaded(sup, false);
+			d->calls->reloaded(d->sup, false);
 	}
 	if (why != NULL) {
 		talloc_free(r);
-		say_refused(sup, asker, why);
+		say_refused(d, asker, why);
 	} else {
-		sup->reload = r;
+		d->reload = r;
 		asker_later(asker, &r->asker);
 	}
 	talloc_free(tmp);
 }
 
 void
-reload_cancel(struct supervisor *sup, const char *why)
+reload_cancel(struct deploy *d, const char *why)
 {
 	TALLOC_CTX *tmp = talloc_new(NULL);
 	struct asker *asker;
 
-	if (sup->reload != NULL) {
-		asker = end(sup->reload);
-		say_refused(sup, asker, unchanged(tmp, why));
+	if (d->reload != NULL) {
+		asker = end(d->reload);
+		say_refused(d, asker, unchanged(tmp, why));
 	}
 	talloc_free(tmp);
 }

@@ -3,7 +3,7 @@
 #ifndef SUPERVISOR_RELOAD_H
 #define SUPERVISOR_RELOAD_H
 
-#include "supervisor/daemon/supervisor.h"
+#include "supervisor/deploy/deploy.h"
 
 struct undo;
 
@@ -22,7 +22,7 @@ struct part {
 };
 
 struct plan {
-	struct supervisor *sup;
+	struct deploy *deploy;
 	struct config *config;
 	struct part *parts;
 	size_t nparts;
@@ -42,14 +42,16 @@ typedef void reload_checked_fn(const char *why, const void *owners, size_t n, vo
 
 /* Has the file read and all that it names looked at, by a process that may take its time. FN is
  * called once, from the loop, and may free MEM, as whoever gives it up does. Returns 0 or -errno. */
-int reload_check(TALLOC_CTX *mem, struct supervisor *sup, reload_checked_fn *fn, void *data);
+int reload_check(TALLOC_CTX *mem, struct deploy *d, reload_checked_fn *fn, void *data);
 /* All errors of C as one text. */
 char *reload_errors(TALLOC_CTX *mem, const struct config *c);
 
 /* --- reload.c --------------------------------------------------------------------------------- */
 
+/* One that has not begun to apply anything is given up. */
+void reload_cancel(struct deploy *d, const char *why);
 /* For the status: what is in the file is not, or not all of it, what counts. */
-void reload_refused(struct supervisor *sup, const char *why);
+void reload_refused(struct deploy *d, const char *why);
 
 /* --- undo.c: the way back ------------------------------------------------------------ */
 
@@ -59,7 +61,11 @@ struct undo *undo_new(TALLOC_CTX *mem, const struct part *part);
  * then; and the sockets of INST, whose list is NULL afterwards. */
 void undo_keep(struct service *s, struct undo **undo);
 void undo_keep_listeners(struct instance *inst);
+/* A roll is over: instances that waited for its outcome start or end; those that run what was
+ * refused are replaced, now or when the next roll is over. */
+void reload_settle(struct deploy *d);
+void reload_revert(struct deploy *d);
 /* The reload has failed before anything was replaced: all that was kept counts again. */
-void undo_all(struct supervisor *sup, const char *why);
+void undo_all(struct deploy *d, const char *why);
 
 #endif

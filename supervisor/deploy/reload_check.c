@@ -21,7 +21,7 @@
 #define CHECK_MS 10000
 
 struct reload_check {
-	struct supervisor *sup;
+	struct deploy *deploy;
 	reload_checked_fn *fn;
 	void *data;
 	pid_t pid;
@@ -179,7 +179,7 @@ start(struct reload_check *r)
 	fcntl(r->fd, F_SETFL, O_NONBLOCK);
 	r->pid = fork();
 	if (r->pid == 0)
-		become_checker(r->sup->config->file, out[1]);
+		become_checker(r->deploy->config->file, out[1]);
 	error = r->pid < 0 ? -errno : 0;
 	close(out[1]);
 	if (error < 0)
@@ -191,14 +191,15 @@ start(struct reload_check *r)
 		waitpid(r->pid, NULL, 0);
 		return error;
 	}
-	r->fde = tevent_add_fd(r->sup->base.ev, r, r->fd, TEVENT_FD_READ, readable, r);
-	if (r->fde == NULL || timer_after(r, r->sup->base.timers, CHECK_MS, too_late, r) == NULL)
+	r->fde = tevent_add_fd(r->deploy->base->ev, r, r->fd, TEVENT_FD_READ, readable, r);
+	if (r->fde == NULL ||
+	    timer_after(r, r->deploy->base->timers, CHECK_MS, too_late, r) == NULL)
 		return -ENOMEM;
 	return 0;
 }
 
 int
-reload_check(TALLOC_CTX *mem, struct supervisor *sup, reload_checked_fn *fn, void *data)
+reload_check(TALLOC_CTX *mem, struct deploy *d, reload_checked_fn *fn, void *data)
 {
 	struct reload_check *r = talloc_zero(mem, struct reload_check);
 	int error;
@@ -206,7 +207,7 @@ reload_check(TALLOC_CTX *mem, struct supervisor *sup, reload_checked_fn *fn, voi
 	if (r == NULL)
 		return -ENOMEM;
 	*r = (struct reload_check){
-	    .sup = sup, .fn = fn, .data = data, .pid = -1, .pidfd = -1, .fd = -1};
+	    .deploy = d, .fn = fn, .data = data, .pid = -1, .pidfd = -1, .fd = -1};
 	talloc_set_destructor(r, reload_check_end);
 	r->answer = talloc_strdup(r, "");
 	error = r->answer == NULL ? -ENOMEM : start(r);

@@ -6,11 +6,11 @@
 #include "supervisor/deploy/reload.h"
 
 static struct service *
-running(const struct supervisor *sup, const char *name)
+running(const struct deploy *d, const char *name)
 {
-	for (size_t i = 0; i < sup->all.nservices; i++) {
-		if (strcmp(sup->all.services[i]->config->name, name) == 0)
-			return sup->all.services[i];
+	for (size_t i = 0; i < d->all->nservices; i++) {
+		if (strcmp(d->all->services[i]->config->name, name) == 0)
+			return d->all->services[i];
 	}
 	return NULL;
 }
@@ -18,12 +18,12 @@ running(const struct supervisor *sup, const char *name)
 static int
 prepare_new(struct plan *p, struct part *part, TALLOC_CTX *mem, char **why)
 {
-	struct service *s = service_new(p->sup, part->config);
+	struct service *s = service_new(p->deploy, part->config);
 
 	if (s == NULL)
 		return -ENOMEM;
 	part->service = talloc_steal(p, s);
-	part->fresh = s->fresh = true;
+	part->fresh = s->deploy->fresh = true;
 	part->n = s->ninstances;
 	for (unsigned i = 0; i < s->ninstances; i++) {
 		struct instance *inst = s->instances[i];
@@ -41,7 +41,8 @@ prepare_new(struct plan *p, struct part *part, TALLOC_CTX *mem, char **why)
 static unsigned
 number(const struct service *s, const struct service_config *fresh)
 {
-	const struct service_config *last = s->wanted != NULL ? s->wanted : s->config;
+	const struct service_config *last =
+	    s->deploy->wanted != NULL ? s->deploy->wanted : s->config;
 
 	return fresh->instances == last->instances ? s->ninstances : (unsigned)fresh->instances;
 }
@@ -92,28 +93,28 @@ prepare_running(struct plan *p, struct part *part, TALLOC_CTX *mem, char **why)
 		if (part->undo == NULL)
 			return -ENOMEM;
 	}
-	return logs_open_named(&p->sup->all, part->config, mem, why);
+	return logs_open_named(p->deploy->all, part->config, mem, why);
 }
 
 /* For the lists of what is to be done, and for the configuration that counted until now. */
 static int
 make_room(struct plan *p)
 {
-	struct supervisor *sup = p->sup;
-	size_t n = 1, had = talloc_array_length(sup->configs_before);
-	struct config **grown = sup->configs_before;
+	struct deploy *d = p->deploy;
+	size_t n = 1, had = talloc_array_length(d->configs_before);
+	struct config **grown = d->configs_before;
 
 	for (size_t i = 0; i < p->nparts; i++)
 		n += p->parts[i].n;
-	p->all = talloc_zero_array(p, struct service *, (unsigned)(p->nparts + sup->all.nservices));
+	p->all = talloc_zero_array(p, struct service *, (unsigned)(p->nparts + d->all->nservices));
 	p->start = talloc_zero_array(p, struct instance *, (unsigned)n);
 	p->replace = talloc_zero_array(p, struct instance *, (unsigned)n);
 	if (had == 0 || grown[had - 1] != NULL) {
-		grown = talloc_realloc(sup, grown, struct config *, (unsigned)had + 1);
+		grown = talloc_realloc(d, grown, struct config *, (unsigned)had + 1);
 		if (grown == NULL)
 			return -ENOMEM;
 		grown[had] = NULL;
-		sup->configs_before = grown;
+		d->configs_before = grown;
 	}
 	return p->all == NULL || p->start == NULL || p->replace == NULL ? -ENOMEM : 0;
 }
@@ -187,7 +188,7 @@ reload_prepare(struct plan *p, TALLOC_CTX *mem, char **why)
 		struct part *part = &p->parts[i];
 
 		part->config = p->config->services[i];
-		part->service = running(p->sup, part->config->name);
+		part->service = running(p->deploy, part->config->name);
 		error = part->service == NULL ? prepare_new(p, part, mem, why)
 					      : prepare_running(p, part, mem, why);
 	}

@@ -3,7 +3,8 @@
  * Unix sockets whose files somebody has removed: nobody finds them any more. A socket cannot get
  * another file, so there is another socket then, and processes that run are replaced to get it.
  */
-#include "supervisor/daemon/supervisor.h"
+#include "supervisor/deploy/roll.h"
+#include "supervisor/sockets/store.h"
 
 static bool
 lacks_a_file(const struct instance *inst)
@@ -29,10 +30,11 @@ make_anew(struct instance *inst)
 	    c->shared && inst != first ? first->listeners : inst->listeners, tmp, &why);
 
 	if (fresh == NULL) {
-		output_warn(inst->sup->base.out, "%s: the file of a socket was removed, and %s",
-		    inst->name, why == NULL ? "there is no memory to make it anew" : why);
+		output_warn(deploy_of(inst->service)->base->out,
+		    "%s: the file of a socket was removed, and %s", inst->name,
+		    why == NULL ? "there is no memory to make it anew" : why);
 	} else {
-		output_say(inst->sup->base.out,
+		output_say(deploy_of(inst->service)->base->out,
 		    "%s: the file of a socket was removed; it is made anew", inst->name);
 		talloc_free(inst->listeners);
 		inst->listeners = talloc_steal(inst, fresh);
@@ -45,28 +47,27 @@ make_anew(struct instance *inst)
 }
 
 static bool
-is_busy(struct supervisor *sup)
+is_busy(struct deploy *d)
 {
 	TALLOC_CTX *tmp = talloc_new(NULL);
 	char *why = NULL;
-	bool busy = sup->all.phase != SUP_RUNNING || sup->roll != NULL || sup->jobs != NULL ||
-		    sup->reload != NULL || scale_busy(sup, tmp, &why) ||
-		    revert_busy(sup, tmp, &why);
+	bool busy = d->all->phase != SUP_RUNNING || d->roll != NULL || !LIST_EMPTY(&d->jobs) ||
+		    d->reload != NULL || scale_busy(d, tmp, &why) || revert_busy(d, tmp, &why);
 
 	talloc_free(tmp);
 	return busy;
 }
 
 void
-renew_sockets(struct supervisor *sup)
+renew_sockets(struct deploy *d)
 {
 	static const struct roll_task task = {
 	    .what = "restart", .why = "the file of a socket was removed"};
 	struct instance **list;
-	size_t n = instances_select(&sup->all, NULL, sup, &list), live = 0;
+	size_t n = instances_select(d->all, NULL, d, &list), live = 0;
 	bool some = false;
 
-	for (size_t i = 0; i < n && !is_busy(sup); i++) {
+	for (size_t i = 0; i < n && !is_busy(d); i++) {
 		if (list[i]->spare || !lacks_a_file(list[i]) || !make_anew(list[i]))
 			continue;
 		some = true;
@@ -74,9 +75,9 @@ renew_sockets(struct supervisor *sup)
 			list[live++] = list[i];
 	}
 	if (some)
-		store_update(sup);
-	if (live > 0 && roll_start_list(sup, &task, list, live, NULL) < 0)
-		output_warn(sup->base.out, "no memory to replace what has a socket without a file: "
-					   "`baton restart` does that");
+		store_update(d->sup);
+	if (live > 0 && roll_start_list(d, &task, list, live, NULL) < 0)
+		output_warn(d->base->out, "no memory to replace what has a socket without a file: "
+					  "`baton restart` does that");
 	talloc_free(list);
 }

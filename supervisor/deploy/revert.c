@@ -8,11 +8,11 @@
  */
 #include "supervisor/base/json_memory.h"
 #include "supervisor/deploy/asker.h"
-#include "supervisor/deploy/proved.h"
 #include "supervisor/deploy/roll.h"
+#include "supervisor/deploy/version.h"
 
 struct revert {
-	struct revert *next; /* in supervisor.rollbacks */
+	STAILQ_ENTRY(revert) entry;
 	struct service *service;
 	char *why;
 	struct waiter *waiters; /* for the verdict on … */
@@ -29,14 +29,14 @@ revert_close(struct revert *b)
 static void
 from_the_loop(void *data)
 {
-	revert_next(talloc_get_type_abort(data, struct supervisor));
+	revert_next(talloc_get_type_abort(data, struct deploy));
 }
 
 void
 revert_due(struct service *s, const char *why)
 {
-	struct supervisor *sup = s->sup;
-	struct revert *b = talloc_zero(sup, struct revert), **end = &sup->reverts_due;
+	struct deploy *d = deploy_of(s);
+	struct revert *b = talloc_zero(d, struct revert);
 
 	if (b == NULL)
 		return; /* processes are started from what is good, at least */
@@ -47,19 +47,17 @@ revert_due(struct service *s, const char *why)
 		talloc_free(b);
 		return;
 	}
-	while (*end != NULL)
-		end = &(*end)->next;
-	*end = b;
-	timer_after(b, sup->base.timers, 0, from_the_loop, sup);
+	STAILQ_INSERT_TAIL(&d->reverts, b, entry);
+	timer_after(b, d->base->timers, 0, from_the_loop, d);
 }
 
 bool
-revert_busy(const struct supervisor *sup, TALLOC_CTX *mem, char **why)
+revert_busy(const struct deploy *d, TALLOC_CTX *mem, char **why)
 {
-	if (sup->reverts_due == NULL)
+	if (STAILQ_EMPTY(&d->reverts))
 		return false;
 	*why = talloc_asprintf(mem, "%s is about to be rolled back; ask again later",
-	    sup->reverts_due->service->config->name);
+	    STAILQ_FIRST(&d->reverts)->service->config->name);
 	return true;
 }
 
@@ -73,9 +71,9 @@ tell(struct waiter *waiters, json_t *result)
 }
 
 void
-revert_next(struct supervisor *sup)
+revert_next(struct deploy *d)
 {
-	struct revert *b = sup->reverts_due;
+	struct revert *b = STAILQ_FIRST(&d->reverts);
 	struct service *s = b == NULL ? NULL : b->service;
 	const struct roll_task task = {.what = "rollback",
 	    .target = b == NULL ? NULL : s->config->name,
@@ -83,12 +81,12 @@ revert_next(struct supervisor *sup)
 	    .back = true,
 	    .after = b};
 
-	if (b == NULL || sup->roll != NULL || sup->all.phase == SUP_STOPPING ||
-	    sup->all.phase == SUP_DONE)
+	if (b == NULL || d->roll != NULL || d->all->phase == SUP_STOPPING ||
+	    d->all->phase == SUP_DONE)
 		return;
-	sup->reverts_due = b->next;
-	if (roll_start_list(sup, &task, s->instances, s->shrinks ? s->keep : s->ninstances, NULL) ==
-	    0)
+	STAILQ_REMOVE_HEAD(&d->reverts, entry);
+	if (roll_start_list(d, &task, s->instances,
+		s->deploy->shrinks ? s->deploy->keep : s->ninstances, NULL) == 0)
 		return;
 	tell(b->waiters, json_pack("{s:b s:s}", "ok", 0, "error", "there is no memory"));
 	talloc_free(b);
@@ -104,9 +102,10 @@ take_waiters(TALLOC_CTX *mem, struct waiter *waiters)
 bool
 revert_adopts(struct roll *r, json_t *result)
 {
-	struct revert *b = r->failed && r->cancelled == NULL ? r->sup->reverts_due : NULL;
+	struct revert *b =
+	    r->failed && r->cancelled == NULL ? STAILQ_FIRST(&r->deploy->reverts) : NULL;
 
-	for (; b != NULL; b = b->next) {
+	for (; b != NULL; b = STAILQ_NEXT(b, entry)) {
 		for (size_t i = 0; i < r->count; i++) {
 			if (r->turns[i].inst->service != b->service || b->verdict != NULL)
 				continue;
@@ -133,12 +132,13 @@ revert_verdict(struct revert *b, json_t *result)
 	const struct service *s = b->service;
 	bool ok = json_is_true(json_object_get(result, "ok"));
 	const char *error = json_string_value(json_object_get(result, "error"));
-	char *outcome = ok ? talloc_asprintf(b, "rolled back to %s", version_text(b, s->from))
-			   : talloc_asprintf(b, "the rollback failed: %s", error);
+	char *outcome =
+	    ok ? talloc_asprintf(b, "rolled back to %s", version_text(b, s->deploy->from))
+	       : talloc_asprintf(b, "the rollback failed: %s", error);
 	json_t *both;
 
 	if (ok)
-		output_say(s->sup->base.out, "%s: %s", s->config->name, outcome);
+		output_say(deploy_of(s)->base->out, "%s: %s", s->config->name, outcome);
 	if (b->verdict == NULL)
 		return result;
 	both = json_deep_copy(b->verdict);
@@ -150,12 +150,12 @@ revert_verdict(struct revert *b, json_t *result)
 }
 
 void
-revert_cancel(struct supervisor *sup, const char *why)
+revert_cancel(struct deploy *d, const char *why)
 {
-	while (sup->reverts_due != NULL) {
-		struct revert *b = sup->reverts_due;
+	while (!STAILQ_EMPTY(&d->reverts)) {
+		struct revert *b = STAILQ_FIRST(&d->reverts);
 
-		sup->reverts_due = b->next;
+		STAILQ_REMOVE_HEAD(&d->reverts, entry);
 		tell(b->waiters, json_pack("{s:b s:o}", "ok", 0, "error", json_text(why)));
 		talloc_free(b);
 	}

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "supervisor/deploy/asker.h"
+#include "supervisor/deploy/version.h"
 
 static char no_memory[] = "there is no memory";
 
@@ -132,7 +133,7 @@ roll_advance(struct roll *r)
 	if (!is_over(r))
 		return;
 	r->over = true;
-	if (timer_after(r, r->sup->base.timers, 0, finish, r) == NULL)
+	if (timer_after(r, r->deploy->base->timers, 0, finish, r) == NULL)
 		roll_finish(r);
 }
 
@@ -145,13 +146,13 @@ roll_close(struct roll *r)
 }
 
 static struct roll *
-roll_new(struct supervisor *sup, const struct roll_task *task, struct instance **list, size_t count)
+roll_new(struct deploy *d, const struct roll_task *task, struct instance **list, size_t count)
 {
-	struct roll *r = talloc_zero(sup, struct roll);
+	struct roll *r = talloc_zero(d, struct roll);
 
 	if (r == NULL)
 		return NULL;
-	r->sup = sup;
+	r->deploy = d;
 	r->started_ms = timer_now_ms();
 	r->task = *task;
 	r->task.target = talloc_strdup(r, task->target);
@@ -189,23 +190,23 @@ joins(const struct roll *r, const struct roll_task *task)
 
 /* 0, or why none can begin now. */
 static int
-may_start(struct supervisor *sup, const struct roll_task *task, TALLOC_CTX *mem, char **why)
+may_start(struct deploy *d, const struct roll_task *task, TALLOC_CTX *mem, char **why)
 {
-	const struct roll *r = sup->roll;
+	const struct roll *r = d->roll;
 
-	if (sup->all.phase == SUP_STOPPING || sup->all.phase == SUP_DONE) {
+	if (d->all->phase == SUP_STOPPING || d->all->phase == SUP_DONE) {
 		*why = talloc_strdup(mem, "baton is stopping");
 		return -EBUSY;
 	}
 	*why = NULL;
-	if (scale_busy(sup, mem, why) || revert_busy(sup, mem, why))
+	if (scale_busy(d, mem, why) || revert_busy(d, mem, why))
 		return -EBUSY;
 	if (r == NULL || joins(r, task))
 		return 0;
 	*why = talloc_asprintf(mem, "a %s%s%s %s already (%s); only one is done at a time",
 	    r->task.what, r->task.target == NULL ? "" : " of ",
 	    r->task.target == NULL ? "" : r->task.target,
-	    r->failed ? "has failed, but is under way" : "is under way", roll_where(sup));
+	    r->failed ? "has failed, but is under way" : "is under way", roll_where(d));
 	return -EBUSY;
 }
 
@@ -223,15 +224,15 @@ cut_drains(struct roll *r)
 /* FRESH is NULL if one is under way. */
 static void
 begin_or_join(
-    struct supervisor *sup, const struct roll_task *task, struct roll *fresh, struct asker *asker)
+    struct deploy *d, const struct roll_task *task, struct roll *fresh, struct asker *asker)
 {
 	bool joined = fresh == NULL;
-	struct roll *r = joined ? sup->roll : fresh;
+	struct roll *r = joined ? d->roll : fresh;
 
-	sup->roll = r;
+	d->roll = r;
 	if (joined && asker != NULL)
 		asker_progress(asker, talloc_asprintf(r, "joining the %s that is under way: %s",
-					  r->task.what, roll_where(sup)));
+					  r->task.what, roll_where(d)));
 	if (asker != NULL)
 		roll_tell(r, asker);
 	if (joined && task->now)
@@ -246,29 +247,29 @@ begin_or_join(
 }
 
 int
-roll_start(struct supervisor *sup, const struct roll_task *task, struct asker *asker,
-    TALLOC_CTX *mem, char **why)
+roll_start(struct deploy *d, const struct roll_task *task, struct asker *asker, TALLOC_CTX *mem,
+    char **why)
 {
 	struct instance **list;
-	size_t count = instances_select(&sup->all, task->target, mem, &list);
+	size_t count = instances_select(d->all, task->target, mem, &list);
 	struct roll *fresh = NULL;
 	int error = 0;
 
 	if (count == 0) {
-		*why = instances_no_such(mem, &sup->all, task->target);
+		*why = instances_no_such(mem, d->all, task->target);
 		return -ENOENT;
 	}
-	if (sup->roll != NULL && sup->roll->over)
-		roll_finish(sup->roll); /* the next turn of the loop would have done it */
-	error = may_start(sup, task, mem, why);
-	if (error == 0 && sup->roll == NULL) {
-		fresh = roll_new(sup, task, list, count);
+	if (d->roll != NULL && d->roll->over)
+		roll_finish(d->roll); /* the next turn of the loop would have done it */
+	error = may_start(d, task, mem, why);
+	if (error == 0 && d->roll == NULL) {
+		fresh = roll_new(d, task, list, count);
 		error = fresh == NULL ? -ENOMEM
-			: task->back  ? version_go_back(sup, task->target, mem, why)
+			: task->back  ? version_go_back(d, task->target, mem, why)
 				      : version_newest(list, count, mem, why);
 	}
 	if (error == 0)
-		begin_or_join(sup, task, fresh, asker);
+		begin_or_join(d, task, fresh, asker);
 	else
 		talloc_free(fresh);
 	if (error < 0 && *why == NULL)
@@ -277,23 +278,23 @@ roll_start(struct supervisor *sup, const struct roll_task *task, struct asker *a
 }
 
 int
-roll_start_list(struct supervisor *sup, const struct roll_task *task, struct instance **list,
+roll_start_list(struct deploy *d, const struct roll_task *task, struct instance **list,
     size_t count, struct asker *asker)
 {
-	struct roll *fresh = roll_new(sup, task, list, count);
+	struct roll *fresh = roll_new(d, task, list, count);
 
 	if (fresh == NULL)
 		return -ENOMEM;
-	begin_or_join(sup, task, fresh, asker);
+	begin_or_join(d, task, fresh, asker);
 	return 0;
 }
 
 void
-roll_cancel(struct supervisor *sup, const char *why)
+roll_cancel(struct deploy *d, const char *why)
 {
-	struct roll *r = sup->roll;
+	struct roll *r = d->roll;
 
-	revert_cancel(sup, why);
+	revert_cancel(d, why);
 	if (r == NULL)
 		return;
 	r->cancelled = why;
@@ -301,19 +302,19 @@ roll_cancel(struct supervisor *sup, const char *why)
 }
 
 const char *
-roll_where(const struct supervisor *sup)
+roll_where(const struct deploy *d)
 {
-	if (sup->roll == NULL)
+	if (d->roll == NULL)
 		return NULL;
-	if (sup->roll->paused != NULL)
-		return roll_pause_text(sup->roll);
-	return sup->roll->where != NULL ? sup->roll->where : "it has just begun";
+	if (d->roll->paused != NULL)
+		return roll_pause_text(d->roll);
+	return d->roll->where != NULL ? d->roll->where : "it has just begun";
 }
 
 bool
 roll_had_begun(const struct service *s, int64_t since_ms)
 {
-	const struct roll *r = s->sup->roll;
+	const struct roll *r = deploy_of(s)->roll;
 
 	for (size_t i = 0; r != NULL && since_ms >= r->started_ms && i < r->count; i++) {
 		if (r->turns[i].inst->service == s)

@@ -7,7 +7,7 @@
 #ifndef SUPERVISOR_ROLL_H
 #define SUPERVISOR_ROLL_H
 
-#include "supervisor/daemon/supervisor.h"
+#include "supervisor/deploy/deploy.h"
 
 enum turn_stage {
 	TURN_QUEUED,
@@ -34,7 +34,7 @@ struct waiter {
 };
 
 struct roll {
-	struct supervisor *sup;
+	struct deploy *deploy;
 	struct roll_task task; /* its strings are the roll's own */
 	struct waiter *waiters;
 	struct turn *turns;
@@ -64,6 +64,15 @@ bool roll_under_way(const struct turn *t);
 size_t roll_count(const struct roll *r, enum turn_stage stage);
 /* Moves it on as far as it goes. */
 void roll_advance(struct roll *r);
+
+/* Begins one about these instances, when nothing stands against it and none is under way. Returns
+ * 0 or -ENOMEM, and ASKER has not been told. */
+int roll_start_list(struct deploy *d, const struct roll_task *task, struct instance **list,
+    size_t count, struct asker *asker);
+/* G of INST has failed in a way that roll_news does not see, or at another time: a roll about
+ * its service, if one is under way, fails for that REASON. (roll_news.c) */
+void roll_spoil(
+    struct deploy *d, const struct instance *inst, const struct generation *g, const char *reason);
 
 /* --- roll_canary.c ---------------------------------------------------------------------- */
 
@@ -95,10 +104,17 @@ void roll_finish(struct roll *r);
 void reload_judge(struct roll *r);
 /* What was judged to count has the sockets that it wants: those of before that are in nobody's
  * hands now are closed, so that who waits for the verdict finds them gone. */
-void reload_close(struct supervisor *sup);
+void reload_close(struct deploy *d);
 
 /* --- revert.c --------------------------------------------------------------------- */
 
+/* S is started from what has proved good, for that reason: its instances that run something
+ * else are replaced as soon as nothing else is under way. */
+void revert_due(struct service *s, const char *why);
+/* Begins the next one, unless something else is under way. */
+void revert_next(struct deploy *d);
+/* The supervisor stops. */
+void revert_cancel(struct deploy *d, const char *why);
 /* If R has failed and its service goes back by itself, those who wait for its verdict RESULT
  * get it when that is done: the rollback has them now. */
 bool revert_adopts(struct roll *r, json_t *result);

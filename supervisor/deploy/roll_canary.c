@@ -20,8 +20,9 @@ end_pause(struct roll *r, const char *why)
 {
 	struct turn *t = r->paused;
 
-	output_say(r->sup->base.out, "%s  %s; the %s goes on", t->inst->name, why, r->task.what);
-	event_emit(&r->sup->all, t->inst, NULL, "restart-continued", NULL, "%s", why);
+	output_say(
+	    r->deploy->base->out, "%s  %s; the %s goes on", t->inst->name, why, r->task.what);
+	event_emit(r->deploy->all, t->inst, NULL, "restart-continued", NULL, "%s", why);
 	r->passed = t->inst->service;
 	r->paused = NULL;
 	TALLOC_FREE(r->pause_timer);
@@ -56,7 +57,7 @@ begin_pause(struct roll *r, struct turn *t)
 	r->paused = t;
 	r->paused_ms = timer_now_ms();
 	if (ms > 0)
-		r->pause_timer = timer_after(r, r->sup->base.timers, ms, time_is_over, r);
+		r->pause_timer = timer_after(r, r->deploy->base->timers, ms, time_is_over, r);
 	if (ms > 0)
 		text = talloc_asprintf(r,
 		    "%s: the canary; the %s pauses for %s, or until `baton continue`",
@@ -65,8 +66,8 @@ begin_pause(struct roll *r, struct turn *t)
 		text = talloc_asprintf(r, "%s: the canary; the %s pauses until `baton continue`",
 		    t->inst->name, r->task.what);
 	if (text != NULL) {
-		output_say(r->sup->base.out, "%s", text);
-		event_emit(&r->sup->all, t->inst, NULL, "restart-paused",
+		output_say(r->deploy->base->out, "%s", text);
+		event_emit(r->deploy->all, t->inst, NULL, "restart-paused",
 		    json_pack("{s:I}", "pause_ms", (json_int_t)ms), "%s", text);
 	}
 	roll_progress(r, t, text);
@@ -106,14 +107,14 @@ roll_forget_pause(struct roll *r)
 }
 
 int
-roll_continue(struct supervisor *sup, const char *service, TALLOC_CTX *mem, char **why)
+roll_continue(struct deploy *d, const char *service, TALLOC_CTX *mem, char **why)
 {
-	struct roll *r = sup->roll;
+	struct roll *r = d->roll;
 	const char *at;
 	struct instance **list;
 
-	if (service != NULL && instances_select(&sup->all, service, mem, &list) == 0) {
-		*why = instances_no_such(mem, &sup->all, service);
+	if (service != NULL && instances_select(d->all, service, mem, &list) == 0) {
+		*why = instances_no_such(mem, d->all, service);
 		return -EINVAL;
 	}
 	if (r == NULL) {
@@ -121,8 +122,8 @@ roll_continue(struct supervisor *sup, const char *service, TALLOC_CTX *mem, char
 		return -EINVAL;
 	}
 	if (r->paused == NULL) {
-		*why = talloc_asprintf(mem, "nothing is paused; a %s is under way (%s)",
-		    r->task.what, roll_where(sup));
+		*why = talloc_asprintf(
+		    mem, "nothing is paused; a %s is under way (%s)", r->task.what, roll_where(d));
 		return -EINVAL;
 	}
 	at = r->paused->inst->service->config->name;
@@ -146,9 +147,9 @@ left_ms(const struct roll *r)
 }
 
 json_t *
-roll_pause_json(const struct supervisor *sup)
+roll_pause_json(const struct deploy *d)
 {
-	const struct roll *r = sup->roll;
+	const struct roll *r = d->roll;
 
 	if (r == NULL || r->paused == NULL)
 		return json_null();

@@ -108,7 +108,7 @@ was_stopped(const struct turn *t, const struct generation *g)
 void
 roll_news(struct instance *inst, struct generation *g, enum instance_news news)
 {
-	struct roll *r = inst->sup->roll;
+	struct roll *r = deploy_of(inst->service)->roll;
 	struct turn *t = NULL;
 
 	for (size_t i = 0; r != NULL && !r->over && i < r->count; i++)
@@ -127,10 +127,10 @@ roll_news(struct instance *inst, struct generation *g, enum instance_news news)
 }
 
 void
-roll_spoil(struct supervisor *sup, const struct instance *inst, const struct generation *g,
-    const char *reason)
+roll_spoil(
+    struct deploy *d, const struct instance *inst, const struct generation *g, const char *reason)
 {
-	struct roll *r = sup->roll;
+	struct roll *r = d->roll;
 	struct turn *t = NULL;
 
 	/* Its own turn, or if it is not concerned, any of its service. */

@@ -7,12 +7,14 @@
 
 #include "supervisor/base/json_memory.h"
 #include "supervisor/deploy/asker.h"
+#include "supervisor/deploy/reload.h"
 #include "supervisor/deploy/roll.h"
+#include "supervisor/deploy/version.h"
 
 void
 roll_tell_begin(const struct roll *r)
 {
-	event_emit(&r->sup->all, NULL, NULL, "restart-begin",
+	event_emit(r->deploy->all, NULL, NULL, "restart-begin",
 	    json_pack("{s:s s:i}", "what", r->task.what, "instances", (int)r->count),
 	    "%s of %zu instance%s", r->task.what, r->count, r->count == 1 ? "" : "s");
 }
@@ -24,7 +26,7 @@ tell_end(const struct roll *r)
 	bool ok = !r->failed && r->cancelled == NULL;
 	size_t done = roll_count(r, TURN_DONE);
 
-	event_emit(&r->sup->all, NULL, NULL, "restart-end",
+	event_emit(r->deploy->all, NULL, NULL, "restart-end",
 	    json_pack("{s:s s:b s:i s:i}", "what", r->task.what, "ok", ok, "restarted", (int)done,
 		"of", (int)r->count),
 	    "%s: %zu of %zu done%s%s", r->task.what, done, r->count,
@@ -161,25 +163,25 @@ verdict(struct roll *r)
 void
 roll_finish(struct roll *r)
 {
-	struct supervisor *sup = r->sup;
+	struct deploy *d = r->deploy;
 	json_t *result;
 
 	reload_judge(r);
 	if (r->failed) {
 		r->error = talloc_asprintf_append(r->error, "; %zu of %zu instances restarted",
 		    roll_count(r, TURN_DONE), r->count);
-		output_warn(sup->base.out, "%s failed: %s", r->task.what, r->error);
+		output_warn(d->base->out, "%s failed: %s", r->task.what, r->error);
 	}
 	for (size_t i = 0; r->task.back && r->task.why == NULL && r->failed && i < r->count; i++)
 		version_back_failed(r->turns[i].inst->service);
-	reload_close(sup);
+	reload_close(d);
 	result = verdict(r);
 	if (r->task.after != NULL)
 		result = revert_verdict(r->task.after, result);
-	json_decref(sup->last_restart);
-	sup->last_restart = json_deep_copy(result);
-	json_object_set_new(sup->last_restart, "ended_unix_ms", json_integer(timer_unix_ms()));
-	sup->roll = NULL;
+	json_decref(d->last_restart);
+	d->last_restart = json_deep_copy(result);
+	json_object_set_new(d->last_restart, "ended_unix_ms", json_integer(timer_unix_ms()));
+	d->roll = NULL;
 	tell_end(r);
 	if (revert_adopts(r, result))
 		r->waiters = NULL;
@@ -190,6 +192,6 @@ roll_finish(struct roll *r)
 	for (size_t i = 0; i < r->count; i++)
 		strategy_look(r->turns[i].inst->service);
 	talloc_free(r);
-	revert_next(sup);
-	reload_settle(sup);
+	revert_next(d);
+	reload_settle(d);
 }

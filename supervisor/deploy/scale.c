@@ -5,8 +5,9 @@
  */
 #include <string.h>
 
-#include "supervisor/daemon/supervisor.h"
 #include "supervisor/deploy/asker.h"
+#include "supervisor/deploy/job.h"
+#include "supervisor/sockets/store.h"
 
 /* After which it is tried again, if there was no memory. */
 #define SHRINK_AGAIN_MS 100
@@ -17,27 +18,27 @@ static void
 remove_them(void *data)
 {
 	struct service *s = talloc_get_type_abort(data, struct service);
-	struct supervisor *sup = s->sup;
+	struct deploy *d = deploy_of(s);
 
-	s->shrinks = false;
-	job_forget(sup, s->instances + s->keep, s->ninstances - s->keep);
-	if (s->keep == 0)
-		job_forget(sup, s->spares.places, s->spares.count);
-	while (s->ninstances > s->keep)
+	s->deploy->shrinks = false;
+	job_forget(d, s->instances + s->deploy->keep, s->ninstances - s->deploy->keep);
+	if (s->deploy->keep == 0)
+		job_forget(d, s->spares.places, s->spares.count);
+	while (s->ninstances > s->deploy->keep)
 		talloc_free(s->instances[--s->ninstances]);
-	store_update(sup);
-	if (s->keep > 0)
+	store_update(d->sup);
+	if (s->deploy->keep > 0)
 		return;
-	for (size_t i = 0; i < sup->all.nservices; i++) {
-		if (sup->all.services[i] != s)
+	for (size_t i = 0; i < d->all->nservices; i++) {
+		if (d->all->services[i] != s)
 			continue;
-		sup->all.nservices--;
-		memmove(&sup->all.services[i], &sup->all.services[i + 1],
-		    (sup->all.nservices - i) * sizeof(struct service *));
+		d->all->nservices--;
+		memmove(&d->all->services[i], &d->all->services[i + 1],
+		    (d->all->nservices - i) * sizeof(struct service *));
 		break;
 	}
 	talloc_free(s);
-	logs_close_unused(&sup->all);
+	logs_close_unused(d->all);
 }
 
 /* False: no memory, and nothing has changed. */
@@ -53,10 +54,10 @@ shrink_to(struct service *s, unsigned keep, struct asker *asker)
 		return false;
 	if (keep == 0)
 		instances_append_spares(s, s, &list, &n);
-	s->shrinks = true;
-	s->keep = keep;
-	begun = job_stop_list(s->sup, list, n, asker, remove_them, s);
-	s->shrinks = begun;
+	s->deploy->shrinks = true;
+	s->deploy->keep = keep;
+	begun = job_stop_list(deploy_of(s), list, n, asker, remove_them, s);
+	s->deploy->shrinks = begun;
 	talloc_free(list);
 	return begun;
 }
@@ -83,38 +84,38 @@ grow(struct service *s, unsigned to, TALLOC_CTX *mem, char **why)
 		}
 		s->instances[s->ninstances++] = inst;
 	}
-	store_update(s->sup);
+	store_update(deploy_of(s)->sup);
 	return true;
 }
 
 static struct service *
-service_named(struct supervisor *sup, const char *name)
+service_named(struct deploy *d, const char *name)
 {
-	for (size_t i = 0; i < sup->all.nservices; i++) {
-		if (strcmp(sup->all.services[i]->config->name, name) == 0)
-			return sup->all.services[i];
+	for (size_t i = 0; i < d->all->nservices; i++) {
+		if (strcmp(d->all->services[i]->config->name, name) == 0)
+			return d->all->services[i];
 	}
 	return NULL;
 }
 
 /* Whether the number may be changed now; if not, the asker has been told why. */
 static bool
-may_scale(struct supervisor *sup, const char *name, long instances, struct asker *asker)
+may_scale(struct deploy *d, const char *name, long instances, struct asker *asker)
 {
 	const struct key *k = key_find(KEY_SERVICE, "instances");
 	TALLOC_CTX *tmp = talloc_new(NULL);
 	char *why = NULL;
 	bool may = false;
 
-	if (sup->all.phase != SUP_RUNNING)
+	if (d->all->phase != SUP_RUNNING)
 		asker_error(asker, "baton is starting or stopping");
-	else if (service_named(sup, name) == NULL)
-		asker_error(asker, "%s", instances_no_such(tmp, &sup->all, name));
+	else if (service_named(d, name) == NULL)
+		asker_error(asker, "%s", instances_no_such(tmp, d->all, name));
 	else if (instances < k->min || instances > k->max)
 		asker_error(asker, "expected %s, found %ld", key_expected(tmp, k), instances);
-	else if (sup->roll != NULL)
-		asker_error(asker, "a restart is under way (%s)", roll_where(sup));
-	else if (scale_busy(sup, tmp, &why) || revert_busy(sup, tmp, &why))
+	else if (d->roll != NULL)
+		asker_error(asker, "a restart is under way (%s)", roll_where(d));
+	else if (scale_busy(d, tmp, &why) || revert_busy(d, tmp, &why))
 		asker_error(asker, "%s", why != NULL ? why : "there is no memory");
 	else
 		may = true;
@@ -123,25 +124,25 @@ may_scale(struct supervisor *sup, const char *name, long instances, struct asker
 }
 
 void
-scale_service(struct supervisor *sup, const char *name, long instances, struct asker *asker)
+scale_service(struct deploy *d, const char *name, long instances, struct asker *asker)
 {
-	struct service *s = service_named(sup, name);
+	struct service *s = service_named(d, name);
 	unsigned to = (unsigned)instances, had;
 	char *why = NULL;
 
-	if (!may_scale(sup, name, instances, asker))
+	if (!may_scale(d, name, instances, asker))
 		return;
 	had = s->ninstances;
-	if (to > had && !grow(s, to, sup, &why)) {
+	if (to > had && !grow(s, to, d, &why)) {
 		asker_error(asker, "%s", why != NULL ? why : "there is no memory");
 		talloc_free(why);
 		return;
 	}
-	event_emit(&sup->all, NULL, NULL, "scale",
+	event_emit(d->all, NULL, NULL, "scale",
 	    json_pack("{s:s s:i s:i}", "service", name, "from", (int)had, "to", (int)to),
 	    "%s from %u to %u instances", name, had, to);
 	if (to > had)
-		job_start_list(sup, s->instances + had, to - had, asker);
+		job_start_list(d, s->instances + had, to - had, asker);
 	else if (!shrink_to(s, to, asker))
 		asker_error(asker, "there is no memory");
 }
@@ -151,7 +152,7 @@ shrink_again(void *data)
 {
 	struct service *s = talloc_get_type_abort(data, struct service);
 
-	scale_shrink(s, s->keep);
+	scale_shrink(s, s->deploy->keep);
 }
 
 /* Nobody waits for it, and it has been said already: it must come about. */
@@ -161,11 +162,11 @@ scale_shrink(struct service *s, unsigned keep)
 	/* Their end must not make sockets refuse that others have. */
 	for (unsigned i = keep; i < s->ninstances; i++)
 		listener_let_go(s->instances[i]);
-	if (s->sup->all.phase != SUP_RUNNING || shrink_to(s, keep, NULL))
+	if (deploy_of(s)->all->phase != SUP_RUNNING || shrink_to(s, keep, NULL))
 		return;
-	s->shrinks = true;
-	s->keep = keep;
-	timer_after(s, s->sup->base.timers, SHRINK_AGAIN_MS, shrink_again, s);
+	s->deploy->shrinks = true;
+	s->deploy->keep = keep;
+	timer_after(s, deploy_of(s)->base->timers, SHRINK_AGAIN_MS, shrink_again, s);
 }
 
 void
@@ -177,16 +178,17 @@ scale_remove(struct service *s)
 bool
 scale_removes(const struct instance *inst)
 {
-	return inst->service->shrinks && !inst->spare && inst->index >= inst->service->keep;
+	return inst->service->deploy->shrinks && !inst->spare &&
+	       inst->index >= inst->service->deploy->keep;
 }
 
 bool
-scale_busy(const struct supervisor *sup, TALLOC_CTX *mem, char **why)
+scale_busy(const struct deploy *d, TALLOC_CTX *mem, char **why)
 {
-	for (size_t i = 0; i < sup->all.nservices; i++) {
-		const struct service *s = sup->all.services[i];
+	for (size_t i = 0; i < d->all->nservices; i++) {
+		const struct service *s = d->all->services[i];
 
-		if (!s->shrinks)
+		if (!s->deploy->shrinks)
 			continue;
 		*why = talloc_asprintf(
 		    mem, "instances of %s are being removed; ask again later", s->config->name);

@@ -5,37 +5,38 @@
  * must not keep the others down). They are stopped service by service from the last to the
  * first, the instances of one service together.
  */
-#include "supervisor/daemon/supervisor.h"
+#include "supervisor/deploy/deploy.h"
+#include "supervisor/deploy/job.h"
+#include "supervisor/deploy/reload.h"
 
 static struct instance *
-awaited(struct supervisor *sup)
+awaited(struct deploy *d)
 {
-	if (sup->all.phase != SUP_STARTING || sup->next_service >= sup->all.nservices)
+	if (d->all->phase != SUP_STARTING || d->next_service >= d->all->nservices)
 		return NULL;
-	return sup->all.services[sup->next_service]->instances[sup->next_instance];
+	return d->all->services[d->next_service]->instances[d->next_instance];
 }
 
 static void
-start_next(struct supervisor *sup)
+start_next(struct deploy *d)
 {
-	struct instance *inst = awaited(sup);
+	struct instance *inst = awaited(d);
 
 	if (inst != NULL) {
 		instance_event(inst, LIFE_EV_START);
 		return;
 	}
-	sup->all.phase = SUP_RUNNING;
-	places_look_all(&sup->all);
-	sup->deploy_calls->started(sup);
-	event_emit(&sup->all, NULL, NULL, "running", NULL, "every instance has been started");
-	hints_say(sup);
+	d->all->phase = SUP_RUNNING;
+	places_look_all(d->all);
+	event_emit(d->all, NULL, NULL, "running", NULL, "every instance has been started");
+	d->calls->started(d->sup);
 }
 
 void
-sequence_start(struct supervisor *sup)
+sequence_start(struct deploy *d)
 {
-	sup->all.phase = SUP_STARTING;
-	start_next(sup);
+	d->all->phase = SUP_STARTING;
+	start_next(d);
 }
 
 static bool
@@ -51,68 +52,68 @@ service_is_down(const struct service *s)
 /* Stops the last service that still runs; when none does, all is done. next_service counts
  * those that are left, the one being stopped included. */
 static void
-stop_next(struct supervisor *sup)
+stop_next(struct deploy *d)
 {
-	sup->stop_next_runs = true;
-	while (sup->next_service > 0) {
-		struct service *s = sup->all.services[sup->next_service - 1];
+	d->stop_next_runs = true;
+	while (d->next_service > 0) {
+		struct service *s = d->all->services[d->next_service - 1];
 
-		places_event_all(s, sup->all.killing ? LIFE_EV_KILL : LIFE_EV_STOP);
+		places_event_all(s, d->all->killing ? LIFE_EV_KILL : LIFE_EV_STOP);
 		for (unsigned i = s->ninstances; i-- > 0;)
 			instance_event(
-			    s->instances[i], sup->all.killing ? LIFE_EV_KILL : LIFE_EV_STOP);
+			    s->instances[i], d->all->killing ? LIFE_EV_KILL : LIFE_EV_STOP);
 		if (!service_is_down(s))
 			break;
-		sup->next_service--;
+		d->next_service--;
 	}
-	sup->stop_next_runs = false;
-	if (sup->next_service == 0)
-		sup->all.phase = SUP_DONE;
+	d->stop_next_runs = false;
+	if (d->next_service == 0)
+		d->all->phase = SUP_DONE;
 }
 
 void
-sequence_stop(struct supervisor *sup)
+sequence_stop(struct deploy *d)
 {
-	if (sup->all.phase == SUP_STOPPING || sup->all.phase == SUP_DONE)
+	if (d->all->phase == SUP_STOPPING || d->all->phase == SUP_DONE)
 		return;
-	sup->all.phase = SUP_STOPPING;
-	sup->next_service = sup->all.nservices;
-	event_emit(&sup->all, NULL, NULL, "stopping", NULL, "baton ends in good order");
-	sup->deploy_calls->stops(sup, "baton was told to stop");
-	reload_cancel(sup, "baton was told to stop");
-	roll_cancel(sup, "baton was told to stop");
-	job_cancel_all(sup, "baton was told to stop");
-	stop_next(sup);
+	d->all->phase = SUP_STOPPING;
+	d->next_service = d->all->nservices;
+	event_emit(d->all, NULL, NULL, "stopping", NULL, "baton ends in good order");
+	d->calls->stops(d->sup, "baton was told to stop");
+	reload_cancel(d, "baton was told to stop");
+	roll_cancel(d, "baton was told to stop");
+	job_cancel_all(d, "baton was told to stop");
+	stop_next(d);
 }
 
 void
-sequence_kill(struct supervisor *sup)
+sequence_kill(struct deploy *d)
 {
-	sup->all.killing = true;
-	sequence_stop(sup);
-	for (size_t i = 0; i < sup->all.nservices; i++) {
-		for (unsigned n = 0; n < sup->all.services[i]->ninstances; n++)
-			instance_event(sup->all.services[i]->instances[n], LIFE_EV_KILL);
-		places_event_all(sup->all.services[i], LIFE_EV_KILL);
+	d->all->killing = true;
+	sequence_stop(d);
+	for (size_t i = 0; i < d->all->nservices; i++) {
+		for (unsigned n = 0; n < d->all->services[i]->ninstances; n++)
+			instance_event(d->all->services[i]->instances[n], LIFE_EV_KILL);
+		places_event_all(d->all->services[i], LIFE_EV_KILL);
 	}
 }
 
 void
 sequence_news(struct instance *inst, struct generation *g, enum instance_news news)
 {
-	struct supervisor *sup = inst->sup;
+	struct deploy *d = deploy_of(inst->service);
 
 	(void)g;
-	if (inst == awaited(sup) &&
+	if (inst == awaited(d) &&
 	    (news == NEWS_READY || news == NEWS_FAILED || news == NEWS_DOWN)) {
-		if (++sup->next_instance == sup->all.services[sup->next_service]->ninstances) {
-			sup->next_instance = 0;
-			sup->next_service++;
+		if (++d->next_instance == d->all->services[d->next_service]->ninstances) {
+			d->next_instance = 0;
+			d->next_service++;
 		}
-		start_next(sup);
+		start_next(d);
 	}
 	/* An instance with no process goes down while stop_next looks on: it needs no news. */
-	if (news == NEWS_DOWN && sup->all.phase == SUP_STOPPING && !sup->stop_next_runs &&
-	    service_is_down(sup->all.services[sup->next_service - 1]))
-		stop_next(sup);
+	if (news == NEWS_DOWN && d->all->phase == SUP_STOPPING && !d->stop_next_runs &&
+	    service_is_down(d->all->services[d->next_service - 1]))
+		stop_next(d);
 }

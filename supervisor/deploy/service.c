@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* A service, and which configuration counts for it. */
-#include "supervisor/daemon/supervisor.h"
+#include "supervisor/deploy/version.h"
 
 /* How long a draining instance may take to say that it serves again before another is started
  * beside it. One that knows how does so at once; connections wait in the queue meanwhile. */
@@ -18,12 +18,12 @@ service_configure(struct service *s, const struct service_config *config)
 	unsigned number = s->config_number;
 
 	if (s->config == NULL || config_service_change(s->config, config) == CONFIG_NEEDS_PROCESS) {
-		number = ++s->config_numbers;
-		s->from = NULL; /* with the file as it is now */
+		number = ++s->deploy->config_numbers;
+		s->deploy->from = NULL; /* with the file as it is now */
 	}
-	s->wanted = config;
-	s->wanted_number = number;
-	s->read_unix_ms = timer_unix_ms();
+	s->deploy->wanted = config;
+	s->deploy->wanted_number = number;
+	s->deploy->read_unix_ms = timer_unix_ms();
 	service_reconfigure(s, config, number);
 }
 
@@ -48,15 +48,30 @@ service_reconfigure(struct service *s, const struct service_config *config, unsi
 }
 
 struct service *
-service_new(struct supervisor *sup, const struct service_config *config)
+service_new_empty(struct deploy *d, const struct service_config *config)
 {
-	struct service *s = talloc_zero(sup, struct service);
+	struct service *s = talloc_zero(d, struct service);
+
+	if (s != NULL)
+		s->deploy = talloc_zero(s, struct service_deploy);
+	if (s == NULL || s->deploy == NULL) {
+		talloc_free(s);
+		return NULL;
+	}
+	s->deploy->room = d;
+	s->sup = d->sup;
+	s->all = d->all;
+	service_configure(s, config);
+	return s;
+}
+
+struct service *
+service_new(struct deploy *d, const struct service_config *config)
+{
+	struct service *s = service_new_empty(d, config);
 
 	if (s == NULL)
 		return NULL;
-	s->sup = sup;
-	s->all = &sup->all;
-	service_configure(s, config);
 	s->instances = talloc_zero_array(s, struct instance *, (unsigned)config->instances);
 	for (unsigned i = 0; s->instances != NULL && i < config->instances; i++) {
 		s->instances[i] = instance_new(s, i);

@@ -29,9 +29,9 @@ static void
 look_after(struct strategy *st, int64_t ms)
 {
 	TALLOC_FREE(st->timer);
-	st->timer = timer_after(st, st->service->sup->base.timers, ms, look, st);
+	st->timer = timer_after(st, deploy_of(st->service)->base->timers, ms, look, st);
 	if (st->timer == NULL)
-		output_warn(st->service->sup->base.out,
+		output_warn(deploy_of(st->service)->base->out,
 		    "%s: no memory for a timer; `baton reset %s` starts what is held",
 		    st->service->config->name, st->service->config->name);
 }
@@ -87,7 +87,7 @@ start_the_next(struct strategy *st)
 static bool
 is_rolled(const struct service *s)
 {
-	const struct roll *r = s->sup->roll;
+	const struct roll *r = deploy_of(s)->roll;
 
 	for (size_t i = 0; r != NULL && !r->over && i < r->count; i++) {
 		if (r->turns[i].inst->service == s)
@@ -122,7 +122,8 @@ look(void *data)
 	}
 	if (!start_the_next(st))
 		return;
-	st->service->strategy = NULL;
+	st->service->deploy->strategy = NULL;
+	st->service->in_order = false;
 	talloc_free(st);
 }
 
@@ -131,27 +132,28 @@ static bool
 counts(const struct instance *inst)
 {
 	const struct service *s = inst->service;
-	const struct supervisor *sup = s->sup;
+	const struct deploy *d = deploy_of(s);
 
 	if (s->config->strategy == STRATEGY_ONE_FOR_ONE || is_rolled(s))
 		return false;
 	if (inst->index >= s->ninstances || s->instances[inst->index] != inst)
 		return false;
-	return sup->all.phase == SUP_RUNNING ||
-	       (sup->all.phase == SUP_STARTING && sup->all.services[sup->next_service] != s);
+	return d->all->phase == SUP_RUNNING ||
+	       (d->all->phase == SUP_STARTING && d->all->services[d->next_service] != s);
 }
 
 static struct strategy *
 strategy_of(struct service *s)
 {
-	struct strategy *st = s->strategy;
+	struct strategy *st = s->deploy->strategy;
 
 	if (st != NULL)
 		return st;
 	st = talloc(s, struct strategy);
 	if (st != NULL)
 		*st = (struct strategy){.service = s, .first = NOBODY, .failed = NOBODY};
-	s->strategy = st;
+	s->deploy->strategy = st;
+	s->in_order = st != NULL;
 	return st;
 }
 
@@ -164,7 +166,7 @@ say_what_follows(const struct strategy *st, const struct instance *inst)
 
 	if (st->first == last)
 		return; /* there are no others */
-	output_warn(s->sup->base.out,
+	output_warn(deploy_of(s)->base->out,
 	    "%s: %s has %s; %s: from %s.%u to %s.%u all are ended, and %s", s->config->name,
 	    inst->name, failed ? "failed" : "crashed",
 	    s->config->strategy == STRATEGY_ONE_FOR_ALL ? "one_for_all" : "rest_for_one",
@@ -215,8 +217,8 @@ strategy_news(struct instance *inst, struct generation *g, enum instance_news ne
 void
 strategy_look(struct service *s)
 {
-	if (s->strategy != NULL)
-		look_after(s->strategy, 0);
+	if (s->deploy->strategy != NULL)
+		look_after(s->deploy->strategy, 0);
 }
 
 void
@@ -230,7 +232,7 @@ strategy_state(struct state *s, struct service *service)
 	};
 	static const struct state_word phases[] = {
 	    {"ending", ENDING, 0}, {"starting", STARTING, 1}};
-	struct strategy *st = service->strategy;
+	struct strategy *st = service->deploy->strategy;
 	struct state sub;
 	int64_t due;
 
@@ -247,5 +249,5 @@ strategy_state(struct state *s, struct service *service)
 	STATE_FIELDS(&sub, st, fields);
 	due = state_timer(&sub, "timer", st->timer);
 	if (!state_saving(s) && due >= 0)
-		st->timer = timer_at(st, service->sup->base.timers, due, look, st);
+		st->timer = timer_at(st, deploy_of(service)->base->timers, due, look, st);
 }

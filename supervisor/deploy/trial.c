@@ -3,7 +3,8 @@
  * The first time of a generation, in which it has to show that it is good: what crashes a
  * moment after it said that it was ready is no better than what never said so.
  */
-#include "supervisor/deploy/proved.h"
+#include "supervisor/deploy/roll.h"
+#include "supervisor/deploy/version.h"
 
 /* The file may have been replaced between the look at it and the start. */
 static void
@@ -43,7 +44,7 @@ begin(struct generation *g)
 	if (g->instance->service->config->probation_time_ms == 0)
 		passed(g);
 	else
-		g->trial = timer_after(g, g->instance->sup->base.timers,
+		g->trial = timer_after(g, deploy_of(g->instance->service)->base->timers,
 		    g->instance->service->config->probation_time_ms, passed, g);
 }
 
@@ -54,7 +55,7 @@ kill_successors(const struct service *s)
 	for (unsigned i = 0; i < s->ninstances; i++) {
 		struct generation *next = s->instances[i]->successor;
 
-		if (next != NULL && !proved_is(s->from, next))
+		if (next != NULL && !proved_is(s->deploy->from, next))
 			generation_kill(next, "was killed, for its service is rolled back");
 	}
 }
@@ -65,29 +66,29 @@ static void
 go_back(struct instance *inst, struct generation *g, const char *why)
 {
 	struct service *s = inst->service;
-	struct supervisor *sup = inst->sup;
+	struct deploy *d = deploy_of(inst->service);
 	char *reason, *text;
 
-	if (sup->all.phase == SUP_STOPPING || sup->all.phase == SUP_DONE || s->from != NULL ||
-	    (s->nproved > 0 && proved_is(s->proved[0], g)))
+	if (d->all->phase == SUP_STOPPING || d->all->phase == SUP_DONE || s->deploy->from != NULL ||
+	    (s->deploy->nproved > 0 && proved_is(s->deploy->proved[0], g)))
 		return;
 	if (version_start_from_proved(s, g, &reason) < 0) {
 		g->not_rolled_back = reason;
-		if (s->nproved > 0)
+		if (s->deploy->nproved > 0)
 			output_warn(
-			    sup->base.out, "%s cannot be rolled back: %s", s->config->name, reason);
+			    d->base->out, "%s cannot be rolled back: %s", s->config->name, reason);
 		return;
 	}
 	text = talloc_asprintf(
-	    g, "%s: %s; going back to %s", inst->name, why, version_text(g, s->from));
-	output_warn(sup->base.out, "%s", text);
-	talloc_free(s->back_why);
-	s->back_why = talloc_strdup(s, text);
-	s->back_unix_ms = timer_unix_ms();
-	event_emit(&sup->all, inst, g, "rollback", NULL, "%s; going back to %s", why,
-	    version_text(g, s->from));
+	    g, "%s: %s; going back to %s", inst->name, why, version_text(g, s->deploy->from));
+	output_warn(d->base->out, "%s", text);
+	talloc_free(s->deploy->back_why);
+	s->deploy->back_why = talloc_strdup(s, text);
+	s->deploy->back_unix_ms = timer_unix_ms();
+	event_emit(d->all, inst, g, "rollback", NULL, "%s; going back to %s", why,
+	    version_text(g, s->deploy->from));
 	revert_due(s, text);
-	roll_spoil(sup, inst, g, why);
+	roll_spoil(d, inst, g, why);
 	kill_successors(s);
 }
 
@@ -130,13 +131,13 @@ trial_failed(struct generation *g, const char *why)
 	text = talloc_asprintf(g, "generation %u %s", g->number, why);
 	go_back(g->instance, g, text);
 	if (g->not_rolled_back != NULL)
-		roll_spoil(g->instance->sup, g->instance, g, text);
+		roll_spoil(deploy_of(g->instance->service), g->instance, g, text);
 }
 
 void
 trial_rearm(struct generation *g, int64_t due_ms)
 {
-	g->trial = timer_at(g, g->instance->sup->base.timers, due_ms, passed, g);
+	g->trial = timer_at(g, deploy_of(g->instance->service)->base->timers, due_ms, passed, g);
 }
 
 void

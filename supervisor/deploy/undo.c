@@ -7,9 +7,11 @@
  */
 #include <string.h>
 
-#include "supervisor/deploy/proved.h"
+#include "supervisor/deploy/job.h"
 #include "supervisor/deploy/reload.h"
 #include "supervisor/deploy/roll.h"
+#include "supervisor/deploy/version.h"
+#include "supervisor/sockets/store.h"
 
 struct undo {
 	const struct service_config *config, *wanted;
@@ -40,21 +42,21 @@ undo_new(TALLOC_CTX *mem, const struct part *part)
 void
 undo_keep(struct service *s, struct undo **undo)
 {
-	struct undo *u = s->undo = talloc_move(s, undo);
+	struct undo *u = s->deploy->undo = talloc_move(s, undo);
 
 	u->config = s->config;
-	u->wanted = s->wanted;
+	u->wanted = s->deploy->wanted;
 	u->config_number = s->config_number;
-	u->wanted_number = s->wanted_number;
-	u->from = s->from;
-	u->read_unix_ms = s->read_unix_ms;
+	u->wanted_number = s->deploy->wanted_number;
+	u->from = s->deploy->from;
+	u->read_unix_ms = s->deploy->read_unix_ms;
 	u->nlisteners = s->config->nlistens;
 }
 
 void
 undo_keep_listeners(struct instance *inst)
 {
-	struct undo *u = inst->service->undo;
+	struct undo *u = inst->service->deploy->undo;
 
 	u->listeners[inst->index] = talloc_move(u->listeners, &inst->listeners);
 }
@@ -62,21 +64,23 @@ undo_keep_listeners(struct instance *inst)
 bool
 undo_uses(const struct service *s, const struct service_config *c)
 {
-	return s->undo != NULL && (s->undo->config == c || s->undo->wanted == c);
+	return s->deploy->undo != NULL &&
+	       (s->deploy->undo->config == c || s->deploy->undo->wanted == c);
 }
 
 bool
 undo_would_bring(const struct service *s, unsigned config_number)
 {
-	return s->undo != NULL && !s->undo->decided && s->undo->config_number == config_number;
+	return s->deploy->undo != NULL && !s->deploy->undo->decided &&
+	       s->deploy->undo->config_number == config_number;
 }
 
 /* It may have been dropped meanwhile. */
 static const struct proved *
 still_kept(const struct service *s, const struct proved *proved)
 {
-	for (unsigned i = 0; i < s->nproved; i++) {
-		if (s->proved[i] == proved)
+	for (unsigned i = 0; i < s->deploy->nproved; i++) {
+		if (s->deploy->proved[i] == proved)
 			return proved;
 	}
 	return NULL;
@@ -113,38 +117,38 @@ end_refused_spares(struct service *s)
 void
 undo_apply(struct service *s)
 {
-	struct undo *u = s->undo;
+	struct undo *u = s->deploy->undo;
 	TALLOC_CTX *tmp = talloc_new(NULL);
 	char *why = NULL;
 
 	u->decided = true;
 	proved_forget(s, s->config_number);
-	s->wanted = u->wanted;
-	s->wanted_number = u->wanted_number;
-	s->from = still_kept(s, u->from);
-	s->read_unix_ms = u->read_unix_ms;
+	s->deploy->wanted = u->wanted;
+	s->deploy->wanted_number = u->wanted_number;
+	s->deploy->from = still_kept(s, u->from);
+	s->deploy->read_unix_ms = u->read_unix_ms;
 	service_reconfigure(s, u->config, u->config_number);
 	if (logs_open_service(s, tmp, &why) < 0)
-		output_warn(
-		    s->sup->base.out, "%s: %s", s->config->name, why == NULL ? "no memory" : why);
+		output_warn(deploy_of(s)->base->out, "%s: %s", s->config->name,
+		    why == NULL ? "no memory" : why);
 	put_listeners_back(s, u);
 	end_refused_spares(s);
 	places_look(s);
-	store_update(s->sup);
+	store_update(deploy_of(s)->sup);
 	talloc_free(tmp);
 }
 
 void
 undo_refused(struct service *s, const char *why)
 {
-	struct supervisor *sup = s->sup;
+	struct deploy *d = deploy_of(s);
 
-	talloc_free(s->refused_why);
-	s->refused_why = talloc_strdup(s, why);
-	s->refused_unix_ms = timer_unix_ms();
-	output_warn(sup->base.out,
+	talloc_free(s->deploy->refused_why);
+	s->deploy->refused_why = talloc_strdup(s, why);
+	s->deploy->refused_unix_ms = timer_unix_ms();
+	output_warn(d->base->out,
 	    "%s: its new configuration is refused; the one before counts again", s->config->name);
-	event_emit(&sup->all, NULL, NULL, "reload",
+	event_emit(d->all, NULL, NULL, "reload",
 	    json_pack("{s:b s:s}", "ok", 0, "service", s->config->name), "refused for %s: %s",
 	    s->config->name, why);
 }
@@ -179,7 +183,7 @@ have_one_in_common(const struct listener *a, size_t na, const struct listener *b
 static bool
 has_one_of(const struct service *other, const struct service *s, unsigned i)
 {
-	const struct undo *u = s->undo;
+	const struct undo *u = s->deploy->undo;
 	bool kept = i < talloc_array_length(u->listeners) && u->listeners[i] != NULL;
 	const struct instance *inst = i < s->ninstances ? s->instances[i] : NULL;
 	bool has = false;
@@ -197,7 +201,7 @@ is_in_the_way(const struct service *other, const struct service *s)
 {
 	bool is = false;
 
-	for (unsigned i = 0; i < s->undo->ninstances; i++)
+	for (unsigned i = 0; i < s->deploy->undo->ninstances; i++)
 		is = is || has_one_of(other, s, i);
 	return is;
 }
@@ -206,22 +210,23 @@ is_in_the_way(const struct service *other, const struct service *s)
 static void
 undo_with_others(struct service *s, const char *why)
 {
-	struct supervisor *sup = s->sup;
+	struct deploy *d = deploy_of(s);
 	char *text;
 
-	s->undo->decided = true; /* two may have swapped theirs */
-	for (size_t i = 0; i < sup->all.nservices; i++) {
-		struct service *o = sup->all.services[i];
+	s->deploy->undo->decided = true; /* two may have swapped theirs */
+	for (size_t i = 0; i < d->all->nservices; i++) {
+		struct service *o = d->all->services[i];
 
-		if (o == s || o->shrinks || (o->undo != NULL && o->undo->decided) ||
-		    (o->undo == NULL && !o->fresh) || !is_in_the_way(o, s))
+		if (o == s || o->deploy->shrinks ||
+		    (o->deploy->undo != NULL && o->deploy->undo->decided) ||
+		    (o->deploy->undo == NULL && !o->deploy->fresh) || !is_in_the_way(o, s))
 			continue;
 		text = talloc_asprintf(
 		    o, "it has an address of %s, which was refused: %s", s->config->name, why);
-		if (o->undo != NULL)
+		if (o->deploy->undo != NULL)
 			undo_with_others(o, text == NULL ? why : text);
 		else
-			o->refused = true;
+			o->deploy->goes = true;
 		talloc_free(text);
 	}
 	undo_apply(s);
@@ -231,40 +236,40 @@ undo_with_others(struct service *s, const char *why)
 void
 reload_judge(struct roll *r)
 {
-	struct supervisor *sup = r->sup;
+	struct deploy *d = r->deploy;
 	const char *why = r->error != NULL ? r->error : "there is no memory";
 	char *names = NULL;
 
 	if (!r->failed || r->cancelled != NULL)
 		return;
-	for (size_t i = 0; i < sup->all.nservices; i++) {
-		struct service *s = sup->all.services[i];
+	for (size_t i = 0; i < d->all->nservices; i++) {
+		struct service *s = d->all->services[i];
 
-		if (s->undo != NULL && !s->undo->decided && !is_through(r, s))
+		if (s->deploy->undo != NULL && !s->deploy->undo->decided && !is_through(r, s))
 			undo_with_others(s, why);
 	}
-	for (size_t i = 0; i < sup->all.nservices; i++) {
-		struct service *s = sup->all.services[i];
+	for (size_t i = 0; i < d->all->nservices; i++) {
+		struct service *s = d->all->services[i];
 
-		if (s->undo == NULL || !s->undo->decided)
+		if (s->deploy->undo == NULL || !s->deploy->undo->decided)
 			continue;
-		if (s->refused_why == NULL)
+		if (s->deploy->refused_why == NULL)
 			undo_refused(s, why); /* it was rolled back by itself */
 		names = talloc_asprintf_append(names == NULL ? talloc_strdup(r, "") : names, "%s%s",
 		    names == NULL ? "" : ", ", s->config->name);
 	}
 	if (names == NULL)
 		return;
-	reload_refused(sup, why);
+	reload_refused(d, why);
 	r->error = talloc_asprintf_append(
 	    r->error, "; the configuration that was before counts again for %s", names);
 }
 
 void
-reload_close(struct supervisor *sup)
+reload_close(struct deploy *d)
 {
-	for (size_t i = 0; i < sup->all.nservices; i++) {
-		struct undo *u = sup->all.services[i]->undo;
+	for (size_t i = 0; i < d->all->nservices; i++) {
+		struct undo *u = d->all->services[i]->deploy->undo;
 
 		if (u != NULL && !u->decided)
 			TALLOC_FREE(u->listeners);
@@ -272,15 +277,15 @@ reload_close(struct supervisor *sup)
 }
 
 void
-undo_all(struct supervisor *sup, const char *why)
+undo_all(struct deploy *d, const char *why)
 {
-	for (size_t i = 0; i < sup->all.nservices; i++) {
-		struct service *s = sup->all.services[i];
+	for (size_t i = 0; i < d->all->nservices; i++) {
+		struct service *s = d->all->services[i];
 
-		if (s->undo != NULL && !s->undo->decided)
+		if (s->deploy->undo != NULL && !s->deploy->undo->decided)
 			undo_with_others(s, why);
 	}
-	reload_settle(sup);
+	reload_settle(d);
 }
 
 /* --- what follows ------------------------------------------------------------------------------ */
@@ -289,41 +294,41 @@ undo_all(struct supervisor *sup, const char *why)
 static void
 settle(struct service *s)
 {
-	struct undo *u = s->undo;
+	struct undo *u = s->deploy->undo;
 	unsigned n = u->decided ? u->ninstances : u->wants;
 	struct instance **added = s->instances + u->ninstances;
 	unsigned nadded = s->ninstances > u->ninstances ? s->ninstances - u->ninstances : 0;
 
-	s->runs_refused = u->decided;
+	s->deploy->runs_refused = u->decided;
 	if (s->ninstances > n)
 		scale_shrink(s, n);
 	else if (nadded > 0)
-		job_start_list(s->sup, added, nadded, NULL);
-	TALLOC_FREE(s->undo); /* with the sockets that nobody has now */
+		job_start_list(deploy_of(s), added, nadded, NULL);
+	TALLOC_FREE(s->deploy->undo); /* with the sockets that nobody has now */
 }
 
 void
-reload_settle(struct supervisor *sup)
+reload_settle(struct deploy *d)
 {
 	bool something = false;
 
-	for (size_t i = sup->all.nservices; i-- > 0;) {
-		struct service *s = sup->all.services[i];
+	for (size_t i = d->all->nservices; i-- > 0;) {
+		struct service *s = d->all->services[i];
 
-		something = something || s->undo != NULL || s->refused;
-		if (sup->all.phase != SUP_RUNNING)
-			TALLOC_FREE(s->undo); /* nothing is started any more */
-		else if (s->undo != NULL)
+		something = something || s->deploy->undo != NULL || s->deploy->goes;
+		if (d->all->phase != SUP_RUNNING)
+			TALLOC_FREE(s->deploy->undo); /* nothing is started any more */
+		else if (s->deploy->undo != NULL)
 			settle(s);
-		else if (s->refused)
+		else if (s->deploy->goes)
 			scale_remove(s);
-		s->refused = false;
+		s->deploy->goes = false;
 	}
 	if (something) {
-		store_update(sup);
-		logs_close_unused(&sup->all);
+		store_update(d->sup);
+		logs_close_unused(d->all);
 	}
-	reload_revert(sup);
+	reload_revert(d);
 }
 
 static bool
@@ -335,33 +340,33 @@ runs_another(const struct instance *inst)
 }
 
 void
-reload_revert(struct supervisor *sup)
+reload_revert(struct deploy *d)
 {
 	const struct roll_task task = {
 	    .what = "revert", .why = "the new configuration was refused", .revert = true};
 	struct instance **list = NULL;
 	size_t n = 0;
 
-	if (sup->roll != NULL || sup->all.phase != SUP_RUNNING)
+	if (d->roll != NULL || d->all->phase != SUP_RUNNING)
 		return;
-	for (size_t i = 0; i < sup->all.nservices; i++) {
-		struct service *s = sup->all.services[i];
+	for (size_t i = 0; i < d->all->nservices; i++) {
+		struct service *s = d->all->services[i];
 		struct instance **grown =
-		    talloc_realloc(sup, list, struct instance *, (unsigned)(n + s->ninstances + 1));
+		    talloc_realloc(d, list, struct instance *, (unsigned)(n + s->ninstances + 1));
 
 		if (grown == NULL)
 			break;
 		list = grown;
-		for (unsigned k = 0; s->runs_refused && k < (s->shrinks ? s->keep : s->ninstances);
+		for (unsigned k = 0; s->deploy->runs_refused &&
+				     k < (s->deploy->shrinks ? s->deploy->keep : s->ninstances);
 		     k++) {
 			if (runs_another(s->instances[k]))
 				list[n++] = s->instances[k];
 		}
-		s->runs_refused = false;
+		s->deploy->runs_refused = false;
 	}
-	if (n > 0 && roll_start_list(sup, &task, list, n, NULL) < 0)
-		output_warn(sup->base.out,
-		    "no memory to replace what runs a refused configuration: "
-		    "`baton restart` does that");
+	if (n > 0 && roll_start_list(d, &task, list, n, NULL) < 0)
+		output_warn(d->base->out, "no memory to replace what runs a refused configuration: "
+					  "`baton restart` does that");
 	talloc_free(list);
 }

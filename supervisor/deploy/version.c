@@ -8,7 +8,8 @@
 #include <string.h>
 #include <time.h>
 
-#include "supervisor/deploy/proved.h"
+#include "supervisor/deploy/version.h"
+#include "supervisor/sockets/store.h"
 
 char *
 version_text(TALLOC_CTX *mem, const struct proved *proved)
@@ -56,7 +57,7 @@ reconfigure(
 		listener_own(s->instances[i]);
 		listener_settle(s->instances[i]);
 	}
-	store_update(s->sup);
+	store_update(deploy_of(s)->sup);
 	logs_close_unused(s->all);
 	return 0;
 }
@@ -69,9 +70,9 @@ start_from(struct service *s, const struct proved *proved, TALLOC_CTX *mem, char
 	if (proved->config_number != s->config_number)
 		error = reconfigure(s, proved->config, proved->config_number, mem, why);
 	if (error == 0) {
-		s->from = proved;
-		s->spares.epoch++;       /* they are of what is left now … */
-		TALLOC_FREE(s->copying); /* … and so is this */
+		s->deploy->from = proved;
+		s->spares.epoch++;               /* they are of what is left now … */
+		TALLOC_FREE(s->deploy->copying); /* … and so is this */
 	}
 	return error;
 }
@@ -81,10 +82,10 @@ start_from_file(struct service *s, TALLOC_CTX *mem, char **why)
 {
 	int error = 0;
 
-	if (s->config_number != s->wanted_number)
-		error = reconfigure(s, s->wanted, s->wanted_number, mem, why);
+	if (s->config_number != s->deploy->wanted_number)
+		error = reconfigure(s, s->deploy->wanted, s->deploy->wanted_number, mem, why);
 	if (error == 0)
-		s->from = NULL;
+		s->deploy->from = NULL;
 	return error;
 }
 
@@ -109,12 +110,12 @@ differs(const struct service *s, const struct proved *proved)
 static const struct proved *
 target_of(const struct service *s)
 {
-	bool older = s->from == NULL;
+	bool older = s->deploy->from == NULL;
 
-	for (unsigned i = 0; i < s->nproved; i++) {
-		older = older || s->proved[i] == s->from;
-		if (older && differs(s, s->proved[i]))
-			return s->proved[i];
+	for (unsigned i = 0; i < s->deploy->nproved; i++) {
+		older = older || s->deploy->proved[i] == s->deploy->from;
+		if (older && differs(s, s->deploy->proved[i]))
+			return s->deploy->proved[i];
 	}
 	return NULL;
 }
@@ -128,31 +129,33 @@ why_not(const struct service *s, TALLOC_CTX *mem)
 		runs = runs || s->instances[i]->life.state != LIFE_DOWN;
 	if (!runs)
 		return talloc_asprintf(mem, "%s does not run", s->config->name);
-	if (s->nproved > 0)
+	if (s->deploy->nproved > 0)
 		return talloc_asprintf(mem,
 		    "%s: nothing before what runs now is kept, %s (keep_good is %ld)",
-		    s->config->name, version_text(mem, s->from != NULL ? s->from : s->proved[0]),
+		    s->config->name,
+		    version_text(
+			mem, s->deploy->from != NULL ? s->deploy->from : s->deploy->proved[0]),
 		    s->config->keep_good);
 	if (s->config->keep_good == 0)
 		return talloc_asprintf(
 		    mem, "%s: nothing is kept, for keep_good is 0", s->config->name);
-	if (s->not_kept != NULL)
+	if (s->deploy->not_kept != NULL)
 		return talloc_asprintf(
-		    mem, "%s: nothing is kept: %s", s->config->name, s->not_kept);
+		    mem, "%s: nothing is kept: %s", s->config->name, s->deploy->not_kept);
 	return talloc_asprintf(mem,
 	    "%s: nothing of it has proved good yet, by being ready and well for %s",
 	    s->config->name, report_duration(mem, s->config->probation_time_ms));
 }
 
 int
-version_go_back(struct supervisor *sup, const char *target, TALLOC_CTX *mem, char **why)
+version_go_back(struct deploy *d, const char *target, TALLOC_CTX *mem, char **why)
 {
 	size_t n = 0, entered = 0;
 	int error = 0;
 
 	*why = NULL;
-	for (size_t i = 0; i < sup->all.nservices && error == 0; i++) {
-		struct service *s = sup->all.services[i];
+	for (size_t i = 0; i < d->all->nservices && error == 0; i++) {
+		struct service *s = d->all->services[i];
 		const struct proved *proved;
 
 		if (target != NULL && strcmp(target, s->config->name) != 0)
@@ -160,11 +163,11 @@ version_go_back(struct supervisor *sup, const char *target, TALLOC_CTX *mem, cha
 		n++;
 		proved = target_of(s);
 		if (proved != NULL) {
-			s->from_file_before = s->from == NULL;
+			s->deploy->from_file_before = s->deploy->from == NULL;
 			error = start_from(s, proved, mem, why);
 			entered += error == 0;
 			if (error == 0)
-				TALLOC_FREE(s->back_why); /* by itself no more */
+				TALLOC_FREE(s->deploy->back_why); /* by itself no more */
 		} else {
 			char *reason = why_not(s, mem);
 
@@ -187,11 +190,11 @@ version_start_from_proved(struct service *s, TALLOC_CTX *mem, char **why)
 	int error;
 
 	*why = NULL;
-	if (s->nproved == 0) {
+	if (s->deploy->nproved == 0) {
 		*why = why_not(s, mem);
 		return -ENOENT;
 	}
-	error = start_from(s, s->proved[0], mem, why);
+	error = start_from(s, s->deploy->proved[0], mem, why);
 	if (error < 0 && *why == NULL)
 		*why = talloc_strdup(mem, strerror(-error));
 	return error;
@@ -216,16 +219,18 @@ version_back_failed(struct service *s)
 	TALLOC_CTX *tmp = talloc_new(NULL);
 	char *why = NULL;
 
-	if (s->from != NULL && s->from_file_before && start_from_file(s, tmp, &why) < 0)
-		output_warn(s->sup->base.out, "%s: what was read last cannot count again: %s",
-		    s->config->name, why == NULL ? "no memory" : why);
+	if (s->deploy->from != NULL && s->deploy->from_file_before &&
+	    start_from_file(s, tmp, &why) < 0)
+		output_warn(deploy_of(s)->base->out,
+		    "%s: what was read last cannot count again: %s", s->config->name,
+		    why == NULL ? "no memory" : why);
 	talloc_free(tmp);
 }
 
 bool
 version_fits(const struct generation *g)
 {
-	const struct proved *from = g->instance->service->from;
+	const struct proved *from = g->instance->service->deploy->from;
 
 	return from == NULL || proved_is(from, g);
 }
@@ -233,7 +238,7 @@ version_fits(const struct generation *g)
 bool
 version_runs(const struct instance *inst)
 {
-	const struct proved *from = inst->service->from;
+	const struct proved *from = inst->service->deploy->from;
 
 	if (from == NULL)
 		return true; /* of another service, which has nothing to go back to */

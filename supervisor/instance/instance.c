@@ -30,7 +30,7 @@ instance_event(struct instance *inst, enum life_event event)
 			inst->all->policy->crashed(inst);
 		/* Where others are started again with it, all of them start in order. */
 		if (event == LIFE_EVENTS && inst->life.state == LIFE_BACKOFF &&
-		    was != LIFE_BACKOFF && inst->service->strategy == NULL &&
+		    was != LIFE_BACKOFF && !inst->service->in_order &&
 		    spare_call(inst, spare_for(inst)))
 			event = LIFE_EV_SPARE;
 		if (inst->life.state == LIFE_DOWN && inst->service->config->ncgroups > 0)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What has proved good, in the document: the copies themselves go along as descriptors. */
 #include "supervisor/base/state.h"
-#include "supervisor/deploy/proved.h"
+#include "supervisor/deploy/version.h"
 #include "supervisor/upgrade/state_tree.h"
 
 static const struct state_field executable_fields[] = {
@@ -34,18 +34,18 @@ state_executable(struct state *s, const char *name, struct executable *e)
 
 /* One that was read before lives on with those that are replaced: see reload.c. */
 static struct service_config *
-load_config(struct state *s, struct supervisor *sup, const char *name)
+load_config(struct state *s, struct deploy *d, const char *name)
 {
-	size_t n = talloc_array_length(sup->configs_before);
+	size_t n = talloc_array_length(d->configs_before);
 	struct config **grown =
-	    talloc_realloc(sup, sup->configs_before, struct config *, (unsigned)n + 1);
+	    talloc_realloc(d, d->configs_before, struct config *, (unsigned)n + 1);
 	struct service_config *c;
 
 	if (grown == NULL) {
 		state_fail(s, "config", "there is no memory");
 		return NULL;
 	}
-	sup->configs_before = grown;
+	d->configs_before = grown;
 	grown[n] = config_new(grown, NULL);
 	c = grown[n] == NULL ? NULL : config_service(grown[n], name, 0, true);
 	if (c == NULL)
@@ -76,7 +76,7 @@ config_of(struct state *s, struct service *service, const struct service_config 
 	if (state_saving(s))
 		config_service_state(&sub, (struct service_config *)refs[at]);
 	else if (state_ok(s))
-		refs[at] = load_config(&sub, service->sup, service->wanted->name);
+		refs[at] = load_config(&sub, deploy_of(service), service->deploy->wanted->name);
 }
 
 static void
@@ -99,28 +99,30 @@ start_from(struct state *s, struct service *service)
 {
 	int64_t from = -1;
 
-	for (unsigned i = 0; state_saving(s) && i < service->nproved; i++) {
-		if (service->proved[i] == service->from)
+	for (unsigned i = 0; state_saving(s) && i < service->deploy->nproved; i++) {
+		if (service->deploy->proved[i] == service->deploy->from)
 			from = i;
 	}
 	state_number(s, "from", &from);
-	if (!state_saving(s) && from >= 0 && from < service->nproved)
-		service->from = service->proved[from];
+	if (!state_saving(s) && from >= 0 && from < service->deploy->nproved)
+		service->deploy->from = service->deploy->proved[from];
 }
 
 void
 state_good(struct state *s, struct service *service)
 {
 	/* What was read last, what counts, what the copies ran with. */
-	const struct service_config *refs[GOOD_MAX + 2] = {service->wanted, service->config};
-	unsigned n = state_array(s, "good", service->nproved);
+	const struct service_config *refs[GOOD_MAX + 2] = {
+	    service->deploy->wanted, service->config};
+	unsigned n = state_array(s, "good", service->deploy->nproved);
 
 	config_of(s, service, refs, 1);
 	if (!state_saving(s) && state_ok(s) && refs[1] != service->config)
 		service_reconfigure(service, refs[1], 0);
 	for (unsigned i = 0; i < n && i < GOOD_MAX && state_ok(s); i++) {
 		struct state sub = state_element(s, "good", i);
-		struct proved *proved = state_saving(s) ? service->proved[i] : proved_new(service);
+		struct proved *proved =
+		    state_saving(s) ? service->deploy->proved[i] : proved_new(service);
 
 		if (proved == NULL) {
 			state_fail(&sub, "fd", "there is no memory");
@@ -128,7 +130,7 @@ state_good(struct state *s, struct service *service)
 		}
 		one(&sub, service, proved, refs, i + 2);
 		if (!state_saving(s))
-			service->proved[service->nproved++] = proved;
+			service->deploy->proved[service->deploy->nproved++] = proved;
 	}
 	start_from(s, service);
 }

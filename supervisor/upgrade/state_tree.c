@@ -12,11 +12,14 @@
 static const struct state_field fields[] = {
     STATE_STRING(struct supervisor, how_to_reach),
     STATE_STRING(struct supervisor, program),
-    STATE_NUMBER(struct supervisor, next_service),
-    STATE_NUMBER(struct supervisor, next_instance),
-    STATE_NUMBER(struct supervisor, read_unix_ms),
-    STATE_STRING(struct supervisor, refused_why),
-    STATE_NUMBER(struct supervisor, refused_unix_ms),
+};
+
+static const struct state_field deploy_fields[] = {
+    STATE_NUMBER(struct deploy, next_service),
+    STATE_NUMBER(struct deploy, next_instance),
+    STATE_NUMBER(struct deploy, read_unix_ms),
+    STATE_STRING(struct deploy, refused_why),
+    STATE_NUMBER(struct deploy, refused_unix_ms),
 };
 
 static const struct state_field base_fields[] = {
@@ -29,15 +32,18 @@ static const struct state_field all_fields[] = {
 
 static const struct state_field service_fields[] = {
     STATE_NUMBER(struct service, config_number),
-    STATE_NUMBER(struct service, config_numbers),
-    STATE_STRING(struct service, not_kept),
-    STATE_FLAG(struct service, from_file_before),
-    STATE_STRING(struct service, back_why),
-    STATE_NUMBER(struct service, back_unix_ms),
-    STATE_NUMBER(struct service, wanted_number),
-    STATE_NUMBER(struct service, read_unix_ms),
-    STATE_STRING(struct service, refused_why),
-    STATE_NUMBER(struct service, refused_unix_ms),
+};
+
+static const struct state_field service_deploy_fields[] = {
+    STATE_NUMBER(struct service_deploy, config_numbers),
+    STATE_STRING(struct service_deploy, not_kept),
+    STATE_FLAG(struct service_deploy, from_file_before),
+    STATE_STRING(struct service_deploy, back_why),
+    STATE_NUMBER(struct service_deploy, back_unix_ms),
+    STATE_NUMBER(struct service_deploy, wanted_number),
+    STATE_NUMBER(struct service_deploy, read_unix_ms),
+    STATE_STRING(struct service_deploy, refused_why),
+    STATE_NUMBER(struct service_deploy, refused_unix_ms),
 };
 
 /* The others are short, or no state to go on from: upgrade.c refuses. */
@@ -110,10 +116,10 @@ load_service(struct state *s, struct supervisor *sup)
 {
 	char *name = NULL;
 	struct service_config *c;
-	struct service *service = talloc_zero(sup, struct service);
+	struct service *service;
 
 	state_text(s, "name", sup, &name);
-	c = service == NULL || name == NULL ? NULL : config_service(sup->config, name, 0, true);
+	c = name == NULL ? NULL : config_service(sup->deploy->config, name, 0, true);
 	if (c == NULL) {
 		state_fail(s, "name",
 		    name == NULL || !config_good_name(name) ? "is missing, or is no name"
@@ -124,9 +130,9 @@ load_service(struct state *s, struct supervisor *sup)
 	config_service_state(s, c);
 	if (!state_ok(s))
 		return NULL;
-	service->sup = sup;
-	service->all = &sup->all;
-	service_configure(service, c);
+	service = service_new_empty(sup->deploy, c);
+	if (service == NULL)
+		state_fail(s, "name", "there is no memory");
 	return service;
 }
 
@@ -173,7 +179,7 @@ spares(struct state *s, struct service *service)
 static void
 copying(struct state *s, struct service *service)
 {
-	int64_t begun = service->copying != NULL;
+	int64_t begun = service->deploy->copying != NULL;
 
 	state_number(s, "copying", &begun);
 	if (state_saving(s) || !state_ok(s) || begun == 0)
@@ -202,7 +208,7 @@ services(struct state *s, struct supervisor *sup)
 
 		if (state_saving(s)) {
 			struct service_config *c =
-			    (struct service_config *)sup->all.services[i]->wanted;
+			    (struct service_config *)sup->all.services[i]->deploy->wanted;
 
 			state_text(&sub, "name", NULL, &c->name);
 			config_service_state(&sub, c);
@@ -214,6 +220,7 @@ services(struct state *s, struct supervisor *sup)
 		}
 		state_good(&sub, sup->all.services[i]);
 		STATE_FIELDS(&sub, sup->all.services[i], service_fields);
+		STATE_FIELDS(&sub, sup->all.services[i]->deploy, service_deploy_fields);
 		if (!state_saving(s))
 			open_logs(&sub, sup->all.services[i]);
 		instances(&sub, sup->all.services[i]);
@@ -228,14 +235,15 @@ supervisor(struct state *s, struct supervisor *sup)
 {
 	struct state sub = state_object(s, "config");
 
-	STATE_FIELDS(&sub, sup->config, config_fields);
-	sup->all.by_hand = sup->config->file == NULL;
+	STATE_FIELDS(&sub, sup->deploy->config, config_fields);
+	sup->all.by_hand = sup->deploy->config->file == NULL;
 	STATE_FIELDS(s, sup, fields);
 	STATE_FIELDS(s, &sup->base, base_fields);
+	STATE_FIELDS(s, sup->deploy, deploy_fields);
 	STATE_FIELDS(s, &sup->all, all_fields);
 	state_text(s, "argv0", sup, (char **)&sup->all.argv0);
 	sup->all.phase = STATE_WORD(s, "phase", sup->all.phase, phases);
-	state_json(s, "last_restart", &sup->last_restart);
+	state_json(s, "last_restart", &sup->deploy->last_restart);
 	signals_state(s, sup);
 	spawn_state(s);
 	output_state(s, "output", sup->base.out);
@@ -246,8 +254,9 @@ supervisor(struct state *s, struct supervisor *sup)
 	manager_state(s, sup);
 	services(s, sup);
 	if (state_ok(s) && sup->all.phase == SUP_STARTING &&
-	    (sup->next_service >= sup->all.nservices ||
-		sup->next_instance >= sup->all.services[sup->next_service]->ninstances))
+	    (sup->deploy->next_service >= sup->all.nservices ||
+		sup->deploy->next_instance >=
+		    sup->all.services[sup->deploy->next_service]->ninstances))
 		state_fail(s, "next_service", "there is no such instance");
 	control_state(s, sup->control, &sup->upgrader);
 }
@@ -282,7 +291,7 @@ state_load(TALLOC_CTX *mem, struct state_doc *doc)
 	sup->resumed = true;
 	if (!manager_start(sup))
 		state_fail(&sub, "manager", "there is no memory");
-	talloc_steal(sup, config);
+	talloc_steal(sup->deploy, config);
 	supervisor(&sub, sup);
 	if (!state_complete(doc))
 		return NULL;

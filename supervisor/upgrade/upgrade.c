@@ -66,14 +66,14 @@ not_now(const struct supervisor *sup, TALLOC_CTX *mem)
 
 	if (sup->all.phase == SUP_STOPPING || sup->all.phase == SUP_DONE)
 		return "baton is stopping";
-	if (sup->reload != NULL)
+	if (sup->deploy->reload != NULL)
 		return "a reload is under way; ask again later";
-	if (revert_busy(sup, mem, &why) || scale_busy(sup, mem, &why))
+	if (revert_busy(sup->deploy, mem, &why) || scale_busy(sup->deploy, mem, &why))
 		return or_no_memory(why);
-	if (sup->roll != NULL)
+	if (sup->deploy->roll != NULL)
 		return or_no_memory(talloc_asprintf(
-		    mem, "a restart is under way (%s); ask again later", roll_where(sup)));
-	if (sup->jobs != NULL)
+		    mem, "a restart is under way (%s); ask again later", roll_where(sup->deploy)));
+	if (!LIST_EMPTY(&sup->deploy->jobs))
 		return "instances are being started or stopped; ask again later";
 	return NULL;
 }

@@ -73,26 +73,26 @@ instance(int service, int index)
 static void
 run_to_the_end(void)
 {
-	while (sup->roll != NULL)
+	while (sup->deploy->roll != NULL)
 		assert_int_equal(tevent_loop_once(sup->base.ev), 0);
 }
 
 static int
 start(const struct roll_task *task, char **why)
 {
-	return roll_start(sup, task, NULL, sup, why);
+	return roll_start(sup->deploy, task, NULL, sup, why);
 }
 
 static const char *
 verdict(const char *member)
 {
-	return json_string_value(json_object_get(sup->last_restart, member));
+	return json_string_value(json_object_get(sup->deploy->last_restart, member));
 }
 
 static int
 number(const char *member)
 {
-	return (int)json_integer_value(json_object_get(sup->last_restart, member));
+	return (int)json_integer_value(json_object_get(sup->deploy->last_restart, member));
 }
 
 static void
@@ -103,9 +103,9 @@ what_is_not_to_run_is_left_alone(void **state)
 	(void)state;
 	assert_int_equal(start(&all, &why), 0);
 	/* The verdict comes from the loop, never from within. */
-	assert_non_null(sup->roll);
+	assert_non_null(sup->deploy->roll);
 	run_to_the_end();
-	assert_true(json_is_true(json_object_get(sup->last_restart, "ok")));
+	assert_true(json_is_true(json_object_get(sup->deploy->last_restart, "ok")));
 	assert_int_equal(number("restarted"), 0);
 	assert_int_equal(number("of"), 8);
 	assert_int_equal(instance(0, 0)->last_number, 0);
@@ -124,7 +124,7 @@ as_many_as_surge_says_are_begun(void **state)
 	run_to_the_end();
 	assert_int_equal(instance(0, 3)->last_number, 0);
 	assert_int_equal(instance(1, 0)->last_number, 0);
-	assert_false(json_is_true(json_object_get(sup->last_restart, "ok")));
+	assert_false(json_is_true(json_object_get(sup->deploy->last_restart, "ok")));
 	assert_string_equal(verdict("instance"), "web.0");
 	assert_non_null(strstr(verdict("reason"), "cannot start /no/such/program"));
 	for (int i = 0; i < 3; i++)
@@ -152,8 +152,8 @@ only_the_same_joins(void **state)
 	}
 	assert_int_equal(
 	    start(&(struct roll_task){.what = "restart", .target = "no"}, &why), -ENOENT);
-	roll_cancel(sup, "baton was told to stop");
-	assert_null(sup->roll);
+	roll_cancel(sup->deploy, "baton was told to stop");
+	assert_null(sup->deploy->roll);
 	assert_string_equal(verdict("error"), "baton was told to stop");
 	/* The name is a copy: a request's own is gone long before. */
 	assert_int_equal(start(&others[0], &why), 0);
@@ -187,7 +187,7 @@ a_canary_goes_alone(void **state)
 	assert_int_equal(start(&task, &why), 0);
 	assert_int_equal(instance(0, 0)->last_number, 1);
 	assert_int_equal(instance(0, 1)->last_number, 0);
-	assert_int_equal(roll_continue(sup, NULL, sup, &why), -EINVAL);
+	assert_int_equal(roll_continue(sup->deploy, NULL, sup, &why), -EINVAL);
 	assert_non_null(strstr(why, "nothing is paused; a restart is under way ("));
 	run_to_the_end();
 	assert_string_equal(verdict("instance"), "web.0");

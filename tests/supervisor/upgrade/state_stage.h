@@ -120,7 +120,7 @@ populate(struct supervisor *sup)
 	b->left = channel_new();
 	recent_add(b, true, "the last line", 13);
 	c->life = (struct life){.state = LIFE_FAILED, .crashes = 20, .total = 20, .ready_ms = -1};
-	sup->last_restart = json_pack("{s:b s:s}", "ok", 0, "error", "it did not");
+	sup->deploy->last_restart = json_pack("{s:b s:s}", "ok", 0, "error", "it did not");
 	sup->all.phase = SUP_RUNNING;
 	event_emit(&sup->all, b, NULL, "backoff", NULL, "started again in %s", "1 h");
 }

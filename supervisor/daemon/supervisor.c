@@ -49,7 +49,6 @@ tell_event(struct supervisor *sup, json_t *event)
 static void
 keep_line(struct instance *inst, bool err, const char *text, size_t len)
 {
-	recent_add(inst, err, text, len);
 	follow_line(inst->sup->control, inst, err, text, len);
 }
 
@@ -134,6 +133,7 @@ supervisor_new(TALLOC_CTX *mem, struct config *config, const char *argv0)
 	sup->all.sup = sup;
 	sup->all.hearers = hearers;
 	sup->all.policy = &policy;
+	instances_listen(&sup->all);
 	sup->all.by_hand = config->file == NULL;
 	sup->all.base = &sup->base;
 	sup->all.argv0 = argv0;

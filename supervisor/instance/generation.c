@@ -22,7 +22,7 @@ stopping(struct generation *g)
 	if (g->recalled && !g->stopping && g->gives != NULL)
 		channel_called_off(g->gives);
 	g->stopping = true;
-	refuse_judge(g->instance);
+	g->events->stopping(g);
 }
 
 /* Without memory the one before stays. */
@@ -59,35 +59,17 @@ generation_notified(const struct notify_message *m, void *data)
 	}
 	if (m->stopping)
 		stopping(g);
-	if (m->ready && !places_said_ready(g, m->spare))
+	if (m->ready && !g->events->said_ready(g, m->spare))
 		return;
 	if (m->ready && g->recalled && !g->doomed) {
 		g->recalled = g->told = g->stopping = false;
 		watchdog_heard(g);
-		instance_generation_back(g);
+		g->events->back(g);
 		health_begin(g);
 		return;
 	}
 	if (m->ready && ready_is_notified(g))
-		generation_ready(g);
-}
-
-void
-generation_ready(struct generation *g)
-{
-	if (g->ready_ms >= 0 || g->stopping || g->told || g->doomed)
-		return;
-	g->ready_ms = timer_now_ms();
-	ready_end(g);
-	watchdog_heard(g);
-	instance_generation_ready(g);
-	health_begin(g);
-}
-
-bool
-generation_looked_up(struct generation *g)
-{
-	return g->uid != NOTIFY_UID_UNKNOWN || spawn_has_looked_up(g->exec_fd, &g->uid);
+		ready_shown(g);
 }
 
 /* The process itself has looked that up. */
@@ -188,7 +170,7 @@ generation_check(struct generation *g)
 	if (g->failure == NULL)
 		g->failure = spawn_failure(
 		    g, g->exec_fd, g->instance->service->config->command[0], &g->starved);
-	instance_generation_ended(g);
+	g->events->ended(g);
 }
 
 void
@@ -261,6 +243,7 @@ generation_new(struct instance *inst, unsigned number)
 	if (g == NULL)
 		return NULL;
 	*g = (struct generation){.instance = inst,
+	    .events = inst->all->generation_events,
 	    .number = number,
 	    .epoch = inst->service->spares.epoch,
 	    .uid = NOTIFY_UID_UNKNOWN,
@@ -293,11 +276,47 @@ generation_watch(struct generation *g)
 	    g->instance->all->base->ev, g, g->pidfd, TEVENT_FD_READ, process_ended, g);
 }
 
+char *
+generation_end(struct generation *g, const char *how)
+{
+	if (g->sick_why == NULL)
+		return talloc_strdup(g, how);
+	return talloc_asprintf(g, "%s and %s", g->sick_why, how);
+}
+
+static void
+stillborn_ended(void *data)
+{
+	struct generation *g = talloc_get_type_abort(data, struct generation);
+
+	g->events->ended(g);
+}
+
+void
+generation_stillborn(struct generation *g)
+{
+	timer_after(g, g->instance->all->base->timers, 0, stillborn_ended, g);
+}
+
+/* Its process sends there from its first moment on. */
+static int
+listen_to(struct generation *g)
+{
+	bool user = g->instance->service->config->user != NULL;
+
+	g->notify = generation_listen(g, user ? NOTIFY_UID_UNKNOWN : geteuid());
+	if (g->notify == NULL)
+		return -errno;
+	generation_ask_uid(g);
+	return 0;
+}
+
 struct generation *
 generation_start(struct instance *inst)
 {
 	struct generation *g = generation_new(inst, ++inst->last_number);
 	TALLOC_CTX *tmp = g == NULL ? NULL : talloc_new(g);
+	struct spawn s = {0};
 	const char *why = NULL;
 	int error;
 
@@ -305,7 +324,11 @@ generation_start(struct instance *inst)
 		talloc_free(g);
 		return NULL;
 	}
-	error = start_process(g, tmp, &why);
+	error = start_choose(g, &s, tmp, &why);
+	if (error == 0)
+		error = listen_to(g);
+	if (error == 0)
+		error = start_process(g, &s, tmp, &why);
 	if (error == 0)
 		generation_watch(g);
 	else

@@ -18,6 +18,7 @@
 #include "supervisor/process/identity.h"
 #include "supervisor/process/notify.h"
 #include "supervisor/process/probe.h"
+#include "supervisor/process/spawn.h"
 
 struct check;
 struct instance;
@@ -31,13 +32,42 @@ struct supervisor;
 #define TAIL_LINES            8
 #define TAIL_LINE_MAX_BYTES   400
 
+struct generation;
+
+/*
+ * What happens to a process. Who starts and watches processes finds that out, and does not know what
+ * follows from it for the instance, its spares, or those above: instance.c does, and fills this in.
+ */
+struct generation_events {
+	/* It says READY=1, with or without X_BATON_SPARE=1. Returns whether that counts. */
+	bool (*said_ready)(struct generation *g, bool spare);
+	void (*ready)(struct generation *g);    /* it has shown that it is ready */
+	void (*back)(struct generation *g);     /* it was told to end, recalled, and serves again */
+	void (*stopping)(struct generation *g); /* it said that it ends */
+	/* It hangs, or fails its health checks (SICK_…); WHY, in words ("has not …"), is taken over.
+	 * Later: it is well again, as WHAT says. */
+	void (*unwell)(struct generation *g, unsigned how, char *why);
+	void (*well)(struct generation *g, unsigned how, const char *what);
+	/* It has written a line. */
+	void (*line)(struct generation *g, bool err, const char *text, size_t len);
+	/* It is gone, and could say nothing more. Frees it. */
+	void (*ended)(struct generation *g);
+};
+
+/* Ways to be unwell: bits of struct generation's sick. */
+enum {
+	SICK_HUNG = 1,      /* its watchdog has expired: it cannot drain */
+	SICK_UNHEALTHY = 2, /* its health checks fail */
+};
+
 /* One process. A child of its instance. */
 struct generation {
 	struct generation *prev, *next; /* in supervisor.generations */
 	struct instance *instance;
-	unsigned number; /* 1, 2, 3, … in its instance */
-	pid_t pid;       /* 0: it could not be started */
-	uid_t uid;       /* as whom it runs; NOTIFY_UID_UNKNOWN: it has not said so yet */
+	const struct generation_events *events; /* who hears what happens to it */
+	unsigned number;                        /* 1, 2, 3, … in its instance */
+	pid_t pid;                              /* 0: it could not be started */
+	uid_t uid; /* as whom it runs; NOTIFY_UID_UNKNOWN: it has not said so yet */
 	int pidfd;
 	struct tevent_fd *pid_event;
 	struct tevent_fd *out_event, *err_event; /* own the pipes' reading ends */
@@ -83,10 +113,10 @@ struct generation {
 	char *group;  /* its control group's name; NULL: it has none */
 	char *limits; /* … and what was written there: only with the same ones is it shared */
 
-	char *program;           /* the path that was found for it; NULL: none was */
-	struct executable exe;   /* what stood there */
-	unsigned config_number;  /* service.config_number when it was started */
-	struct timer *trial; /* runs from ready until it has proved good */
+	char *program;          /* the path that was found for it; NULL: none was */
+	struct executable exe;  /* what stood there */
+	unsigned config_number; /* service.config_number when it was started */
+	struct timer *trial;    /* runs from ready until it has proved good */
 	bool proved;
 	int64_t watchdog_due_ms;
 	bool watchdog_last; /* the timer is that of the last part */
@@ -121,9 +151,11 @@ int start_environment(TALLOC_CTX *mem, const struct generation *g, const struct 
 /* Which descriptors of its own G will have: sockets, the ends of the handover (or a spare's own),
  * the readiness pipe; if the last one's number is given, the others make way. */
 void start_number(struct generation *g);
-/* Starts G's process, for which only the numbers are set. MEM is for what may be freed
- * afterwards. Returns 0, or a negative errno, with *WHY set if there is more to say. */
-int start_process(struct generation *g, TALLOC_CTX *mem, const char **why);
+/* Begins to fill S in, and in MEM: what G is to run, with its channels. Returns 0, or a negative errno,
+ * with *WHY set if there is more to say. */
+int start_choose(struct generation *g, struct spawn *s, TALLOC_CTX *mem, const char **why);
+/* The rest of it, and the process is started; G has its NOTIFY_SOCKET by then. The same returns. */
+int start_process(struct generation *g, struct spawn *s, TALLOC_CTX *mem, const char **why);
 
 /* G, a spare until now, goes from its place's control group into that of its instance. */
 void start_move_group(struct generation *g);
@@ -137,8 +169,10 @@ int start_channels(struct generation *g);
 /* --- generation.c: one process and its descriptors ----------------------------------- */
 
 /* Starts one. NULL only for lack of memory; if it could not be started, failure is set and
- * pid is 0. The instance hears of its end by instance_generation_ended. */
+ * pid is 0. */
 struct generation *generation_start(struct instance *inst);
+/* It could not be started: that it has ended is told from the loop. */
+void generation_stillborn(struct generation *g);
 /* The pieces of it, for state_generation.c: one without a process (NULL: no memory), one whose
  * process is watched. */
 struct generation *generation_new(struct instance *inst, unsigned number);
@@ -148,12 +182,6 @@ void generation_notified(const struct notify_message *m, void *data);
 struct notify *generation_listen(struct generation *g, uid_t uid);
 /* … who that is will be told by exec_fd. */
 void generation_ask_uid(struct generation *g);
-/* Whether its process has found out as whom it runs, and its environment; it runs its program
- * then, or is about to. */
-bool generation_looked_up(struct generation *g);
-/* It has shown that it is ready. One that was told to end, or given up, cannot become the one
- * that serves: then nothing happens. */
-void generation_ready(struct generation *g);
 /* SIGTERM to the process; what it started is its own business, until it has died of that. */
 void generation_term(struct generation *g);
 /* After SIGTERM: it is to serve on. It answers by READY=1, if it knows how. */
@@ -168,6 +196,15 @@ generation_lives(const struct generation *g)
 
 	return g->lingers || (g->pid > 0 && poll(&p, 1, 0) == 0);
 }
+/* Whether its process has found out as whom it runs, and its environment; it runs its program
+ * then, or is about to. */
+static inline bool
+generation_looked_up(struct generation *g)
+{
+	return g->uid != NOTIFY_UID_UNKNOWN || spawn_has_looked_up(g->exec_fd, &g->uid);
+}
+/* HOW it ended, and why baton wanted it to; belongs to G. */
+char *generation_end(struct generation *g, const char *how);
 /* SIGKILL to its whole process group. WHY is kept as the failure if none is known yet. */
 void generation_kill(struct generation *g, const char *why);
 /* Takes what there is to know about one that has ended (a no-op while it lives). */
@@ -200,6 +237,9 @@ bool ready_is_notified(const struct generation *g);
 int ready_open(struct generation *g);
 /* The process runs: waits for whatever its service's kind of readiness is. False: no memory to. */
 bool ready_begin(struct generation *g);
+/* It has shown that it is ready. One that was told to end, or given up, cannot become the one
+ * that serves: then nothing happens. */
+void ready_shown(struct generation *g);
 /* It has ended: takes what it said before. */
 void ready_last(struct generation *g);
 /* Gives up waiting. */
@@ -240,11 +280,6 @@ void watchdog_triggered(struct generation *g);
 
 /* --- sick.c: replacing what lives and does not serve -------------------------------------- */
 
-enum {
-	SICK_HUNG = 1,      /* its watchdog has expired: it cannot drain */
-	SICK_UNHEALTHY = 2, /* its health checks fail */
-};
-
 /* Replaces G, if it is the one that serves: its successor is started, and when that is ready, G
  * is told to end. WHY, in words ("has not …"), is taken over. */
 void sick_found(struct generation *g, unsigned how, char *why);
@@ -252,7 +287,5 @@ void sick_found(struct generation *g, unsigned how, char *why);
 void sick_over(struct generation *g, unsigned how, const char *what);
 /* The next try is due then. */
 void sick_rearm(struct generation *g, int64_t due_ms);
-/* HOW it ended, and why baton wanted it to; belongs to G. */
-char *sick_end(struct generation *g, const char *how);
 
 #endif

@@ -16,7 +16,7 @@ out_line(const char *line, size_t len, bool cut, void *data)
 	struct generation *g = data;
 
 	(void)cut;
-	g->instance->all->policy->line(g->instance, false, line, len);
+	g->events->line(g, false, line, len);
 	if (g->instance->service->out != NULL)
 		logfile_line(g->instance->service->out, line, len);
 	else
@@ -31,7 +31,7 @@ err_line(const char *line, size_t len, bool cut, void *data)
 
 	(void)cut;
 	tail_add(g->tail, line, len);
-	g->instance->all->policy->line(g->instance, true, line, len);
+	g->events->line(g, true, line, len);
 	if (g->instance->service->err != NULL)
 		logfile_line(g->instance->service->err, line, len);
 	else

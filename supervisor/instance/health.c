@@ -22,7 +22,7 @@ failed(struct generation *g, const char *why)
 	g->health_failures++;
 	if ((long)g->health_failures < c->health_failures)
 		return;
-	sick_found(g, SICK_UNHEALTHY,
+	g->events->unwell(g, SICK_UNHEALTHY,
 	    talloc_asprintf(g, "has failed %u health check%s in a row (GET %s: %s)",
 		g->health_failures, g->health_failures == 1 ? "" : "s", c->health, why));
 }
@@ -53,7 +53,7 @@ checked(enum probe_verdict verdict, const char *why, void *data)
 	switch (verdict) {
 	case PROBE_WELL:
 		g->health_failures = g->instance->unwell = 0;
-		sick_over(g, SICK_UNHEALTHY, "passes its health checks again");
+		g->events->well(g, SICK_UNHEALTHY, "passes its health checks again");
 		break;
 	case PROBE_SICK:
 	case PROBE_IGNORED:
@@ -99,7 +99,7 @@ health_begin(struct generation *g)
 	TALLOC_FREE(g->health_check);
 	g->health_failures = 0;
 	if (g->instance->service->config->health == NULL)
-		sick_over(g, SICK_UNHEALTHY, "has no health checks any more");
+		g->events->well(g, SICK_UNHEALTHY, "has no health checks any more");
 	arm(g);
 }
 

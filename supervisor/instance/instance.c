@@ -1,56 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* Tells the table in life.c what has happened to an instance, and others what came of it. */
+/*
+ * What becomes of an instance when something happens to one of its processes. Only this file hears
+ * of that (struct generation_events), so it stands at the top of the folder.
+ */
 #include "supervisor/instance/instances.h"
-#include "supervisor/process/cgroup.h"
 
-static bool
-is_down_by_crash(enum life_state state)
-{
-	return state == LIFE_BACKOFF || state == LIFE_FAILED;
-}
-
-void
-instance_event(struct instance *inst, enum life_event event)
-{
-	while (event != LIFE_EVENTS) {
-		enum life_state was = inst->life.state;
-		struct life_step s =
-		    life_step(inst->life, event, &inst->service->policy, timer_now_ms());
-
-		if ((event == LIFE_EV_TIMEOUT || event == LIFE_EV_AGAIN) &&
-		    (s.orders & LIFE_SPAWN_CURRENT) != 0)
-			inst->restarts++;
-		inst->life = s.life;
-		event = instance_carry_out(inst, &s);
-		if (event != LIFE_EVENTS)
-			instance_news(inst, NULL, NEWS_FAILED);
-		refuse_judge(inst);
-		if (is_down_by_crash(inst->life.state) && !is_down_by_crash(was) &&
-		    was != LIFE_HELD)
-			inst->all->policy->crashed(inst);
-		/* Where others are started again with it, all of them start in order. */
-		if (event == LIFE_EVENTS && inst->life.state == LIFE_BACKOFF &&
-		    was != LIFE_BACKOFF && !inst->service->in_order &&
-		    spare_call(inst, spare_for(inst)))
-			event = LIFE_EV_SPARE;
-		if (inst->life.state == LIFE_DOWN && inst->service->config->ncgroups > 0)
-			cgroup_remove(inst->name);
-		if (inst->life.state == LIFE_DOWN && was != LIFE_DOWN)
-			instance_news(inst, NULL, NEWS_DOWN);
-		if (inst->life.state == LIFE_HELD && was != LIFE_HELD)
-			instance_news(inst, NULL, NEWS_HELD);
-	}
-}
-
-void
-instance_cut_drain(struct instance *inst)
-{
-	if (inst->old != NULL && !inst->old->doomed && inst->life.state == LIFE_READY)
-		generation_kill(inst->old, "was killed: its drain was cut");
-}
-
-void
-instance_generation_ready(struct generation *g)
+static void
+ready(struct generation *g)
 {
 	struct instance *inst = g->instance;
 
@@ -65,8 +21,8 @@ instance_generation_ready(struct generation *g)
 	instance_news(inst, g, NEWS_READY);
 }
 
-void
-instance_generation_back(struct generation *g)
+static void
+back(struct generation *g)
 {
 	struct instance *inst = g->instance;
 
@@ -146,8 +102,8 @@ waits_for_next(const struct instance *inst)
 	return inst->life.state == LIFE_REPLACING || inst->life.state == LIFE_ABORTING;
 }
 
-void
-instance_generation_ended(struct generation *g)
+static void
+ended(struct generation *g)
 {
 	struct instance *inst = g->instance;
 	bool asked = g->told && g->failure == NULL;
@@ -163,7 +119,7 @@ instance_generation_ended(struct generation *g)
 	}
 	talloc_free(inst->last_exit);
 	inst->last_exit =
-	    talloc_strdup(inst, g->failure != NULL ? g->failure : sick_end(g, g->ended));
+	    talloc_strdup(inst, g->failure != NULL ? g->failure : generation_end(g, g->ended));
 	if (inst->spare)
 		places_ended(g);
 	if (g == inst->successor) {
@@ -185,4 +141,32 @@ instance_generation_ended(struct generation *g)
 		instance_news(inst, g, NEWS_GAVE_UP);
 	start_leave_group(g);
 	talloc_free(g);
+}
+
+static void
+stopping(struct generation *g)
+{
+	refuse_judge(g->instance);
+}
+
+static void
+line(struct generation *g, bool err, const char *text, size_t len)
+{
+	recent_add(g->instance, err, text, len);
+	g->instance->all->policy->line(g->instance, err, text, len);
+}
+
+static const struct generation_events events = {.said_ready = places_said_ready,
+    .ready = ready,
+    .back = back,
+    .stopping = stopping,
+    .unwell = sick_found,
+    .well = sick_over,
+    .line = line,
+    .ended = ended};
+
+void
+instances_listen(struct instances *all)
+{
+	all->generation_events = &events;
 }

@@ -145,23 +145,11 @@ bool listener_is_anothers(const struct instance *inst, const struct listener *l)
 char *listener_explain(TALLOC_CTX *mem, const struct instance *inst, const struct listen_config *l,
     const struct address *a, int error, const char *remedy);
 
-/* --- instance.c: what happens to an instance ------------------------------------------ */
-
-void instance_event(struct instance *inst, enum life_event event);
-void instance_generation_ready(struct generation *g);
-/* A generation that was called back serves again. */
-void instance_generation_back(struct generation *g);
-/* The old process is killed, if it drains and another one serves. */
-void instance_cut_drain(struct instance *inst);
-/* G's process is gone: takes G's role away, lets life.c decide, and frees G. */
-void instance_generation_ended(struct generation *g);
-
 /* --- instance_orders.c: carries out what life.c decides ------------------------------- */
 
-/* Returns what life must be told next (LIFE_EVENTS: nothing). */
-enum life_event instance_carry_out(struct instance *inst, const struct life_step *s);
-/* It could not be started: its end comes from the loop. */
-void instance_stillborn(struct generation *g);
+void instance_event(struct instance *inst, enum life_event event);
+/* The old process is killed, if it drains and another one serves. */
+void instance_cut_drain(struct instance *inst);
 /* Its timers, due then; -1: none. */
 void instance_rearm(struct instance *inst, int64_t due_ms, int64_t old_due_ms);
 

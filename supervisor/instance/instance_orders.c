@@ -1,20 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* Carries out the orders that the table in life.c gives about an instance's processes. */
+/*
+ * Asks the table in life.c what an event makes of an instance, carries out its orders about timers
+ * and processes, and says what came of it.
+ */
 #include <string.h>
 
 #include "supervisor/instance/instances.h"
-
-static void
-stillborn_ended(void *data)
-{
-	instance_generation_ended(talloc_get_type_abort(data, struct generation));
-}
-
-void
-instance_stillborn(struct generation *g)
-{
-	timer_after(g, g->instance->all->base->timers, 0, stillborn_ended, g);
-}
+#include "supervisor/process/cgroup.h"
 
 #define TAKE_ANY (LIFE_TAKE_SPARE | LIFE_TAKE_SPARE_AS_NEXT | LIFE_TAKE_SPARE_AS_OLD)
 
@@ -31,7 +23,7 @@ spawn(struct instance *inst)
 		return NULL;
 	if (g->pid == 0)
 		/* From the loop: nobody expects news of an end while giving an order. */
-		instance_stillborn(g);
+		generation_stillborn(g);
 	else
 		instance_news(inst, g, NEWS_STARTED);
 	return g;
@@ -73,7 +65,7 @@ term(struct generation *g)
 		return;
 	generation_term(g);
 	if ((g->sick & SICK_HUNG) != 0)
-		generation_kill(g, sick_end(g, "was killed"));
+		generation_kill(g, generation_end(g, "was killed"));
 }
 
 /* It was not ready in time. */
@@ -152,6 +144,15 @@ send_signals(struct instance *inst, unsigned orders)
 		end_by_force(inst, inst->old);
 }
 
+static void
+take(struct instance *inst, struct generation **role)
+{
+	struct instance *place = inst->relief;
+
+	spare_take(inst, role);
+	instance_event(place, LIFE_EV_TAKEN);
+}
+
 /* The one that whoever told of it has found. */
 static void
 take_spare(struct instance *inst, unsigned orders)
@@ -159,20 +160,20 @@ take_spare(struct instance *inst, unsigned orders)
 	struct timers *timers = inst->all->base->timers;
 
 	if ((orders & LIFE_TAKE_SPARE) != 0)
-		spare_take(inst, &inst->current);
+		take(inst, &inst->current);
 	if ((orders & LIFE_TAKE_SPARE_AS_NEXT) != 0)
-		spare_take(inst, &inst->successor);
+		take(inst, &inst->successor);
 	if ((orders & LIFE_TAKE_SPARE_AS_OLD) != 0) {
 		TALLOC_FREE(inst->old_timer);
 		inst->old_timer =
 		    timer_after(inst, timers, inst->service->policy.become_ms, old_timeout, inst);
-		spare_take(inst, &inst->old);
+		take(inst, &inst->old);
 	}
 }
 
 /* Returns what life must be told next: a start that memory refused is an end. */
-enum life_event
-instance_carry_out(struct instance *inst, const struct life_step *s)
+static enum life_event
+carry_out(struct instance *inst, const struct life_step *s)
 {
 	struct timers *timers = inst->all->base->timers;
 	enum life_event then = LIFE_EVENTS;
@@ -200,4 +201,50 @@ instance_carry_out(struct instance *inst, const struct life_step *s)
 		then = inst->successor == NULL ? LIFE_EV_NEXT_EXIT : then;
 	}
 	return then;
+}
+
+static bool
+is_down_by_crash(enum life_state state)
+{
+	return state == LIFE_BACKOFF || state == LIFE_FAILED;
+}
+
+void
+instance_event(struct instance *inst, enum life_event event)
+{
+	while (event != LIFE_EVENTS) {
+		enum life_state was = inst->life.state;
+		struct life_step s =
+		    life_step(inst->life, event, &inst->service->policy, timer_now_ms());
+
+		if ((event == LIFE_EV_TIMEOUT || event == LIFE_EV_AGAIN) &&
+		    (s.orders & LIFE_SPAWN_CURRENT) != 0)
+			inst->restarts++;
+		inst->life = s.life;
+		event = carry_out(inst, &s);
+		if (event != LIFE_EVENTS)
+			instance_news(inst, NULL, NEWS_FAILED);
+		refuse_judge(inst);
+		if (is_down_by_crash(inst->life.state) && !is_down_by_crash(was) &&
+		    was != LIFE_HELD)
+			inst->all->policy->crashed(inst);
+		/* Where others are started again with it, all of them start in order. */
+		if (event == LIFE_EVENTS && inst->life.state == LIFE_BACKOFF &&
+		    was != LIFE_BACKOFF && !inst->service->in_order &&
+		    spare_call(inst, spare_for(inst)))
+			event = LIFE_EV_SPARE;
+		if (inst->life.state == LIFE_DOWN && inst->service->config->ncgroups > 0)
+			cgroup_remove(inst->name);
+		if (inst->life.state == LIFE_DOWN && was != LIFE_DOWN)
+			instance_news(inst, NULL, NEWS_DOWN);
+		if (inst->life.state == LIFE_HELD && was != LIFE_HELD)
+			instance_news(inst, NULL, NEWS_HELD);
+	}
+}
+
+void
+instance_cut_drain(struct instance *inst)
+{
+	if (inst->old != NULL && !inst->old->doomed && inst->life.state == LIFE_READY)
+		generation_kill(inst->old, "was killed: its drain was cut");
 }

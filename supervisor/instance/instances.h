@@ -1,9 +1,26 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * All instances of a baton, with what they have in common. This room starts processes, watches
- * them, and decides what follows from their ends; daemon/ puts it together and says who hears of
- * what happens here. It never knows who asked for anything: no clients, no restart that is under
- * way, no order of services.
+ * The face of instance/: all instances of a baton, with what they have in common. This room starts
+ * processes, watches them, and decides what follows from their ends. daemon/ puts it together and
+ * says who hears of what happens here (hearers) and who decides what this room cannot (policy);
+ * deploy/ gives instances orders by instance_event; control/ and upgrade/ read them. It never knows
+ * who asked for anything: no clients, no restart that is under way, no order of services.
+ *
+ * Its floors, from the top; each file uses those below it, and what happens to a process comes up
+ * by struct generation_events alone:
+ *   instance.c                  what becomes of an instance when something happens to a process
+ *   sick.c places.c             replacing what does not serve; how many spares there are
+ *   instance_orders.c           asks the table, and carries out what it orders
+ *   spare.c refuse.c            a spare takes a role; when sockets refuse
+ *   generation.c                one process from its start to its end
+ *   start.c                     what is opened and looked up for it
+ *   ready.c                     how it shows that it is ready
+ *   health.c watchdog.c         whether it still serves
+ *   check.c sharing.c generation_output.c    asking it, its sockets, its lines
+ *   recent.c event.c            what is kept of lines and of what happened
+ *   instances.c report.c        instances by name; words for people
+ *   life.c                      the table, which knows nothing but itself
+ * preflight.c stands beside them: what a start would meet, before there is any instance.
  */
 #ifndef SUPERVISOR_INSTANCES_H
 #define SUPERVISOR_INSTANCES_H
@@ -37,7 +54,7 @@ enum instances_phase {
 
 /* What the rooms above decide, or hear, while something happens here. */
 struct instance_policy {
-	/* An event, which is kept already; a line that an instance has written, to be kept. */
+	/* An event, or a line that an instance has written; both are kept already. */
 	void (*event)(struct supervisor *sup, json_t *event);
 	void (*line)(struct instance *inst, bool err, const char *text, size_t len);
 	/* INST is down by a crash, and waits for its next start or has failed. */
@@ -73,8 +90,14 @@ struct instances {
 	bool by_hand;             /* the services are those of the command line: there is no file */
 	bool keeps_sockets;       /* baton has a manager, which keeps them for the next one */
 	const struct instance_policy *policy;
+	const struct generation_events *generation_events; /* instances_listen sets it */
 	const struct instance_hearer *hearers; /* in their order; the last one has no name */
 };
+
+/* --- instance.c: what becomes of an instance when something happens to one of its processes ----- */
+
+/* Before the first process is started: this room hears what happens to them. */
+void instances_listen(struct instances *all);
 
 /* --- instances.c: an instance among all of them ---------------------------------------------- */
 

@@ -49,6 +49,18 @@ ready_open(struct generation *g)
 	return fds[1];
 }
 
+void
+ready_shown(struct generation *g)
+{
+	if (g->ready_ms >= 0 || g->stopping || g->told || g->doomed)
+		return;
+	g->ready_ms = timer_now_ms();
+	ready_end(g);
+	watchdog_heard(g);
+	g->events->ready(g);
+	health_begin(g);
+}
+
 /* What comes before the newline is not looked at, nor what comes after it. */
 static void
 look(struct generation *g)
@@ -65,7 +77,7 @@ look(struct generation *g)
 	close(g->ready_fd);
 	g->ready_fd = -1;
 	if (n > 0)
-		generation_ready(g);
+		ready_shown(g);
 	else if (waits(g))
 		output_warn(g->instance->all->base->out,
 		    "%s: generation %u (pid %d) has closed descriptor %d without a newline: it "
@@ -91,7 +103,7 @@ delay_over(void *data)
 	if (!generation_lives(g))
 		return;
 	if (generation_looked_up(g) && spawn_is_executed(g->exec_fd))
-		generation_ready(g);
+		ready_shown(g);
 	else
 		g->ready_timer =
 		    timer_after(g, g->instance->all->base->timers, AGAIN_EXEC_MS, delay_over, g);
@@ -166,7 +178,7 @@ answered(enum probe_verdict verdict, const char *why, void *data)
 
 	g->ready_check = NULL;
 	if (verdict == PROBE_WELL) {
-		generation_ready(g);
+		ready_shown(g);
 		return;
 	}
 	talloc_free(g->ready_why);

@@ -122,11 +122,3 @@ sick_over(struct generation *g, unsigned how, const char *what)
 	TALLOC_FREE(g->sick_timer);
 	g->sick_tries = 0;
 }
-
-char *
-sick_end(struct generation *g, const char *how)
-{
-	if (g->sick_why == NULL)
-		return talloc_strdup(g, how);
-	return talloc_asprintf(g, "%s and %s", g->sick_why, how);
-}

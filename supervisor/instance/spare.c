@@ -165,7 +165,6 @@ spare_take(struct instance *inst, struct generation **role)
 	inst->restarts += role == &inst->current;
 	*role = move(place, inst, role == &inst->old ? channel_of_the_dead(inst) : NULL);
 	instance_news(inst, *role, NEWS_STARTED);
-	instance_event(place, LIFE_EV_TAKEN);
 }
 
 void

@@ -318,25 +318,26 @@ look_up(TALLOC_CTX *mem, void *data, struct identity *id, char ***envp, const ch
 }
 
 int
-start_process(struct generation *g, TALLOC_CTX *mem, const char **why)
+start_choose(struct generation *g, struct spawn *s, TALLOC_CTX *mem, const char **why)
 {
 	const struct service_config *c = g->instance->service->config;
-	struct spawn s = {.argv = c->command, .config = c, .look_up = look_up, .data = g};
-	int error = choose_program(g, &s, mem, why);
+	int error;
 
-	if (error == 0)
-		error = open_channels(g);
-	if (error < 0)
-		return error;
-	g->notify = generation_listen(g, c->user != NULL ? NOTIFY_UID_UNKNOWN : geteuid());
-	if (g->notify == NULL)
-		return -errno;
-	generation_ask_uid(g);
+	*s = (struct spawn){.argv = c->command, .config = c, .look_up = look_up, .data = g};
+	error = choose_program(g, s, mem, why);
+	return error < 0 ? error : open_channels(g);
+}
+
+int
+start_process(struct generation *g, struct spawn *s, TALLOC_CTX *mem, const char **why)
+{
+	int error;
+
 	start_number(g);
-	s.cgroup = open_cgroup(g, mem, why);
-	error = s.cgroup < 0 ? s.cgroup : spawn_with(g, &s, mem);
-	if (s.cgroup > 0)
-		close(s.cgroup);
+	s->cgroup = open_cgroup(g, mem, why);
+	error = s->cgroup < 0 ? s->cgroup : spawn_with(g, s, mem);
+	if (s->cgroup > 0)
+		close(s->cgroup);
 	if (error == 0)
 		notify_expect(g->notify, g->pid);
 	return error;

@@ -24,7 +24,7 @@ eighths_ms(const struct generation *g, int n)
 static void
 hung(struct generation *g)
 {
-	sick_found(
+	g->events->unwell(
 	    g, SICK_HUNG, talloc_asprintf(g, "has not said WATCHDOG=1 for %ld ms", g->watchdog_ms));
 }
 
@@ -68,7 +68,7 @@ watchdog_heard(struct generation *g)
 {
 	if (g->watchdog_ms == 0 || g->ready_ms < 0)
 		return;
-	sick_over(g, SICK_HUNG, "says WATCHDOG=1 again");
+	g->events->well(g, SICK_HUNG, "says WATCHDOG=1 again");
 	arm(g, false);
 }
 
@@ -78,7 +78,7 @@ watchdog_change(struct generation *g, int64_t usec)
 	g->watchdog_ms = usec <= 0 ? 0 : (usec + 999) / 1000;
 	if (g->watchdog_ms == 0) {
 		TALLOC_FREE(g->watchdog);
-		sick_over(g, SICK_HUNG, "wants no watchdog any more");
+		g->events->well(g, SICK_HUNG, "wants no watchdog any more");
 	}
 	watchdog_heard(g);
 }
@@ -88,5 +88,5 @@ watchdog_triggered(struct generation *g)
 {
 	TALLOC_FREE(g->watchdog);
 	if (g->ready_ms >= 0)
-		sick_found(g, SICK_HUNG, talloc_strdup(g, "has said WATCHDOG=trigger"));
+		g->events->unwell(g, SICK_HUNG, talloc_strdup(g, "has said WATCHDOG=trigger"));
 }

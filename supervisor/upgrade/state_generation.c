@@ -89,7 +89,7 @@ revive(struct state *s, struct generation *g)
 {
 	if (g->pid <= 0) {
 		g->pid = 0;
-		instance_stillborn(g);
+		generation_stillborn(g);
 		return;
 	}
 	if (g->pidfd < 0 || g->exec_fd < 0 || g->notify == NULL) {

@@ -56,6 +56,7 @@ end(void **state)
 static void
 has_written(struct instance *inst, bool err, const char *text, size_t len)
 {
+	recent_add(inst, err, text, len);
 	sup->all.policy->line(inst, err, text, len);
 }
 

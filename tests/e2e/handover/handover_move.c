@@ -74,17 +74,21 @@ a_request_in_flight_is_answered_and_then_moves(void **state)
 {
 	struct relay r = relay_new(RELAY_IPV4);
 	struct generation *g = relay_next(&r, NULL), *next;
-	struct client *c[8];
+	struct client *c[8], *behind;
 	const struct answer *a;
 
 	(void)state;
-	for (int i = 0; i < 8; i++) {
+	for (int i = 0; i < 8; i++)
 		c[i] = relay_client(&r);
-		client_send(c[i], "GET /sleep/?duration=300ms HTTP/1.1\r\n" HOST "\r\n");
-	}
-	/* they are in their handlers when another one is answered behind them */
-	expect_pid(relay_client(&r), g);
-	next = restart(&r, g);
+	behind = relay_client(&r);
+	for (int i = 0; i < 8; i++)
+		expect_pid(c[i], g);
+	/* Its start may last longer than they sleep. */
+	next = relay_next(&r, g);
+	for (int i = 0; i < 8; i++)
+		client_send(c[i], "GET /sleep/?duration=1s HTTP/1.1\r\n" HOST "\r\n");
+	expect_pid(behind, g); /* they are in their handlers when that is answered behind them */
+	relay_stop(g);
 	for (int i = 0; i < 8; i++) {
 		a = client_read(c[i], "GET");
 		assert_int_equal(a->status, 200);
@@ -93,7 +97,8 @@ a_request_in_flight_is_answered_and_then_moves(void **state)
 		    a->body, talloc_asprintf(harness_mem(), "pid %d", (int)proc_pid(g->proc))));
 	}
 	expect_count(g, "MOVED", 9);
-	expect_count(g, "FINISHED", 8);
+	if (relay_count(g, "FINISHED") != 9) /* the one behind may just be about to */
+		expect_count(g, "FINISHED", 8);
 	relay_end(g);
 	for (int i = 0; i < 8; i++)
 		expect_pid(c[i], next);

@@ -76,7 +76,7 @@ bool cli_is(const json_t *message, const char *type);
 /* Says why there is no answer: CLI_NO_SUPERVISOR. */
 int cli_no_answer(FILE *talk);
 
-/* --- cli_order.c: commands that a running supervisor answers --- */
+/* --- cli_command.c: commands that a running supervisor answers --- */
 int cli_restart(TALLOC_CTX *mem, const struct cli *cli);
 int cli_continue(TALLOC_CTX *mem, const struct cli *cli);
 int cli_rollback(TALLOC_CTX *mem, const struct cli *cli);

@@ -73,7 +73,8 @@ say_if_interrupted(void)
 
 /* A request about a service, whose answer is worth waiting for. */
 static int
-order(TALLOC_CTX *mem, const struct cli *cli, const char *command, json_t *request, json_t **answer)
+carry_out(
+    TALLOC_CTX *mem, const struct cli *cli, const char *command, json_t *request, json_t **answer)
 {
 	int status;
 
@@ -110,7 +111,7 @@ cli_restart(TALLOC_CTX *mem, const struct cli *cli)
 		json_object_set_new(request, "canary", json_true());
 	if (cli->now)
 		json_object_set_new(request, "now", json_true());
-	status = order(mem, cli, "restart", request, &answer);
+	status = carry_out(mem, cli, "restart", request, &answer);
 	if (status != CLI_OK)
 		return status;
 	n = json_integer_value(json_object_get(answer, "restarted"));
@@ -136,7 +137,7 @@ int
 cli_continue(TALLOC_CTX *mem, const struct cli *cli)
 {
 	json_t *answer;
-	int status = order(mem, cli, "continue", about_service(cli), &answer);
+	int status = carry_out(mem, cli, "continue", about_service(cli), &answer);
 
 	if (status != CLI_OK)
 		return status;
@@ -150,7 +151,7 @@ cli_rollback(TALLOC_CTX *mem, const struct cli *cli)
 {
 	json_t *answer;
 	json_int_t n;
-	int status = order(mem, cli, "rollback", about_service(cli), &answer);
+	int status = carry_out(mem, cli, "rollback", about_service(cli), &answer);
 
 	if (status != CLI_OK)
 		return status;
@@ -171,7 +172,7 @@ cli_start(TALLOC_CTX *mem, const struct cli *cli)
 		fprintf(stderr, "baton: start: which service? usage: baton start SERVICE\n");
 		return CLI_USAGE;
 	}
-	status = order(mem, cli, "start", about_service(cli), &answer);
+	status = carry_out(mem, cli, "start", about_service(cli), &answer);
 	if (status == CLI_OK)
 		print_count("started", answer);
 	return status;
@@ -181,7 +182,7 @@ int
 cli_reset(TALLOC_CTX *mem, const struct cli *cli)
 {
 	json_t *answer;
-	int status = order(mem, cli, "reset", about_service(cli), &answer);
+	int status = carry_out(mem, cli, "reset", about_service(cli), &answer);
 
 	if (status == CLI_OK)
 		print_count("reset", answer);
@@ -192,7 +193,7 @@ int
 cli_reload(TALLOC_CTX *mem, const struct cli *cli)
 {
 	json_t *answer;
-	int status = order(mem, cli, "reload", json_object(), &answer);
+	int status = carry_out(mem, cli, "reload", json_object(), &answer);
 
 	if (status != CLI_OK)
 		return status;
@@ -205,7 +206,7 @@ int
 cli_upgrade(TALLOC_CTX *mem, const struct cli *cli)
 {
 	json_t *answer;
-	int status = order(mem, cli, "upgrade", json_object(), &answer);
+	int status = carry_out(mem, cli, "upgrade", json_object(), &answer);
 	json_int_t n;
 
 	if (status != CLI_OK)
@@ -234,7 +235,7 @@ cli_scale(TALLOC_CTX *mem, const struct cli *cli)
 		return CLI_USAGE;
 	}
 	service = talloc_strndup(mem, cli->args[0], (size_t)(equals - cli->args[0]));
-	status = order(mem, cli, "scale",
+	status = carry_out(mem, cli, "scale",
 	    json_pack("{s:s s:I}", "service", service, "instances", (json_int_t)n), &answer);
 	if (status != CLI_OK)
 		return status;
@@ -247,7 +248,7 @@ int
 cli_stop(TALLOC_CTX *mem, const struct cli *cli)
 {
 	json_t *answer;
-	int status = order(mem, cli, "stop", about_service(cli), &answer);
+	int status = carry_out(mem, cli, "stop", about_service(cli), &answer);
 
 	if (status != CLI_OK)
 		return status;

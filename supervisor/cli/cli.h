@@ -73,6 +73,8 @@ bool cli_send(FILE *talk, json_t *request);
 /* The next message, the caller's; NULL: there is none any more. */
 json_t *cli_receive(FILE *talk);
 bool cli_is(const json_t *message, const char *type);
+/* The member KEY, or OTHERWISE if there is none that is a string. */
+const char *cli_string(const json_t *object, const char *key, const char *otherwise);
 /* Says why there is no answer: CLI_NO_SUPERVISOR. */
 int cli_no_answer(FILE *talk);
 

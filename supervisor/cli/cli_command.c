@@ -6,15 +6,7 @@
 #include <unistd.h>
 
 #include "supervisor/cli/cli.h"
-#include "supervisor/daemon/supervisor.h"
-
-static const char *
-string_of(const json_t *object, const char *key, const char *otherwise)
-{
-	const char *s = json_string_value(json_object_get(object, key));
-
-	return s == NULL ? otherwise : s;
-}
+#include "supervisor/instance/instances.h"
 
 int
 cli_verdict(const char *what, const json_t *answer)
@@ -24,11 +16,11 @@ cli_verdict(const char *what, const json_t *answer)
 	if (json_is_true(json_object_get(answer, "ok")))
 		return CLI_OK;
 	fprintf(
-	    stderr, "baton: %s failed: %s\n", what, string_of(answer, "error", "no reason given"));
+	    stderr, "baton: %s failed: %s\n", what, cli_string(answer, "error", "no reason given"));
 	if (json_array_size(lines) > 0)
 		fprintf(stderr, "its last lines on stderr:\n");
 	for (size_t i = 0; i < json_array_size(lines); i++)
-		fprintf(stderr, "  %s | %s\n", string_of(answer, "instance", "?"),
+		fprintf(stderr, "  %s | %s\n", cli_string(answer, "instance", "?"),
 		    json_string_value(json_array_get(lines, i)));
 	return CLI_FAILED;
 }
@@ -213,7 +205,7 @@ cli_upgrade(TALLOC_CTX *mem, const struct cli *cli)
 		return status;
 	n = json_integer_value(json_object_get(answer, "instances"));
 	printf("upgraded from %s to %s, pid %lld, %lld instance%s kept\n",
-	    string_of(answer, "from", "?"), string_of(answer, "to", "?"),
+	    cli_string(answer, "from", "?"), cli_string(answer, "to", "?"),
 	    (long long)json_integer_value(json_object_get(answer, "pid")), (long long)n,
 	    n == 1 ? "" : "s");
 	json_decref(answer);

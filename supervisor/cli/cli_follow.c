@@ -12,14 +12,6 @@
 /* The first answer takes no longer, unless something is very wrong. */
 #define ANSWER_TIMEOUT_S 10
 
-static const char *
-string_of(const json_t *object, const char *key)
-{
-	const char *s = json_string_value(json_object_get(object, key));
-
-	return s == NULL ? "" : s;
-}
-
 /* "2026-11-21 10:15:33.123", in local time. */
 static void
 print_time(json_int_t unix_ms)
@@ -36,7 +28,7 @@ print_time(json_int_t unix_ms)
 static void
 print_event(const json_t *event, const struct cli *cli)
 {
-	const char *who = string_of(event, "instance");
+	const char *service = cli_string(event, "service", "baton");
 	json_t *copy;
 
 	if (cli->json) {
@@ -47,11 +39,9 @@ print_event(const json_t *event, const struct cli *cli)
 		printf("\n");
 		return;
 	}
-	if (who[0] == '\0')
-		who =
-		    string_of(event, "service")[0] == '\0' ? "baton" : string_of(event, "service");
 	print_time(json_integer_value(json_object_get(event, "time_unix_ms")));
-	printf("  %-12s  %-13s  %s\n", who, string_of(event, "event"), string_of(event, "text"));
+	printf("  %-12s  %-13s  %s\n", cli_string(event, "instance", service),
+	    cli_string(event, "event", ""), cli_string(event, "text", ""));
 }
 
 /* As the instance wrote it; but a terminal does not get to see what could change its state. */
@@ -86,7 +76,7 @@ print_lines(const json_t *message)
 
 	json_array_foreach(lines, i, line)
 	{
-		printf("%s | ", string_of(line, "instance"));
+		printf("%s | ", cli_string(line, "instance", ""));
 		print_text(json_object_get(line, "text"), terminal);
 		putchar('\n');
 	}

@@ -126,12 +126,18 @@ cli_receive(FILE *from)
 	return message;
 }
 
+const char *
+cli_string(const json_t *object, const char *key, const char *otherwise)
+{
+	const char *s = json_string_value(json_object_get(object, key));
+
+	return s == NULL ? otherwise : s;
+}
+
 bool
 cli_is(const json_t *message, const char *type)
 {
-	const char *is = json_string_value(json_object_get(message, "type"));
-
-	return is != NULL && strcmp(is, type) == 0;
+	return strcmp(cli_string(message, "type", ""), type) == 0;
 }
 
 int

@@ -84,28 +84,36 @@ void *state_list(struct state *s, const char *name, void *owner, void *list, siz
 char **
 state_texts(struct state *s, const char *name, TALLOC_CTX *mem, char **list, size_t n, size_t more);
 
-enum state_kind { STATE_SIGNED, STATE_UNSIGNED, STATE_BOOL, STATE_TEXT };
+enum state_kind { STATE_SIGNED, STATE_UNSIGNED, STATE_BOOL, STATE_TEXT, STATE_FILE };
 
 struct state_field {
 	const char *name;
 	enum state_kind kind;
+	bool needed; /* a text or descriptor without which the document is refused */
 	size_t offset, size;
 };
 
-#define STATE_FIELD(kind_, type, field)                                            \
-	{                                                                          \
-#field, (kind_), offsetof(type, field), sizeof(((type *)0)->field) \
+#define STATE_FIELD(kind_, needed_, type, field)                                              \
+	{                                                                                     \
+#field, (kind_), (needed_), offsetof(type, field), sizeof(((type *)0)->field) \
 	}
-#define STATE_NUMBER(type, field) \
-	STATE_FIELD(              \
-	    (__typeof__(((type *)0)->field))-1 < 1 ? STATE_SIGNED : STATE_UNSIGNED, type, field)
+#define STATE_NUMBER(type, field)                                                                  \
+	STATE_FIELD((__typeof__(((type *)0)->field))-1 < 1 ? STATE_SIGNED : STATE_UNSIGNED, false, \
+	    type, field)
+#define STATE_FLAG(type, field)          STATE_FIELD(STATE_BOOL, false, type, field)
 /* Any bytes, NUL-terminated, or NULL; when read it belongs to the object. */
-#define STATE_STRING(type, field) STATE_FIELD(STATE_TEXT, type, field)
-#define STATE_FLAG(type, field)   STATE_FIELD(STATE_BOOL, type, field)
+#define STATE_STRING(type, field)        STATE_FIELD(STATE_TEXT, false, type, field)
+#define STATE_NEEDED_STRING(type, field) STATE_FIELD(STATE_TEXT, true, type, field)
+/* As state_fd has it. */
+#define STATE_FD(type, field)            STATE_FIELD(STATE_FILE, false, type, field)
+#define STATE_NEEDED_FD(type, field)     STATE_FIELD(STATE_FILE, true, type, field)
 
-void state_fields(struct state *s, void *object, const struct state_field *fields, size_t nfields);
-#define STATE_FIELDS(s, object, fields) \
-	state_fields((s), (object), (fields), sizeof(fields) / sizeof((fields)[0]))
+/* What is read of OBJECT belongs to OWNER: itself, or the array that it is an element of. */
+void state_fields(
+    struct state *s, void *owner, void *object, const struct state_field *fields, size_t nfields);
+#define STATE_FIELDS_OF(s, owner, object, fields) \
+	state_fields((s), (owner), (object), (fields), sizeof(fields) / sizeof((fields)[0]))
+#define STATE_FIELDS(s, object, fields) STATE_FIELDS_OF(s, object, object, fields)
 
 void state_number(struct state *s, const char *name, int64_t *value);
 /* Exactly N of them. */
@@ -146,6 +154,31 @@ unsigned state_words(
 	state_word((s), (name), (unsigned)(value), (words), sizeof(words) / sizeof((words)[0]))
 #define STATE_WORDS(s, name, bits, words) \
 	state_words((s), (name), (unsigned)(bits), (words), sizeof(words) / sizeof((words)[0]))
+
+/* --- state_head.c -------------------------------------------------------------------------- */
+
+/* The format, and who has written it: a document of a format that is not known is refused. */
+void state_head(struct state *root);
+
+/* --- state_shared.c ----------------------------------------------------------------------- */
+
+/* What may have several holders. In the document each such object stands once, in an array of its
+ * kind, and its holders name it by its place there. */
+struct state_shared_kind {
+	const char *name; /* of the array */
+	/* Writes OBJECT, or reads one, which has one holder then: the document. NULL: no memory. */
+	void *(*state)(struct state *s, void *object);
+	void (*hold)(void *object);
+	void (*drop)(void *object);
+};
+
+/* A holder's reference, or NULL; returns it, when reading with one holder more. */
+void *
+state_shared(struct state *s, const char *name, const struct state_shared_kind *kind, void *object);
+/* All of them: written when their holders have been, read before these. */
+void state_shared_all(struct state *s, const struct state_shared_kind *kind);
+/* Lets go of all that were read: their holders have them. */
+void state_shared_done(struct state_doc *doc);
 
 /* --- state_memfd.c ------------------------------------------------------------------------ */
 

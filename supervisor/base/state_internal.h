@@ -3,20 +3,25 @@
 #ifndef SUPERVISOR_STATE_INTERNAL_H
 #define SUPERVISOR_STATE_INTERNAL_H
 
-#include <stdint.h>
+#include <sys/queue.h>
 
 #include "supervisor/base/state.h"
 
-enum state_shared_kind { STATE_CHANNEL, STATE_SOCKET_FILE, STATE_SHARED_KINDS };
+/* The objects of one kind that several may hold (state_shared.c). */
+struct state_shared_list {
+	SLIST_ENTRY(state_shared_list) entry;
+	const struct state_shared_kind *kind;
+	void **objects; /* a talloc array */
+};
 
 struct state_doc {
 	bool saving;
 	bool numbers; /* it is of the first format */
 	json_t *root;
-	const char *error;                 /* the first one; NULL: none */
-	unsigned failures;                 /* of jansson, before it was begun: json_memory.h */
-	int *fds;                          /* a talloc array */
-	void **shared[STATE_SHARED_KINDS]; /* talloc arrays; when reading, each is held once */
+	const char *error; /* the first one; NULL: none */
+	unsigned failures; /* of jansson, before it was begun: json_memory.h */
+	int *fds;          /* a talloc array */
+	SLIST_HEAD(, state_shared_list) shared;
 };
 
 /* The member NAME, NULL if there is none, or null, or an error before. */

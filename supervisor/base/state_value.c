@@ -247,19 +247,36 @@ flag_field(struct state *s, bool *at, const char *name)
 		*at = json_is_true(value);
 }
 
-void
-state_fields(struct state *s, void *object, const struct state_field *fields, size_t nfields)
+static void
+one_field(struct state *s, void *owner, void *at, const struct state_field *f)
 {
-	for (size_t i = 0; i < nfields; i++) {
-		void *at = (char *)object + fields[i].offset;
-
-		if (fields[i].kind == STATE_TEXT)
-			state_text(s, fields[i].name, object, at);
-		else if (fields[i].kind == STATE_BOOL)
-			flag_field(s, at, fields[i].name);
-		else
-			number_field(s, at, &fields[i]);
+	switch (f->kind) {
+	case STATE_SIGNED:
+	case STATE_UNSIGNED:
+		number_field(s, at, f);
+		break;
+	case STATE_BOOL:
+		flag_field(s, at, f->name);
+		break;
+	case STATE_TEXT:
+		state_text(s, f->name, owner, at);
+		if (f->needed && state_ok(s) && *(char **)at == NULL)
+			state_fail(s, f->name, "is missing");
+		break;
+	case STATE_FILE:
+		state_fd(s, f->name, at);
+		if (f->needed && state_ok(s) && *(int *)at < 0)
+			state_fail(s, f->name, "is missing");
+		break;
 	}
+}
+
+void
+state_fields(
+    struct state *s, void *owner, void *object, const struct state_field *fields, size_t nfields)
+{
+	for (size_t i = 0; i < nfields; i++)
+		one_field(s, owner, (char *)object + fields[i].offset, &fields[i]);
 }
 
 size_t

@@ -197,12 +197,12 @@ cgroup_same(const struct key *k, const void *one, const void *other)
 static void
 cgroup_element(struct state *s, void *owner, void *element)
 {
-	struct cgroup_config *file = element;
+	static const struct state_field fields[] = {
+	    STATE_NEEDED_STRING(struct cgroup_config, name),
+	    STATE_NEEDED_STRING(struct cgroup_config, value),
+	};
 
-	state_text(s, "name", owner, &file->name);
-	state_text(s, "value", owner, &file->value);
-	if (state_ok(s) && (file->name == NULL || file->value == NULL))
-		state_fail(s, "name", "is missing");
+	STATE_FIELDS_OF(s, owner, element, fields);
 }
 
 void

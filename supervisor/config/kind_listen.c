@@ -55,13 +55,13 @@ listen_same(const struct key *k, const void *one, const void *other)
 static void
 listen_element(struct state *s, void *owner, void *element)
 {
-	struct listen_config *l = element;
+	static const struct state_field fields[] = {
+	    STATE_NEEDED_STRING(struct listen_config, name),
+	    STATE_NEEDED_STRING(struct listen_config, where),
+	};
 
-	address_state(s, "base", &l->base);
-	state_text(s, "name", owner, &l->name);
-	state_text(s, "where", owner, &l->where);
-	if (state_ok(s) && (l->name == NULL || l->where == NULL))
-		state_fail(s, "name", "is missing");
+	address_state(s, "base", &((struct listen_config *)element)->base);
+	STATE_FIELDS_OF(s, owner, element, fields);
 }
 
 void

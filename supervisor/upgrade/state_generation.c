@@ -6,6 +6,8 @@
 
 static const struct state_field fields[] = {
     STATE_NUMBER(struct generation, pid),
+    STATE_FD(struct generation, pidfd),
+    STATE_FD(struct generation, exec_fd),
     STATE_NUMBER(struct generation, uid),
     STATE_NUMBER(struct generation, started_ms),
     STATE_NUMBER(struct generation, ready_ms),
@@ -24,6 +26,7 @@ static const struct state_field fields[] = {
     STATE_NUMBER(struct generation, ready.delay_ms),
     STATE_STRING(struct generation, ready.path),
     STATE_STRING(struct generation, ready_why),
+    STATE_FD(struct generation, ready_fd),
     STATE_NUMBER(struct generation, ready_number),
     STATE_NUMBER(struct generation, check_width),
     STATE_STRING(struct generation, health_last),
@@ -112,11 +115,8 @@ both_ways(struct state *s, struct generation *g)
 	int64_t watchdog, probation, sick_due;
 
 	STATE_FIELDS(s, g, fields);
-	state_fd(s, "pidfd", &g->pidfd);
-	state_fd(s, "exec_fd", &g->exec_fd);
 	g->sick = STATE_WORDS(s, "sick", g->sick, sick);
 	g->ready.kind = ready_kind_state(s, "ready.kind", g->ready.kind);
-	state_fd(s, "ready_fd", &g->ready_fd);
 	output(s, "out", g, false);
 	output(s, "err", g, true);
 	lines_state(s, "out_lines", g->out_lines);

@@ -19,7 +19,8 @@ static const struct state_field executable_fields[] = {
 
 static const struct state_field fields[] = {
     STATE_NUMBER(struct proved, config_number),
-    STATE_STRING(struct proved, instance),
+    STATE_NEEDED_STRING(struct proved, instance),
+    STATE_NEEDED_FD(struct proved, fd),
     STATE_NUMBER(struct proved, generation),
     STATE_NUMBER(struct proved, since_unix_ms),
 };
@@ -88,9 +89,6 @@ one(struct state *s, struct service *service, struct proved *proved,
 	refs[at] = proved->config;
 	config_of(s, service, refs, at);
 	proved->config = refs[at];
-	state_fd(s, "fd", &proved->fd);
-	if (state_ok(s) && (proved->fd < 0 || proved->instance == NULL))
-		state_fail(s, "fd", "is missing");
 }
 
 /* Which of the copies processes are started from, if from one. */

@@ -51,6 +51,8 @@ static const struct state_word roles[] = {
 };
 
 static const struct state_field listener_fields[] = {
+    STATE_NEEDED_STRING(struct listener, name),
+    STATE_NEEDED_FD(struct listener, fd),
     STATE_FLAG(struct listener, chosen),
     STATE_FLAG(struct listener, given),
 };
@@ -83,13 +85,9 @@ listeners(struct state *s, struct instance *inst)
 		struct state sub = state_element(s, "listeners", i);
 		struct listener *l = &inst->listeners[i];
 
-		state_text(&sub, "name", inst->listeners, (char **)&l->name);
-		STATE_FIELDS(&sub, l, listener_fields);
+		STATE_FIELDS_OF(&sub, inst->listeners, l, listener_fields);
 		address_state(&sub, "address", &l->address);
-		state_fd(&sub, "fd", &l->fd);
 		state_socket_file(&sub, "file", &l->file);
-		if (state_ok(s) && (l->fd < 0 || l->name == NULL))
-			state_fail(&sub, "fd", "is missing");
 	}
 }
 

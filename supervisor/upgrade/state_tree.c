@@ -3,7 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "supervisor/base/state_internal.h"
+#include "supervisor/base/state.h"
 #include "supervisor/control/control.h"
 #include "supervisor/daemon/supervisor.h"
 #include "supervisor/process/spawn.h"
@@ -56,30 +56,6 @@ static const struct state_field config_fields[] = {
     STATE_STRING(struct config, file),
     STATE_STRING(struct config, control),
 };
-
-/* Who writes which format, and of which process. */
-static void
-head(struct state *s)
-{
-	static char format[] = STATE_FORMAT, version[] = BATON_VERSION;
-	char *found = state_saving(s) ? format : NULL, *writer = version;
-	int64_t major = state_saving(s) ? STATE_MAJOR : 0, minor = STATE_MINOR;
-
-	state_text(s, "format", s->doc, &found);
-	state_text(s, "version", s->doc, &writer);
-	state_number(s, "major", &major);
-	state_number(s, "minor", &minor);
-	if (!state_ok(s))
-		return;
-	if (found == NULL || strcmp(found, STATE_FORMAT) != 0)
-		state_fail(s, "format", "expected " STATE_FORMAT);
-	else if (major != STATE_MAJOR && major != STATE_MAJOR_NUMBERS)
-		state_fail(s, "major",
-		    "the state of baton %s has the format %lld; baton " BATON_VERSION
-		    " knows the formats %d and %d only",
-		    writer, (long long)major, STATE_MAJOR_NUMBERS, STATE_MAJOR);
-	s->doc->numbers = major == STATE_MAJOR_NUMBERS;
-}
 
 static void
 load_instances(struct state *s, struct service *service, unsigned n)
@@ -267,11 +243,11 @@ state_save(struct state_doc *doc, struct supervisor *sup)
 	struct state root = state_root(doc), sub;
 	int64_t pid = getpid();
 
-	head(&root);
+	state_head(&root);
 	state_number(&root, "pid", &pid);
 	sub = state_object(&root, "supervisor");
 	supervisor(&sub, sup);
-	state_shared(&root);
+	state_held(&root);
 }
 
 struct supervisor *
@@ -281,10 +257,10 @@ state_load(TALLOC_CTX *mem, struct state_doc *doc)
 	struct config *config = config_new(mem, NULL);
 	struct supervisor *sup = config == NULL ? NULL : supervisor_new(mem, config, "baton");
 
-	head(&root);
+	state_head(&root);
 	if (sup == NULL)
 		state_fail(&root, "supervisor", "there is no memory");
-	state_shared(&root);
+	state_held(&root);
 	sub = state_object(&root, "supervisor");
 	if (sup == NULL || !state_ok(&root))
 		return NULL;

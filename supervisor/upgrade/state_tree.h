@@ -15,9 +15,8 @@ struct supervisor;
 /* A holder's reference, or NULL. */
 void state_channel(struct state *s, const char *name, struct channel **c);
 void state_socket_file(struct state *s, const char *name, struct socket_file **f);
-/* All that were referred to: written last, read first; and let go when all is read. */
-void state_shared(struct state *s);
-void state_shared_done(struct state_doc *doc);
+/* All that were referred to: written last, read first. */
+void state_held(struct state *s);
 
 /* --- state_good.c ------------------------------------------------------------------------ */
 

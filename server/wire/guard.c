@@ -231,12 +231,6 @@ guard_check(struct http_request *req, const char **why)
 	return check_encoding(req, &f, why);
 }
 
-int64_t
-guard_content_length(const struct http_request *req)
-{
-	return req->announced;
-}
-
 /* ---- Chunk extensions ------------------------------------------------------------------------- */
 
 /* Behind the closing quote, or NULL. */

@@ -7,10 +7,9 @@
 
 /* ---- guard.c: what no handler may see ------------------------------------------------------------ */
 
-/* 0, or the status to refuse the request with, and why. Looks at the head alone. */
+/* 0, or the status to refuse the request with, and why. Looks at the head alone, and notes what it says
+ * of the content: `announced` and `chunked`. */
 int guard_check(struct http_request *req, const char **why);
-/* The announced content length; -1: none, or chunked. Call after guard_check. */
-int64_t guard_content_length(const struct http_request *req);
 /* The transfer codings that a head names, all its fields together, in their order. */
 struct guard_codings {
 	const char *value; /* of the last field */
@@ -47,14 +46,8 @@ const char *guard_bytes_end(const struct guard_bytes *g, const char *end);
 /* True if what stands before a chunk's data is well-formed, as far back as begin. */
 bool guard_bytes_chunk(const char *begin, const char *data);
 
-/* ---- guard_answer.c, guard_selftest.c ------------------------------------------------------------ */
+/* ---- guard_selftest.c --------------------------------------------------------------------------- */
 
-/* Answers in the parser's place, and ends the connection. False if the client is gone. */
-bool guard_answer(struct wire_conn *c, int status, const char *why);
-/* The parser is about to answer a bad Content-Length, or a coding that it does not know: finds
- * the connection, and comes first. */
-void guard_answer_bad_length(struct wire *w);
-void guard_answer_bad_coding(struct wire *w);
 /* Finds out whether the parser, with the guard, refuses what is malformed: lenient and sure of the traits;
  * *what names the request that is read otherwise than it should be, NULL: none. */
 int guard_selftest(struct wire *w, const char **what);

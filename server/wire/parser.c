@@ -100,7 +100,6 @@ head_received(struct wire_conn *c, struct http_request *req, const char *url, co
     const char *version)
 {
 	const char *why;
-	int64_t length;
 	int status;
 
 	(void)request_tell(req, REQUEST_EV_HEAD);
@@ -118,8 +117,7 @@ head_received(struct wire_conn *c, struct http_request *req, const char *url, co
 	status = guard_check(req, &why);
 	if (status != 0)
 		return malformed(c, req, status, why);
-	length = guard_content_length(req);
-	if (length <= c->wire->set->body_max_bytes)
+	if (req->announced <= c->wire->set->body_max_bytes)
 		return MHD_YES;
 	counter_add(c->wire->counters, COUNTER_BODY_MAX);
 	return parser_refuse(c, req, 413, "the content is larger than this server takes");
@@ -129,27 +127,27 @@ static enum MHD_Result
 content_received(struct wire_conn *c, struct http_request *req, const char *data, size_t *size)
 {
 	size_t len = *size;
-	int64_t announced = guard_content_length(req);
+	size_t whole = req->announced < 0 ? 0 : (size_t)req->announced;
 
 	*size = 0;
 	if (req->chunked && !guard_bytes_chunk(req->buffer, data)) {
 		counter_add(c->wire->counters, COUNTER_MALFORMED);
-		guard_answer(c, 400, "malformed chunk");
+		parser_answer_past(c, 400, "malformed chunk");
 		return MHD_NO;
 	}
 	if (req->chunked && !account_framing_fair(c, req)) {
 		counter_add(c->wire->counters, COUNTER_MALFORMED);
-		guard_answer(c, 400, "chunk extensions out of all proportion to the content");
+		parser_answer_past(c, 400, "chunk extensions out of all proportion to the content");
 		return MHD_NO;
 	}
 	if ((int64_t)(req->body_len + len) > c->wire->set->body_max_bytes) {
 		/* Chunked, for a length is looked at before. The parser takes no answer in the
 		 * middle of content, so it is written past it, and the parser told to end. */
 		counter_add(c->wire->counters, COUNTER_BODY_MAX);
-		guard_answer(c, 413, "the content is larger than this server takes");
+		parser_answer_past(c, 413, "the content is larger than this server takes");
 		return MHD_NO;
 	}
-	if (request_body_append(req, data, len, announced < 0 ? 0 : (size_t)announced) != 0)
+	if (request_body_append(req, data, len, whole) != 0)
 		return parser_no_memory(c, req);
 	return MHD_YES;
 }
@@ -333,7 +331,7 @@ ended_early(struct wire_conn *c, enum MHD_RequestTerminationCode how)
 		return;
 	if (status == 0) {
 		status = account_pending(c) > c->wire->set->header_max_bytes ? 431 : 400;
-		guard_answer(c, status, "malformed, or too large");
+		parser_answer_past(c, status, "malformed, or too large");
 	}
 	count_refusal(c->wire, status);
 }
@@ -350,7 +348,7 @@ parser_unrecognized(struct wire_conn *c)
 		return;
 	count_refusal(c->wire, status);
 	if (account_mute(c))
-		guard_answer(c, status, "malformed request line");
+		parser_answer_past(c, status, "malformed request line");
 }
 
 /* May come at any time after parser_on_target, also while the handler runs: lets go, frees

@@ -29,6 +29,12 @@ parser_answer(struct wire_conn *c, struct http_request *req, struct http_respons
 enum MHD_Result
 parser_refuse(struct wire_conn *c, struct http_request *req, int status, const char *why);
 
+/* Answers in the parser's place, and ends the connection. False if the client is gone. */
+bool parser_answer_past(struct wire_conn *c, int status, const char *why);
+/* The parser is about to answer a bad Content-Length, or a coding that it does not know: finds
+ * the connection, and comes first. */
+void parser_answer_bad_length(struct wire *w);
+void parser_answer_bad_coding(struct wire *w);
 /* Ends the connection of a request, NULL if there was none for it, with 503. Always MHD_NO. */
 enum MHD_Result parser_no_memory(struct wire_conn *c, const struct http_request *req);
 /* libmicrohttpd has closed instead of sending the answer. False if the client had left. */
@@ -38,7 +44,5 @@ bool parser_answer_lost(struct wire_conn *c, const struct http_request *req);
 
 /* Of the answer that is under way, whoever made it; 0: none. */
 int parser_status(const struct wire_conn *c);
-/* The transfer codings of a head that was received, but not given to us yet. */
-void parser_codings(const struct wire_conn *c, struct guard_codings *codings);
 
 #endif

@@ -120,9 +120,9 @@ on_message(void *cls, const char *fmt, va_list ap)
 
 	vsnprintf(text, sizeof(text), fmt, ap);
 	if (strstr(text, "Content-Length") != NULL)
-		guard_answer_bad_length(cls);
+		parser_answer_bad_length(cls);
 	else if (strstr(text, "Transfer-Encoding") != NULL)
-		guard_answer_bad_coding(cls);
+		parser_answer_bad_coding(cls);
 	/* Options that Unix sockets do not have, twice for each answer: no news. */
 	if ((strstr(text, "etting") != NULL && strstr(text, "option") != NULL) ||
 	    strstr(text, "push the data") != NULL)

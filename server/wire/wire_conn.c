@@ -5,7 +5,6 @@
  */
 #include <errno.h>
 #include <string.h>
-#include <strings.h>
 
 #include "server/wire/parser.h"
 
@@ -48,22 +47,6 @@ parser_extracts(const struct wire_conn *c)
 	return (struct parser_extracts){
 	    MHD_get_connection_values(c->mhd, MHD_GET_ARGUMENT_KIND, NULL, NULL),
 	    MHD_get_connection_values(c->mhd, MHD_COOKIE_KIND, NULL, NULL)};
-}
-
-static enum MHD_Result
-collect_codings(void *cls, enum MHD_ValueKind kind, const char *name, size_t name_len,
-    const char *value, size_t value_len)
-{
-	(void)kind, (void)name_len, (void)value_len;
-	if (value != NULL && strcasecmp(name, "Transfer-Encoding") == 0)
-		guard_codings_add(cls, value);
-	return MHD_YES;
-}
-
-void
-parser_codings(const struct wire_conn *c, struct guard_codings *codings)
-{
-	MHD_get_connection_values_n(c->mhd, MHD_HEADER_KIND, collect_codings, codings);
 }
 
 size_t

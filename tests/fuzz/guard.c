@@ -140,7 +140,7 @@ must_be_clear(const struct http_request *req)
 	}
 	must(hosts <= 1 && encodings <= 1 && (encodings == 0 || lengths == 0));
 	must(req->chunked == (encodings == 1));
-	must((guard_content_length(req) >= 0) == (lengths > 0));
+	must((req->announced >= 0) == (lengths > 0));
 }
 
 static void

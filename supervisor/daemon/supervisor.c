@@ -28,33 +28,41 @@ static const struct instance_hearer hearers[] = {
     {NULL, NULL},
 };
 
-static bool
-restarting(const struct supervisor *sup)
+static struct supervisor *
+owner_of(const struct instances *all)
 {
-	return sup->deploy->roll != NULL;
+	return talloc_get_type_abort(all->owner, struct supervisor);
 }
 
 static bool
-waited_for(const struct supervisor *sup)
+restarting(const struct instances *all)
 {
+	return owner_of(all)->deploy->roll != NULL;
+}
+
+static bool
+waited_for(const struct instances *all)
+{
+	const struct supervisor *sup = owner_of(all);
+
 	return !LIST_EMPTY(&sup->deploy->jobs) || sup->deploy->roll != NULL;
 }
 
 static void
-tell_event(struct supervisor *sup, json_t *event)
+tell_event(struct instances *all, json_t *event)
 {
-	follow_event(sup->control, event);
+	follow_event(owner_of(all)->control, event);
 }
 
 static void
-keep_line(struct instance *inst, bool err, const char *text, size_t len)
+tell_line(struct instance *inst, bool err, const char *text, size_t len)
 {
-	follow_line(inst->sup->control, inst, err, text, len);
+	follow_line(owner_of(inst->all)->control, inst, err, text, len);
 }
 
 static const struct instance_policy policy = {
     .event = tell_event,
-    .line = keep_line,
+    .line = tell_line,
     .crashed = strategy_crashed,
     .failing = trial_failed,
     .copy = proved_copy_for,
@@ -130,7 +138,7 @@ supervisor_new(TALLOC_CTX *mem, struct config *config, const char *argv0)
 	if (sup == NULL)
 		return NULL;
 	json_memory_watch();
-	sup->all.sup = sup;
+	sup->all.owner = sup;
 	sup->all.hearers = hearers;
 	sup->all.policy = &policy;
 	instances_listen(&sup->all);

@@ -66,7 +66,7 @@ event_emit(struct instances *all, const struct instance *inst, const struct gene
 		json_object_set_new(event, "pid", json_integer(g->pid));
 	json_object_update(event, more);
 	keep(all->events, event);
-	all->policy->event(all->sup, event);
+	all->policy->event(all, event);
 	json_decref(event);
 	json_decref(more);
 	talloc_free(text);

@@ -55,7 +55,7 @@ enum instances_phase {
 /* What the rooms above decide, or hear, while something happens here. */
 struct instance_policy {
 	/* An event, or a line that an instance has written; both are kept already. */
-	void (*event)(struct supervisor *sup, json_t *event);
+	void (*event)(struct instances *all, json_t *event);
 	void (*line)(struct instance *inst, bool err, const char *text, size_t len);
 	/* INST is down by a crash, and waits for its next start or has failed. */
 	void (*crashed)(struct instance *inst);
@@ -70,12 +70,12 @@ struct instance_policy {
 	 * that brings. */
 	bool (*restarted_since)(const struct service *s, int64_t since_ms);
 	/* Whether a restart is under way, of whatever service; whether anybody waits for news. */
-	bool (*restarting)(const struct supervisor *sup);
-	bool (*waited_for)(const struct supervisor *sup);
+	bool (*restarting)(const struct instances *all);
+	bool (*waited_for)(const struct instances *all);
 };
 
 struct instances {
-	struct supervisor *sup; /* whose they are; for those above who are called */
+	void *owner; /* for the policy: what it finds its own things by */
 	enum instances_phase phase;
 	bool killing;          /* told twice to end */
 	struct base *base;     /* loop, clock, and baton's own output */

@@ -94,7 +94,7 @@ remove_places(struct service *s, unsigned want)
 {
 	for (unsigned i = want; i < s->spares.count; i++)
 		instance_event(s->spares.places[i], LIFE_EV_STOP);
-	while (s->spares.count > want && !s->all->policy->waited_for(s->sup) &&
+	while (s->spares.count > want && !s->all->policy->waited_for(s->all) &&
 	       s->spares.places[s->spares.count - 1]->life.state == LIFE_DOWN)
 		talloc_free(s->spares.places[--s->spares.count]);
 }
@@ -149,7 +149,7 @@ settle(void *data)
 		return;
 	/* A restart may be about the program; it sees to the spares itself. */
 	if (s->spares.refused && s->spares.epoch > s->spares.refused_epoch &&
-	    !s->all->policy->restarting(s->sup)) {
+	    !s->all->policy->restarting(s->all)) {
 		s->spares.refused = s->spares.known = false;
 		s->spares.failures = 0;
 	}
@@ -158,11 +158,11 @@ settle(void *data)
 	for (unsigned i = 0; i < want && i < s->spares.count; i++) {
 		if (!lives || s->spares.refused)
 			instance_event(s->spares.places[i], LIFE_EV_STOP);
-		else if (!s->all->policy->restarting(s->sup))
+		else if (!s->all->policy->restarting(s->all))
 			settle_place(s->spares.places[i], serves, epoch);
 	}
 	if (s->spares.look == NULL &&
-	    (s->spares.count > want || (want > 0 && s->all->policy->restarting(s->sup))))
+	    (s->spares.count > want || (want > 0 && s->all->policy->restarting(s->all))))
 		s->spares.look = timer_after(s, s->all->base->timers, LOOK_AGAIN_MS, settle, s);
 }
 

@@ -91,12 +91,12 @@ ssize_t log_write_from(enum log_way way, int fd, const void *data, size_t len);
 
 /* ---- clock.c ---------------------------------------------------------------------------------------- */
 
-/* Monotonic. */
+/* Of the monotonic clock. */
 int64_t clock_now_ms(void);
 
 /* ---- counter.c ---------------------------------------------------------------------------------------- */
 
-/* Those of a limit are named as its setting. */
+/* The counter of a limit has the name of its setting. */
 #define COUNTER_TABLE(X)                                                                      \
 	X(CONNECTIONS, "connections", "connections accepted")                                 \
 	X(REQUESTS, "requests", "requests received")                                          \

@@ -14,7 +14,7 @@
 struct crew {
 	struct crew_config config;
 	pthread_attr_t attr;           /* of every thread: detached, stack_bytes, without signals */
-	bool gives_way;                /* is worker_nice more than the program's own nice value? */
+	bool gives_way;                /* worker_nice is more than the program's own nice value */
 	atomic_int threads;            /* that exist, the monitor not counted */
 	atomic_int made;               /* ever */
 	sem_t gone;                    /* posted by each as it ends */
@@ -77,9 +77,10 @@ void crew_wake_monitor(struct crew *c);
 
 /* Works until it shall end, after a first job if it has led before. */
 void crew_work(struct crew *c, bool led);
-/* Ends an idle worker, if there is one and none is about to end; the monitor's. */
+/* Ends an idle worker, if there is one and none is about to end. The monitor calls it. */
 void crew_dismiss(struct crew *c);
-/* As many workers as there should be? If not, a step towards it; the monitor's. */
+/* True if there are as many workers as there should be; if not, crew_settle makes a step towards it.
+ * The monitor calls them. */
 bool crew_settled(struct crew *c);
 void crew_settle(struct crew *c);
 /* Takes one from a count, if there is any. */
@@ -96,9 +97,9 @@ void seat_leave(void);
 void seat_lead(struct crew *c);
 void seat_begin(void);
 bool seat_end(void);
-/* The monitor's: the leader goes on with its job, as a worker. */
+/* The monitor says that the leader goes on with its job, as a worker. */
 void seat_taken_over(struct seat *leader);
-/* The monitor's: makes nice who has computed for long; true if somebody may have to be soon. */
+/* The monitor makes nice who has computed for long; true if somebody may have to be soon. */
 bool seats_look(struct crew *c);
 
 /* ---- crew_lead.c: leading --------------------------------------------------------------------- */
@@ -106,7 +107,7 @@ bool seats_look(struct crew *c);
 /* The thread that leads first. */
 void *crew_run_leader(void *arg);
 /* Makes one that can lead, unless there is one or it is on its way; -EUSERS: there are as many
- * threads as there may be. The monitor's. */
+ * threads as there may be. The monitor calls it. */
 int crew_spare(struct crew *c);
 bool crew_take_over(struct crew *c, uint64_t seen);
 /* Everybody ends. */

@@ -36,7 +36,7 @@ struct seat {
 	bool nice; /* while held */
 	pid_t tid;
 	clockid_t clock;
-	/* The monitor's: what it saw of which run when it looked first, and last. */
+	/* Only the monitor touches this: what it saw of which run when it looked first, and last. */
 	uint32_t seen;
 	int64_t first_us, last_us;
 };
@@ -47,7 +47,7 @@ static _Thread_local uint32_t runs;
 int
 seats_new(struct crew *c)
 {
-	/* Not talloc's: its zeroes would all be in memory. */
+	/* By calloc, for talloc would write the zeroes, and so take the memory at once. */
 	c->seats = calloc((size_t)c->config.threads_max, sizeof(*c->seats));
 	return c->seats == NULL ? -ENOMEM : 0;
 }

@@ -67,9 +67,9 @@ int crew_start(TALLOC_CTX *mem, const struct crew_config *config, struct crew **
  */
 int crew_join(struct crew *c, int grace_ms);
 
-/* ---- The leader's --------------------------------------------------------------------------- */
+/* ---- Only the leader calls these ------------------------------------------------------------- */
 
-/* The leader runs something itself: begin, and end: false if it was taken over meanwhile. */
+/* The leader begins and ends a job of its own. crew_end is false if it was taken over meanwhile. */
 uint64_t crew_begin(struct crew *c);
 bool crew_end(struct crew *c, uint64_t begun);
 /* Its thread, as the leader asks it: gettid(2) would be a system call for each job. */
@@ -80,13 +80,13 @@ void crew_give(struct crew *c, struct crew_job *job);
 struct crew_job *crew_take_back(struct crew *c);
 /* True if a spare waits, or is certain to come. */
 bool crew_has_spare(const struct crew *c);
-/* If a job takes long in the leader, does another thread lead on? Also true if there is no other
- * thread at all: nobody else could run it. If not, the leader is woken when one comes. */
+/* True if another thread leads on when a job takes long in the leader, or if there is no other thread
+ * at all, for then nobody else could run it. If false, the leader is woken when a spare comes. */
 bool crew_relieves(struct crew *c);
 /* So many may be handed out at a time. */
 unsigned crew_size(const struct crew *c);
 
-/* ---- Any thread's --------------------------------------------------------------------------- */
+/* ---- Any thread may call this ---------------------------------------------------------------- */
 
 /* Whoever ran it gives it back to the leader. */
 void crew_give_back(struct crew *c, struct crew_job *job);

@@ -87,7 +87,7 @@ leader_ran_us(const struct crew *c)
 	return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
 }
 
-/* It runs, or would if it had a processor. */
+/* True if the thread runs, or would if it had a processor. */
 static bool
 is_runnable(pid_t tid)
 {

@@ -40,7 +40,7 @@ line_join(struct sched *sched, struct http_request *req)
 	return true;
 }
 
-/* One has been taken out of it. */
+/* Notes that one has been taken out of a line. */
 static void
 leave_line(struct sched *sched, struct route_load *load)
 {

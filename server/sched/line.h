@@ -11,11 +11,11 @@
 bool line_join(struct sched *sched, struct http_request *req);
 /* Takes the first out of a line; NULL: there is none. */
 struct http_request *line_next(struct sched *sched, struct route_load *load);
-/* All of a line are ready, before those who have just come. */
+/* Makes all of a line ready, before those who have just come. */
 void line_make_ready(struct sched *sched, struct route_load *load);
 /* Takes those whose deadline has passed out of all lines. */
 void line_take_late(struct sched *sched, struct http_requests *late);
-/* The deadline of one that waits or is away is looked at in time. */
+/* Has watch_expire look when the deadline of one that waits or is away has come. */
 void line_note_deadline(struct sched *sched, const struct http_request *req);
 
 /* ---- work.c ------------------------------------------------------------------------------------------ */

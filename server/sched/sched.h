@@ -23,7 +23,7 @@
 
 STAILQ_HEAD(http_requests, http_request);
 
-/* How busy a route keeps the threads. */
+/* What is known of a route: how it keeps the threads busy, and which of its requests wait. */
 struct route_load {
 	const char *pattern;
 	unsigned away;       /* its requests that run, or are about to, outside the leader */

@@ -15,12 +15,12 @@
 
 /* Far beyond what is ever unread: each byte taken lowers the peek offset by one. */
 #define PEEK_START (1 << 30)
-/* The offset ends at 0, so it is set up again before. */
+/* The kernel keeps no offset below 0, so it is set anew before it comes there. */
 #define PEEK_AGAIN (1 << 28)
 
 /* Framing is looked at after so many pieces of content, for a look is two system calls. */
 #define PIECES_A_LOOK 16
-/* So much of it is free; it is more than the parser has read ahead. */
+/* So many bytes of framing are always allowed: more than the parser can have read ahead. */
 #define FRAMING_FREE  (128 << 10)
 
 void
@@ -55,7 +55,7 @@ taken(const struct wire_conn *c)
 			return -1;
 		return ((int64_t)PEEK_START - offset) & (PEEK_START - 1);
 	}
-	/* In this order: what arrives in between makes it look busier, never idle. */
+	/* The order matters: what arrives in between makes the connection look busier, never idle. */
 	unread = account_unread(c);
 	if (getsockopt(c->fd, IPPROTO_TCP, TCP_INFO, &info, &len) != 0 ||
 	    len <= offsetof(struct tcp_info, tcpi_bytes_received))
@@ -72,7 +72,7 @@ account_use(struct wire_conn *c, size_t bytes)
 	c->used += (int64_t)bytes;
 	if (c->peer.ss_family != AF_UNIX || c->used < PEEK_AGAIN || c->used >= PEEK_START)
 		return;
-	/* Both count from here on; what the parser has beyond stays beyond. */
+	/* `used` and the offset count from here on; the difference, what the parser holds, stays. */
 	if (getsockopt(c->fd, SOL_SOCKET, SO_PEEK_OFF, &offset, &len) != 0)
 		return;
 	offset += (int)c->used;
@@ -160,7 +160,7 @@ account_between_requests(struct wire_conn *c)
 	settle(c, all);
 	if (all != c->used || (c->wire->traits.readahead_at != 0 && !readahead_is(c, 0)))
 		return false;
-	/* Of one that is ending there is nothing to give. */
+	/* A connection that the peer or we are ending is not worth giving away. */
 	return c->peer.ss_family == AF_UNIX ||
 	       (getsockopt(c->fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0 &&
 		   info.tcpi_state == TCP_ESTABLISHED_STATE);

@@ -139,7 +139,7 @@ note_field(struct framing *f, const struct http_field *field, size_t name_len)
 	return NULL;
 }
 
-/* name_len is what of the name is a token: all of it, or it is none. */
+/* name_len is how far the name is a token: a valid name is one to its end. */
 static inline const char *
 check_field(const char *name, size_t name_len, const char *value)
 {
@@ -221,7 +221,7 @@ guard_check(struct http_request *req, const char **why)
 		return 400;
 	if ((*why = check_fields(req, &f)) != NULL || (*why = check_host(req, &f)) != NULL)
 		return 400;
-	/* What the client sends next is meant for whom it wanted to reach: not to be read. */
+	/* What the client sends next is meant for the host that it wants to reach, so nobody reads it. */
 	*why = "this server is no proxy";
 	if (strcmp(req->method, "CONNECT") == 0)
 		return 501;
@@ -233,7 +233,7 @@ guard_check(struct http_request *req, const char **why)
 
 /* ---- Chunk extensions ------------------------------------------------------------------------- */
 
-/* Behind the closing quote, or NULL. */
+/* Returns what stands behind the closing quote; NULL if there is none. */
 static const char *
 skip_quoted(const char *p, const char *end)
 {

@@ -41,7 +41,7 @@ void guard_bytes_trailer_field(
     struct guard_bytes *g, const char *name, size_t name_len, const char *value, size_t value_len);
 void guard_bytes_field(
     struct guard_bytes *g, const char *name, size_t name_len, const char *value, size_t value_len);
-/* What was wrong, or NULL; end is the head's, NULL if unknown. */
+/* What was wrong, or NULL. `end` is where the head or the trailer ends; NULL if that is unknown. */
 const char *guard_bytes_end(const struct guard_bytes *g, const char *end);
 /* True if what stands before a chunk's data is well-formed, as far back as begin. */
 bool guard_bytes_chunk(const char *begin, const char *data);

@@ -30,7 +30,7 @@ guard_bytes_begin(struct guard_bytes *g, const char *method, const char *target,
 		g->why = "a line that does not end in CR LF";
 }
 
-/* Where the content came to before, the trailer begins. */
+/* The trailer lies where the parser put the content before. */
 void
 guard_bytes_begin_trailer(struct guard_bytes *g, const char *begin)
 {

@@ -69,7 +69,7 @@ struct selftest {
 	int status[KNOWN];
 };
 
-/* The first that came to something else. */
+/* The first known request that came to something else than expected. */
 struct verdict {
 	const char *refused; /* although it is good */
 	const char *let_in;  /* although it is malformed, or answered twice at once */

@@ -103,7 +103,7 @@ head_received(struct wire_conn *c, struct http_request *req, const char *url, co
 	int status;
 
 	(void)request_tell(req, REQUEST_EV_HEAD);
-	c->wire->events->head(c); /* the content has a time of its own */
+	c->wire->events->head(c); /* the time limit of the content begins */
 	if ((int64_t)parser_head_size(c) > c->wire->set->header_max_bytes)
 		return head_too_large(c, req, method, version);
 	if (copy_head(c, req, url, method, version, &why) != 0)
@@ -229,7 +229,7 @@ all_received(struct wire_conn *c, struct http_request *req)
 		return too_large(c, req, why);
 	if (status != 0)
 		return malformed(c, req, status, why);
-	/* The framing of chunked content is not in it. */
+	/* The framing of chunked content is not counted. */
 	account_use(c, parser_head_size(c) + req->body_len);
 	(void)request_tell(req, REQUEST_EV_COMPLETE);
 	c->wire->events->complete(c, req);
@@ -323,8 +323,8 @@ ended_early(struct wire_conn *c, enum MHD_RequestTerminationCode how)
 {
 	int status = parser_status(c);
 
-	c->linger = true; /* the client may be in the middle of it */
-	/* A server that stops, say, has refused nothing. */
+	c->linger = true; /* the client may still be sending the request */
+	/* In any other case (the server stops, say) the parser has refused nothing. */
 	if (how != MHD_REQUEST_TERMINATED_COMPLETED_OK && how != MHD_REQUEST_TERMINATED_WITH_ERROR)
 		return;
 	if (c->cut || (status == 0 && wire_conn_ended(c)))

@@ -42,7 +42,7 @@ bool parser_answer_lost(struct wire_conn *c, const struct http_request *req);
 
 /* ---- wire_conn.c: what libmicrohttpd says of a connection ------------------------------------------ */
 
-/* Of the answer that is under way, whoever made it; 0: none. */
+/* The status of the answer that is being sent, whoever made it; 0: none is. */
 int parser_status(const struct wire_conn *c);
 
 #endif

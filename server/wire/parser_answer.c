@@ -136,7 +136,7 @@ add_response_fields(struct MHD_Response *out, const struct http_response *res)
 	return ok;
 }
 
-/* What of an answer's head is not the parser's own. */
+/* The size of an answer's head without what the parser adds to it. */
 static size_t
 head_bytes(const struct http_response *res)
 {

@@ -96,7 +96,7 @@ on_connection(
 	} else if (c != NULL) {
 		bool ours = !c->cut && !wire_conn_ended(c);
 
-		/* Without a request: the parser has refused what it did not take for one. */
+		/* No request ended in this run: the parser has refused what it did not take for one. */
 		if (ours && c->completed_run != w->runs && w->mhd != NULL)
 			parser_unrecognized(c);
 		w->events->closed(c, ours);
@@ -123,7 +123,7 @@ on_message(void *cls, const char *fmt, va_list ap)
 		parser_answer_bad_length(cls);
 	else if (strstr(text, "Transfer-Encoding") != NULL)
 		parser_answer_bad_coding(cls);
-	/* Options that Unix sockets do not have, twice for each answer: no news. */
+	/* It says twice for each answer that Unix sockets lack some options: nobody needs to know. */
 	if ((strstr(text, "etting") != NULL && strstr(text, "option") != NULL) ||
 	    strstr(text, "push the data") != NULL)
 		return;
@@ -131,7 +131,7 @@ on_message(void *cls, const char *fmt, va_list ap)
 		return;
 	n = strcspn(text, "\r\n");
 	text[n] = '\0';
-	/* What it says of clients is their doing, not ours. */
+	/* What it says of clients is their fault, so it is no warning. */
 	log_line(LOG_DEBUG, "parser: %s", text);
 }
 
@@ -162,7 +162,7 @@ start(struct wire *w, enum parser_strictness as)
 	 * runs, as 0.9.75 always does, and not in the next run. */
 	unsigned flags = MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET | MHD_USE_TURBO |
 			 MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG | MHD_1_USE_NO_THREAD_SAFETY;
-	/* A net below our own timers, in whole seconds. */
+	/* Should our own timers fail, the parser's ends the connection, after so many seconds. */
 	unsigned net_s = (unsigned)((w->set->idle_timeout_ms + w->set->header_timeout_ms +
 					w->set->send_timeout_ms) /
 				    1000) +
@@ -233,7 +233,7 @@ parser_add(struct wire_conn *c)
 	struct wire_conn *other, *next;
 	int fd = c->fd;
 
-	/* One that was promised to be taken in, and was closed instead: its number is free. */
+	/* If another one waits under this number, the parser has closed it instead of taking it in. */
 	for (other = TAILQ_FIRST(&w->arriving); other != NULL; other = next) {
 		next = TAILQ_NEXT(other, entry);
 		if (other->fd == fd)

@@ -63,7 +63,7 @@ can_be_held(struct probe *p, struct wire_conn *c, int fd)
 	return unread && released;
 }
 
-/* One connection, which lives as long as it is answered. */
+/* Learns what one connection can show. The rest is skipped when it gets no answer. */
 static int
 try_connection(struct wire *w, bool *answered)
 {
@@ -109,7 +109,7 @@ static void
 report(const struct wire *w, const char *unsure)
 {
 	const struct parser_traits *t = &w->traits;
-	/* The rest concerns few requests. */
+	/* A warning is for what many requests feel. */
 	bool grave = !(t->asks_again && t->counts_heads && t->holds && t->sure);
 	char *text = talloc_strdup(NULL, "");
 

@@ -118,7 +118,7 @@ probe_connect(struct probe *p, int *fd)
 	return c;
 }
 
-/* In the place of handlers. */
+/* Answers what is complete with 200, as a handler would. */
 static void
 answer_ready(struct probe *p)
 {

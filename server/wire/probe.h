@@ -5,14 +5,14 @@
 
 #include "server/wire/wire.h"
 
-/* What the parser has taken out of a head. */
+/* So many the parser has taken out of a head. */
 struct parser_extracts {
 	int arguments, cookies;
 };
 
-/* A word of the parser's record. */
+/* The word at that place (in words) of the parser's record of a connection. */
 size_t wire_conn_word(const struct wire_conn *c, size_t at);
-/* Of the current request. */
+/* What it has taken out of the head of the current request. */
 struct parser_extracts parser_extracts(const struct wire_conn *c);
 
 /* A parser of its own for an experiment, on socket pairs. */
@@ -40,8 +40,8 @@ void probe_turn(struct probe *p);
 
 /* ---- readahead.c: what the parser has read and not used ------------------------------------------------ */
 
-/* Finds out how to tell: traits.readahead_at. */
+/* Finds out where the parser keeps how much it has read ahead: traits.readahead_at. */
 void readahead_learn(struct wire *w);
-/* Finds out where it begins: traits.readahead_begins_at. */
+/* Finds out where it keeps where that begins: traits.readahead_begins_at. */
 void readahead_learn_where(struct wire *w);
 #endif

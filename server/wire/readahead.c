@@ -22,11 +22,11 @@
 
 #include "server/wire/probe.h"
 
-/* No end of a line in it, nor of a word: none of it is used. */
+/* It has no end of a line, nor of a word, so the parser uses none of it. */
 #define PART      "the-beginning-of-a-request-that-is-never-finished-and-certainly-not-short"
 #define PARTS     6
 #define RUNS      2
-#define RECORD_AT 4096 /* so far into the record at the most */
+#define RECORD_AT 4096 /* bytes of the record that are looked at, at the most */
 
 struct candidates {
 	size_t at[RECORD_AT / sizeof(size_t)]; /* in words, from 1 */

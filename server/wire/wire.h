@@ -77,7 +77,7 @@ struct wire {
 	bool ending; /* every connection was cut: no answer is waited for any more */
 	struct MHD_Daemon *mhd;
 	uint64_t runs;
-	bool resumed;                  /* it must run, for what was held back */
+	bool resumed;                  /* it must run again, for a connection was resumed */
 	struct wire_conns arriving;    /* between parser_add and its notice of it */
 	struct wire_conns begun;       /* those that have a request */
 	struct http_request *answered; /* the last, in this run */
@@ -97,7 +97,7 @@ struct wire_conn {
 	int64_t used;                 /* bytes of complete requests (account.c) */
 	bool used_inexact;            /* used cannot be told exactly */
 	bool peer_done;               /* the peer has sent its FIN */
-	bool cut;                     /* we end it, past the parser; it will notice */
+	bool cut;                     /* we have ended it, past the parser, which will notice */
 	bool linger;                  /* we end it: read what still comes, so the answer arrives */
 	uint64_t completed_run;       /* the parser's run in which a request last ended */
 	TAILQ_ENTRY(wire_conn) entry; /* arriving, or begun */
@@ -113,7 +113,7 @@ bool wire_conn_ended(const struct wire_conn *c);
 /* ---- account.c: the kernel's count of a connection's bytes ------------------------------------------- */
 
 void account_open(struct wire_conn *c);
-/* A complete request has used them. */
+/* Counts the bytes that a complete request has used. */
 void account_use(struct wire_conn *c, size_t bytes);
 /* Called with each piece of chunked content. False if it is framed by more than its share. */
 bool account_framing_fair(struct wire_conn *c, struct http_request *req);
@@ -133,7 +133,7 @@ void account_note_inexact(struct wire_conn *c);
 int64_t account_pending(struct wire_conn *c);
 /* True if nothing was ever sent on it; false also where that cannot be told. */
 bool account_mute(const struct wire_conn *c);
-/* Since anything arrived, or since it is idle, whichever is shorter. */
+/* How long nothing has arrived, or it has been idle, whichever is shorter. */
 int64_t account_silent_ms(const struct wire_conn *c, int64_t idle_ms);
 /* Something that changes when the peer takes in more of the answer. */
 int64_t account_sent(const struct wire_conn *c);
@@ -156,7 +156,7 @@ int parser_probe(struct wire *w, TALLOC_CTX *mem, char **why);
 
 int parser_start(struct wire *w);
 void parser_stop(struct wire *w);
-/* In its place: nothing runs any more, and no connection is closed. */
+/* Instead of parser_stop: the parser runs no more, and closes no connection. */
 void parser_abandon(struct wire *w);
 /* Gives the connection to the parser; on error it is gone, fd and record. */
 int parser_add(struct wire_conn *c);

@@ -228,8 +228,8 @@ cli_run(TALLOC_CTX *mem, const struct cli *cli)
 	error = sup == NULL ? -ENOMEM : signals_start(sup);
 	if (error == 0) {
 		sup->how_to_reach = how_to_reach(mem, cli, c);
-		sup->argv = cli->argv;
-		sup->program = upgrade_program(sup, cli->argv0);
+		sup->upgrade.argv = cli->argv;
+		sup->upgrade.program = upgrade_program(sup, cli->argv0);
 		upgrade_install(sup);
 		error = open_all(sup, control_for_run(mem, cli, c), mem, &why);
 	}

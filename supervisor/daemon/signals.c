@@ -37,7 +37,7 @@ reap_all(struct supervisor *sup)
 
 		if (waitid(P_ALL, 0, &si, WEXITED | WNOHANG | WNOWAIT) < 0 || si.si_pid == 0)
 			return;
-		if (sup->upgrade_calls != NULL && sup->upgrade_calls->child_ended(sup, si.si_pid))
+		if (sup->upgrade.calls != NULL && sup->upgrade.calls->child_ended(sup, si.si_pid))
 			continue;
 		g = instances_generation(&sup->all, si.si_pid);
 		if (g != NULL)
@@ -98,7 +98,7 @@ take_signal(struct signals *s, int sig)
 		logfiles_reopen(sup->base.logfiles);
 		break;
 	case SIGUSR2:
-		sup->upgrade_calls->ask(sup, NULL);
+		sup->upgrade.calls->ask(sup, NULL);
 		break;
 	}
 }
@@ -167,7 +167,7 @@ signals_start(struct supervisor *sup)
 	s->fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
 	if (s->fd < 0)
 		return -errno;
-	if (!sup->resumed)
+	if (!sup->upgrade.resumed)
 		sigprocmask(SIG_BLOCK, NULL, &sup->signals_given);
 	sigorset(&all, &set, &sup->signals_given);
 	/* Ignored signals (nohup, a shell's background job) would never be queued. */

@@ -92,8 +92,8 @@ static void
 baton_stops(struct supervisor *sup, const char *why)
 {
 	manager_say(sup, "STOPPING=1\nSTATUS=stopping\n");
-	if (sup->upgrade_calls != NULL)
-		sup->upgrade_calls->cancel(sup, why);
+	if (sup->upgrade.calls != NULL)
+		sup->upgrade.calls->cancel(sup, why);
 }
 
 static const struct deploy_calls deploy_calls = {.started = baton_started,
@@ -121,7 +121,7 @@ asked_to_upgrade(void *data, struct asker *asker)
 {
 	struct supervisor *sup = talloc_get_type_abort(data, struct supervisor);
 
-	sup->upgrade_calls->ask(sup, asker);
+	sup->upgrade.calls->ask(sup, asker);
 }
 
 static const struct control_calls control_calls = {
@@ -172,7 +172,7 @@ int
 supervisor_run(struct supervisor *sup)
 {
 	/* After an upgrade it is a subreaper still, and the manager knows who it is. */
-	if (!sup->resumed) {
+	if (!sup->upgrade.resumed) {
 		prctl(PR_SET_CHILD_SUBREAPER, 1);
 		manager_say(sup, "MAINPID=%d\nSTATUS=starting\n", (int)getpid());
 		sequence_start(sup->deploy);

@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The internal header of the running supervisor: what there is, who owns what, and the
- * functions of each file, in sections named after it; those about one process, one instance
- * and one service are in headers of their own. Everything hangs in one talloc tree:
+ * The face of daemon/, which puts the rooms below together and runs the loop: it reads signals, talks
+ * to baton's own service manager, and has one table of who hears what happens to an instance. cli/
+ * starts it; upgrade/ saves and loads all of it. It never knows what a client asks for, what a
+ * restart does, or what a process says.
+ *
+ * struct supervisor is for these three rooms alone: it holds one structure of each room, and no room
+ * below sees more than its own. Everything hangs in one talloc tree:
  *
  *   supervisor → deploy → service → instance → generation (one process)
  *                       → roll (while a rolling restart is under way)
- *             → control → client
+ *              → control → client
  *
  * Freeing a node ends what it owns: descriptors, timers, event handlers. Processes are the
  * exception: they are ended in good order by the state machine (life.h), never by a free.
@@ -59,22 +63,27 @@ struct upgrade_calls {
 	bool (*child_ended)(struct supervisor *sup, pid_t pid);
 };
 
+/* What upgrade/ keeps. */
+struct upgrading {
+	const struct upgrade_calls *calls; /* NULL: an upgrade cannot be asked for */
+	struct upgrade *attempt;           /* NULL: none is under way */
+	struct asker *asker;               /* who waits for it; NULL: nobody */
+	char **argv;                       /* as baton was called, to be called so again */
+	const char *program;               /* where it is found: a path, or a name in PATH */
+	bool resumed; /* this program goes on from the state of another, which was running */
+};
+
 struct supervisor {
-	struct instances all;        /* what the instances have in common */
-	struct base base;            /* loop, clock, output: for those who know no more of it */
-	const char *how_to_reach;    /* " -c FILE" or " --control PATH" for such lines, or "" */
-	struct manager *manager;     /* baton's own; NULL: it has none */
-	struct inherited *inherited; /* sockets that it was given, and did not use yet */
-	struct store *store;         /* those of its own that the manager keeps */
-	struct control *control;
-	struct deploy *deploy;  /* what is changed while baton runs */
-	char **argv;            /* as baton was called, to be called so again */
-	const char *program;    /* where it is found: a path, or a name in PATH */
-	sigset_t signals_given; /* those that were blocked when baton was called */
-	const struct upgrade_calls *upgrade_calls; /* NULL: it cannot be asked for */
-	struct upgrade *upgrade;                   /* NULL: none is under way */
-	struct asker *upgrader;                    /* who waits for it; NULL: nobody */
-	bool resumed;                              /* by an upgrade: it was running before */
+	struct base base;            /* loop, clock, output */
+	struct instances all;        /* all instances, and what they have in common */
+	struct inherited *inherited; /* sockets that baton was given, and did not use yet */
+	struct store *store;         /* those of its own that its service manager keeps */
+	struct deploy *deploy;       /* what is changed while baton runs */
+	struct control *control;     /* clients */
+	struct manager *manager;     /* baton's own service manager; NULL: it has none */
+	sigset_t signals_given;      /* those that were blocked when baton was called */
+	const char *how_to_reach;    /* " -c FILE" or " --control PATH" for hints, or "" */
+	struct upgrading upgrade;
 };
 
 /* --- manager.c: what baton tells its own service manager --------------------------------- */

@@ -11,7 +11,6 @@
 
 static const struct state_field fields[] = {
     STATE_STRING(struct supervisor, how_to_reach),
-    STATE_STRING(struct supervisor, program),
 };
 
 static const struct state_field deploy_fields[] = {
@@ -217,6 +216,7 @@ supervisor(struct state *s, struct supervisor *sup)
 	STATE_FIELDS(s, &sup->base, base_fields);
 	STATE_FIELDS(s, sup->deploy, deploy_fields);
 	STATE_FIELDS(s, &sup->all, all_fields);
+	state_text(s, "program", sup, (char **)&sup->upgrade.program);
 	state_text(s, "argv0", sup, (char **)&sup->all.argv0);
 	sup->all.phase = STATE_WORD(s, "phase", sup->all.phase, phases);
 	state_json(s, "last_restart", &sup->deploy->last_restart);
@@ -234,7 +234,7 @@ supervisor(struct state *s, struct supervisor *sup)
 		sup->deploy->next_instance >=
 		    sup->all.services[sup->deploy->next_service]->ninstances))
 		state_fail(s, "next_service", "there is no such instance");
-	control_state(s, sup->control, &sup->upgrader);
+	control_state(s, sup->control, &sup->upgrade.asker);
 }
 
 void
@@ -264,7 +264,7 @@ state_load(TALLOC_CTX *mem, struct state_doc *doc)
 	sub = state_object(&root, "supervisor");
 	if (sup == NULL || !state_ok(&root))
 		return NULL;
-	sup->resumed = true;
+	sup->upgrade.resumed = true;
 	if (!manager_start(sup))
 		state_fail(&sub, "manager", "there is no memory");
 	talloc_steal(sup->deploy, config);

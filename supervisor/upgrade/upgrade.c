@@ -47,8 +47,8 @@ upgrade_refused(struct supervisor *sup, struct asker *asker, const char *why)
 static void
 refuse(struct supervisor *sup, struct upgrade *up, const char *why)
 {
-	sup->upgrade = NULL; /* first: the asker may ask for another at once */
-	upgrade_refused(sup, sup->upgrader, why);
+	sup->upgrade.attempt = NULL; /* first: the asker may ask for another at once */
+	upgrade_refused(sup, sup->upgrade.asker, why);
 	talloc_free(up);
 }
 
@@ -111,7 +111,7 @@ replace(struct upgrade *up, const struct upgrade_question *q)
 
 	error = variable == NULL || setenv(UPGRADE_ENV, variable, 1) < 0
 		    ? -ENOMEM
-		    : upgrade_execute(q, up->sup->argv);
+		    : upgrade_execute(q, up->sup->upgrade.argv);
 	unsetenv(UPGRADE_ENV);
 	if (before_fd >= 0)
 		close(before_fd);
@@ -133,7 +133,7 @@ execute(void *data)
 	if (why == NULL && doc == NULL)
 		why = or_no_memory(NULL);
 	if (why == NULL)
-		control_dismiss(up->sup->control, up->sup->upgrader);
+		control_dismiss(up->sup->control, up->sup->upgrade.asker);
 	if (why == NULL && (q.state_fd = write_state(up->sup, doc, up, &why)) >= 0) {
 		error = replace(up, &q);
 		close(q.state_fd);
@@ -164,9 +164,9 @@ try_it(struct upgrade *up)
 	const char *what, *why = NULL;
 	int error;
 
-	if (program_find(up, sup->program, &up->path, &what) < 0)
+	if (program_find(up, sup->upgrade.program, &up->path, &what) < 0)
 		return or_no_memory(
-		    talloc_asprintf(up, "%s: %s", sup->program, or_no_memory(what)));
+		    talloc_asprintf(up, "%s: %s", sup->upgrade.program, or_no_memory(what)));
 	up->program_fd = open(up->path, O_PATH | O_CLOEXEC);
 	if (up->program_fd < 0)
 		return or_no_memory(talloc_asprintf(up, "%s: %s", up->path, strerror(errno)));
@@ -203,7 +203,7 @@ ask(struct supervisor *sup, struct asker *asker)
 	TALLOC_CTX *tmp = talloc_new(NULL);
 	const char *why = not_now(sup, tmp);
 
-	if (why == NULL && sup->upgrade != NULL)
+	if (why == NULL && sup->upgrade.attempt != NULL)
 		why = "an upgrade is under way already";
 	if (why != NULL) {
 		upgrade_refused(sup, asker, why);
@@ -211,25 +211,25 @@ ask(struct supervisor *sup, struct asker *asker)
 		return;
 	}
 	talloc_free(tmp);
-	asker_later(asker, &sup->upgrader);
-	sup->upgrade = upgrade_new(sup);
-	why = sup->upgrade == NULL ? or_no_memory(NULL) : try_it(sup->upgrade);
+	asker_later(asker, &sup->upgrade.asker);
+	sup->upgrade.attempt = upgrade_new(sup);
+	why = sup->upgrade.attempt == NULL ? or_no_memory(NULL) : try_it(sup->upgrade.attempt);
 	if (why != NULL)
-		refuse(sup, sup->upgrade, why);
+		refuse(sup, sup->upgrade.attempt, why);
 }
 
 static void
 cancel(struct supervisor *sup, const char *why)
 {
-	if (sup->upgrade != NULL)
-		refuse(sup, sup->upgrade, why);
+	if (sup->upgrade.attempt != NULL)
+		refuse(sup, sup->upgrade.attempt, why);
 }
 
 static bool
 child_ended(struct supervisor *sup, pid_t pid)
 {
-	return sup->upgrade != NULL && sup->upgrade->asked != NULL &&
-	       upgrade_ask_child(sup->upgrade->asked, pid);
+	return sup->upgrade.attempt != NULL && sup->upgrade.attempt->asked != NULL &&
+	       upgrade_ask_child(sup->upgrade.attempt->asked, pid);
 }
 
 static const struct upgrade_calls calls = {
@@ -238,7 +238,7 @@ static const struct upgrade_calls calls = {
 void
 upgrade_install(struct supervisor *sup)
 {
-	sup->upgrade_calls = &calls;
+	sup->upgrade.calls = &calls;
 }
 
 const char *

@@ -109,10 +109,9 @@ tell(struct supervisor *sup, const char *from)
 	event_emit(&sup->all, NULL, NULL, "upgrade", json_pack("{s:b}", "ok", 1), "%s",
 	    text == NULL ? "done" : text);
 	talloc_free(text);
-	if (sup->upgrader != NULL)
-		asker_result(
-		    sup->upgrader, json_pack("{s:b s:s s:s s:i s:i}", "ok", 1, "from", from, "to",
-				       BATON_VERSION, "pid", (int)getpid(), "instances", (int)n));
+	asker_result(
+	    sup->upgrade.asker, json_pack("{s:b s:s s:s s:i s:i}", "ok", 1, "from", from, "to",
+				    BATON_VERSION, "pid", (int)getpid(), "instances", (int)n));
 }
 
 /* The program that was replaced goes on, from the same state. Returns only if there is none, or
@@ -166,13 +165,13 @@ upgrade_resume_main(const struct upgrade_inherited *in, char **argv)
 		close(in->before_fd);
 	/* Executed by a descriptor it would be called by that number, in ps(1). */
 	prctl(PR_SET_NAME, program_invocation_short_name);
-	sup->argv = argv;
+	sup->upgrade.argv = argv;
 	upgrade_install(sup);
 	manager_complain(sup);
 	if (in->why == NULL)
 		tell(sup, l.version);
 	else
-		upgrade_refused(sup, sup->upgrader, in->why);
+		upgrade_refused(sup, sup->upgrade.asker, in->why);
 	/* What ended meanwhile is zombies now, and SIGCHLD may have been taken before. */
 	signals_reap(sup);
 	error = supervisor_run(sup);

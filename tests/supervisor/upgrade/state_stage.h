@@ -152,7 +152,7 @@ setup(void **state)
 	snprintf(log, sizeof(log), "%s/log", st->dir);
 	c->services[0]->out = talloc_strdup(c, log);
 	st->sup = supervisor_new(st->mem, c, "./baton");
-	st->sup->program = "./baton";
+	st->sup->upgrade.program = "./baton";
 	assert_int_equal(control_start(st->sup->control,
 			     talloc_asprintf(st->mem, "%s/control", st->dir), st->mem, &why),
 	    0);

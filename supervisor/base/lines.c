@@ -162,20 +162,9 @@ tail_line(const struct tail *t, unsigned i)
 void
 lines_state(struct state *s, const char *name, struct lines *l)
 {
-	char *bytes = l->buf;
-	size_t used = l->used;
-
-	state_blob(s, name, l, &bytes, &used);
-	if (state_saving(s) || bytes == l->buf)
-		return;
-	make_room(l, used);
-	if (used > l->size) {
-		state_fail(s, name, "expected at most %zu bytes, found %zu", l->size, used);
-	} else {
-		memcpy(l->buf, bytes, used);
-		l->used = used;
-	}
-	talloc_free(bytes);
+	if (!state_saving(s) && state_has(s, name))
+		make_room(l, l->max);
+	l->used = state_bytes(s, name, l->buf, l->used, l->size);
 }
 
 void

@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/queue.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -18,7 +19,7 @@
 #include "supervisor/base/trusted_path.h"
 
 struct logfile {
-	struct logfile *next;
+	TAILQ_ENTRY(logfile) entry;
 	struct logfiles *all;
 	char *path;
 	int fd;
@@ -29,7 +30,7 @@ struct logfile {
 
 struct logfiles {
 	struct output *out; /* where it is said what goes wrong */
-	struct logfile *first;
+	TAILQ_HEAD(, logfile) list;
 	uint64_t dropped; /* lines, of those that are closed */
 };
 
@@ -38,8 +39,10 @@ logfiles_new(TALLOC_CTX *mem, struct output *out)
 {
 	struct logfiles *all = talloc_zero(mem, struct logfiles);
 
-	if (all != NULL)
-		all->out = out;
+	if (all == NULL)
+		return NULL;
+	all->out = out;
+	TAILQ_INIT(&all->list);
 	return all;
 }
 
@@ -78,7 +81,7 @@ get(struct logfiles *all, const char *path, int *error)
 {
 	struct logfile *l;
 
-	for (l = all->first; l != NULL; l = l->next) {
+	TAILQ_FOREACH(l, &all->list, entry) {
 		if (strcmp(l->path, path) == 0)
 			return l;
 	}
@@ -93,8 +96,7 @@ get(struct logfiles *all, const char *path, int *error)
 		talloc_free(l);
 		return NULL;
 	}
-	l->next = all->first;
-	all->first = l;
+	TAILQ_INSERT_HEAD(&all->list, l, entry);
 	return l;
 }
 
@@ -154,9 +156,10 @@ logfile_line(struct logfile *l, const char *text, size_t len)
 void
 logfiles_reopen(struct logfiles *all)
 {
+	struct logfile *l;
 	unsigned n = 0;
 
-	for (struct logfile *l = all->first; l != NULL; l = l->next) {
+	TAILQ_FOREACH(l, &all->list, entry) {
 		int fd = open_file(l->path);
 
 		if (fd < 0) {
@@ -176,14 +179,13 @@ logfiles_reopen(struct logfiles *all)
 void
 logfiles_close_unused(struct logfiles *all, logfile_used_fn *used, const void *data)
 {
-	for (struct logfile **at = &all->first; *at != NULL;) {
-		struct logfile *l = *at;
+	struct logfile *next;
 
-		if (used(l, data)) {
-			at = &l->next;
+	for (struct logfile *l = TAILQ_FIRST(&all->list); l != NULL; l = next) {
+		next = TAILQ_NEXT(l, entry);
+		if (used(l, data))
 			continue;
-		}
-		*at = l->next;
+		TAILQ_REMOVE(&all->list, l, entry);
 		all->dropped += l->dropped;
 		talloc_free(l);
 	}
@@ -193,8 +195,9 @@ uint64_t
 logfiles_dropped(const struct logfiles *all)
 {
 	uint64_t n = all->dropped;
+	const struct logfile *l;
 
-	for (const struct logfile *l = all->first; l != NULL; l = l->next)
+	TAILQ_FOREACH(l, &all->list, entry)
 		n += l->dropped;
 	return n;
 }
@@ -228,23 +231,28 @@ logfiles_state(struct state *s, struct logfiles *all)
 	    STATE_FLAG(struct logfile, middle),
 	};
 	int64_t dropped = (int64_t)all->dropped; /* by those that are closed */
-	struct logfile **at = &all->first;
+	struct logfile *l;
 	unsigned n = 0;
 
 	state_number(s, "logfiles_dropped", &dropped);
 	all->dropped = (uint64_t)dropped;
-	for (const struct logfile *l = all->first; l != NULL; l = l->next)
+	TAILQ_FOREACH(l, &all->list, entry)
 		n++;
 	n = state_array(s, "logfiles", n);
-	for (unsigned i = 0; i < n && state_ok(s); i++, at = &(*at)->next) {
+	l = TAILQ_FIRST(&all->list);
+	for (unsigned i = 0; i < n && state_ok(s); i++) {
 		struct state sub = state_element(s, "logfiles", i);
 
 		if (!state_saving(s))
-			*at = logfile_new(all);
-		if (*at == NULL) {
+			l = logfile_new(all);
+		if (l == NULL) {
 			state_fail(&sub, "path", "there is no memory");
 			return;
 		}
-		STATE_FIELDS(&sub, *at, fields);
+		STATE_FIELDS(&sub, l, fields);
+		if (state_saving(s))
+			l = TAILQ_NEXT(l, entry);
+		else
+			TAILQ_INSERT_TAIL(&all->list, l, entry);
 	}
 }

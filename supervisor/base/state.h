@@ -123,8 +123,6 @@ int64_t state_timer(struct state *s, const char *name, const struct timer *t);
 void state_text(struct state *s, const char *name, TALLOC_CTX *mem, char **text);
 /* USED bytes of BUF; returns how many there are now, at most MAX. */
 size_t state_bytes(struct state *s, const char *name, void *buf, size_t used, size_t max);
-/* The same for bytes of any length, in MEM when read; NULL for none. */
-void state_blob(struct state *s, const char *name, TALLOC_CTX *mem, char **bytes, size_t *len);
 /* Any JSON, which must not change while the document is used; when read, the caller's reference,
  * or NULL. */
 void state_json(struct state *s, const char *name, json_t **value);

@@ -49,8 +49,10 @@ state_shared(struct state *s, const char *name, const struct state_shared_kind *
 		return NULL;
 	if (state_saving(s) && l != NULL)
 		place = place_of(l, object);
-	if (l == NULL || (state_saving(s) && place < 0))
+	if (l == NULL || (state_saving(s) && place < 0)) {
 		state_fail(s, name, "there is no memory");
+		return object;
+	}
 	state_number(s, name, &place);
 	if (state_saving(s) || !state_ok(s) || place == -1)
 		return object;
@@ -66,12 +68,14 @@ void
 state_shared_all(struct state *s, const struct state_shared_kind *kind)
 {
 	struct state_shared_list *l = list_of(s->doc, kind);
-	unsigned n = state_array(s, kind->name, l == NULL ? 0 : talloc_array_length(l->objects));
+	unsigned n = l == NULL ? 0 : state_array(s, kind->name, talloc_array_length(l->objects));
 
-	if (!state_saving(s) && n > 0 && l != NULL)
+	if (!state_saving(s) && n > 0)
 		l->objects = talloc_zero_array(l, void *, n);
-	if (l == NULL || (n > 0 && l->objects == NULL))
+	if (l == NULL || (n > 0 && l->objects == NULL)) {
 		state_fail(s, kind->name, "there is no memory");
+		return;
+	}
 	for (unsigned i = 0; i < n && state_ok(s); i++) {
 		struct state sub = state_element(s, kind->name, i);
 

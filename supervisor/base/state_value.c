@@ -342,26 +342,6 @@ state_json(struct state *s, const char *name, json_t **value)
 		state_put(s, name, json_incref(*value));
 }
 
-void
-state_blob(struct state *s, const char *name, TALLOC_CTX *mem, char **bytes, size_t *len)
-{
-	const json_t *found;
-	size_t n = 0;
-	char *copy;
-
-	if (state_saving(s)) {
-		if (*len > 0)
-			state_put(s, name, json_of_bytes(*bytes, *len));
-		return;
-	}
-	found = state_get(s, name);
-	copy = found == NULL ? NULL : bytes_of_json(s, name, found, mem, &n);
-	if (copy == NULL)
-		return;
-	*bytes = copy;
-	*len = n;
-}
-
 static bool
 remember(struct state_doc *doc, int fd)
 {

@@ -3,6 +3,7 @@
 #include "supervisor/base/timer.h"
 
 #include <stdbool.h>
+#include <sys/queue.h>
 #include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
@@ -13,14 +14,14 @@
 struct timers {
 	int fd;
 	struct tevent_fd *fde;
-	struct timer *first;  /* sorted by due_ms, oldest first among equals */
-	int64_t armed_for_ms; /* what the timerfd is set to; 0 when it is not set */
+	TAILQ_HEAD(timer_list, timer) list; /* sorted by due_ms, oldest first among equals */
+	int64_t armed_for_ms;               /* what the timerfd is set to; 0 when it is not set */
 	struct timer *reserve[TIMERS_RESERVE]; /* for when there is no memory */
 };
 
 struct timer {
 	struct timers *timers; /* NULL once the list is gone */
-	struct timer *next;
+	TAILQ_ENTRY(timer) entry;
 	int64_t due_ms;
 	timer_fn *fn;
 	void *data;
@@ -39,7 +40,8 @@ timer_now_ms(void)
 static void
 arm(struct timers *t)
 {
-	int64_t due = t->first == NULL ? 0 : t->first->due_ms;
+	const struct timer *first = TAILQ_FIRST(&t->list);
+	int64_t due = first == NULL ? 0 : first->due_ms;
 	struct itimerspec its = {
 	    .it_value = {.tv_sec = due / 1000, .tv_nsec = due % 1000 * 1000000}};
 
@@ -52,16 +54,9 @@ arm(struct timers *t)
 static int
 timer_unlink(struct timer *timer)
 {
-	struct timer **p;
-
 	if (timer->timers == NULL)
 		return 0;
-	for (p = &timer->timers->first; *p != NULL; p = &(*p)->next) {
-		if (*p == timer) {
-			*p = timer->next;
-			break;
-		}
-	}
+	TAILQ_REMOVE(&timer->timers->list, timer, entry);
 	arm(timer->timers);
 	return 0;
 }
@@ -81,14 +76,16 @@ timers_due(struct tevent_context *ev, struct tevent_fd *fde, uint16_t flags, voi
 	t->armed_for_ms = 0;
 	/* Timers made by these calls are due at NOW or later: they wait for the next turn, so
 	 * that a timer that makes itself anew cannot keep the loop. */
-	for (struct timer *timer = t->first; timer != NULL && timer->due_ms <= now;
-	     timer = t->first) {
+	for (struct timer *timer = TAILQ_FIRST(&t->list); timer != NULL && timer->due_ms <= now;
+	     timer = TAILQ_FIRST(&t->list)) {
+		const struct timer *next;
 		timer_fn *fn = timer->fn;
 		void *arg = timer->data;
 
 		talloc_free(timer);
 		fn(arg);
-		if (t->first != NULL && t->first->due_ms == now)
+		next = TAILQ_FIRST(&t->list);
+		if (next != NULL && next->due_ms == now)
 			break;
 	}
 	arm(t);
@@ -97,7 +94,9 @@ timers_due(struct tevent_context *ev, struct tevent_fd *fde, uint16_t flags, voi
 static int
 timers_close(struct timers *t)
 {
-	for (struct timer *timer = t->first; timer != NULL; timer = timer->next)
+	struct timer *timer;
+
+	TAILQ_FOREACH(timer, &t->list, entry)
 		timer->timers = NULL;
 	TALLOC_FREE(t->fde);
 	close(t->fd);
@@ -129,6 +128,7 @@ timers_new(TALLOC_CTX *mem, struct tevent_context *ev)
 
 	if (t == NULL)
 		return NULL;
+	TAILQ_INIT(&t->list);
 	t->fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
 	if (t->fd < 0) {
 		talloc_free(t);
@@ -168,8 +168,7 @@ from_reserve(TALLOC_CTX *mem, struct timers *t)
 struct timer *
 timer_at(TALLOC_CTX *mem, struct timers *timers, int64_t due_ms, timer_fn *fn, void *data)
 {
-	struct timer *timer = talloc(mem, struct timer);
-	struct timer **p = &timers->first;
+	struct timer *timer = talloc(mem, struct timer), *before;
 
 	if (timer == NULL)
 		timer = from_reserve(mem, timers);
@@ -178,10 +177,15 @@ timer_at(TALLOC_CTX *mem, struct timers *timers, int64_t due_ms, timer_fn *fn, v
 	if (timer == NULL)
 		return NULL;
 	*timer = (struct timer){.timers = timers, .due_ms = due_ms, .fn = fn, .data = data};
-	while (*p != NULL && (*p)->due_ms <= timer->due_ms)
-		p = &(*p)->next;
-	timer->next = *p;
-	*p = timer;
+	TAILQ_FOREACH_REVERSE(before, &timers->list, timer_list, entry)
+	{
+		if (before->due_ms <= due_ms)
+			break;
+	}
+	if (before == NULL)
+		TAILQ_INSERT_HEAD(&timers->list, timer, entry);
+	else
+		TAILQ_INSERT_AFTER(&timers->list, before, timer, entry);
 	talloc_set_destructor(timer, timer_unlink);
 	arm(timers);
 	return timer;

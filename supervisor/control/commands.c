@@ -91,6 +91,7 @@ serve_stop(struct control *c, struct client *client, const struct request *r)
 static void
 serve_start(struct control *c, struct client *client, const struct request *r)
 {
+	renew_sockets(c->deploy);
 	job_start(c->deploy, r->service, &client->asker);
 }
 

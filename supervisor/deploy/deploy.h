@@ -4,6 +4,17 @@
  * start, stop, restart, canary, reload, rollback, scale. daemon/ starts and ends everything by it and
  * has it told the news of instances; control/ asks it for what clients ask for. It never knows who
  * asks (asker.h), nor a socket, nor who is told what baton as a whole does (struct deploy_calls).
+ *
+ * Its files stand on floors, and each calls only those below:
+ *   deploy       the struct, and who hears that a roll is over
+ *   sequence     the start and the end of everything
+ *   reload, reload_check, reload_prepare, renew, trial
+ *   outcome, revert, strategy: what follows when a roll is over
+ *   scale, roll_news
+ *   roll, roll_canary, roll_verdict
+ *   job
+ *   version, undo, service, proved: what a service is started from
+ *   busy, asker
  */
 #ifndef SUPERVISOR_DEPLOY_H
 #define SUPERVISOR_DEPLOY_H
@@ -26,9 +37,11 @@ struct proved_copy;
 struct reload;
 struct revert;
 struct roll;
+struct roll_hearer;
 struct strategy;
 struct supervisor;
 struct undo;
+struct waiters;
 
 /* What becomes of baton as a whole: filled in by who has to tell others. */
 struct deploy_calls {
@@ -43,6 +56,7 @@ struct deploy_calls {
 struct deploy {
 	struct supervisor *sup; /* for those above who are called */
 	const struct deploy_calls *calls;
+	const struct roll_hearer *hearers; /* who hears that a roll is over; the last has no name */
 	struct base *base;
 	struct instances *all;
 
@@ -102,6 +116,14 @@ deploy_of(const struct service *s)
 	return s->deploy->room;
 }
 
+/* --- busy.c ---------------------------------------------------------------------------------- */
+
+/* Whether instances are being removed, or a service is about to go back by itself: then nothing else
+ * is begun, and *WHY is set. */
+bool deploy_busy(const struct deploy *d, TALLOC_CTX *mem, char **why);
+/* Whether INST is one of those that are being removed. */
+bool deploy_removes(const struct instance *inst);
+
 /* --- service.c ----------------------------------------------------------------------------- */
 
 /* A service with its instances, not in the list of services yet. NULL: no memory. */
@@ -135,9 +157,6 @@ void job_news(struct instance *inst, struct generation *g, enum instance_news ne
 
 /* ASKER is told how it went, at once or later. */
 void scale_service(struct deploy *d, const char *name, long instances, struct asker *asker);
-/* Whether instances are being removed, which a restart would get into the way of; then *WHY is
- * set. */
-bool scale_busy(const struct deploy *d, TALLOC_CTX *mem, char **why);
 
 /* --- roll.c: the rolling restart ------------------------------------------------------- */
 
@@ -151,7 +170,9 @@ struct roll_task {
 	bool back;          /* not to the file: to what version.c says has proved good */
 	bool revert;        /* to the configuration that counts, from one that was refused */
 
-	struct revert *after; /* … by itself, after a failure: the roll's own then; or NULL */
+	/* A roll back by itself: the verdict on the roll that has failed, and who waits for it. */
+	json_t *failed;
+	struct waiters *waiters;
 };
 
 /* Begins one, or joins the one that is under way if that does the same. ASKER (may be NULL)
@@ -182,8 +203,6 @@ void trial_failed(struct generation *g, const char *why);
 void trial_news(struct instance *inst, struct generation *g, enum instance_news news);
 /* It ends then. */
 void trial_rearm(struct generation *g, int64_t due_ms);
-/* Whether a service is about to go back by itself; then *WHY is set. */
-bool revert_busy(const struct deploy *d, TALLOC_CTX *mem, char **why);
 
 /* --- strategy.c: what a crash means for the others of the service -------------------------- */
 
@@ -191,8 +210,8 @@ bool revert_busy(const struct deploy *d, TALLOC_CTX *mem, char **why);
 void strategy_crashed(struct instance *inst);
 /* Something has happened to INST. */
 void strategy_news(struct instance *inst, struct generation *g, enum instance_news news);
-/* A restart of its instances is over: those that wait may go on. */
-void strategy_look(struct service *s);
+/* A roll is over: instances of its services that wait may go on. */
+void strategy_after_roll(struct deploy *d);
 void strategy_state(struct state *s, struct service *service);
 
 /* --- proved.c, version.c: what a service is started from ------------------------------------ */

@@ -263,17 +263,14 @@ job_about(struct deploy *d, const char *name, struct asker *asker, enum job_goal
 void
 job_start(struct deploy *d, const char *name, struct asker *asker)
 {
-	struct job *job;
+	struct job *job = job_about(d, name, asker, GOAL_READY);
 	size_t n = 0;
-
-	renew_sockets(d);
-	job = job_about(d, name, asker, GOAL_READY);
 
 	if (job == NULL)
 		return;
 	/* Spares follow by themselves, when there is something that they can stand in for. */
 	for (size_t i = 0; i < job->count; i++) {
-		if (scale_removes(job->list[i]))
+		if (deploy_removes(job->list[i]))
 			failed(job, job->list[i], NULL, "is being removed");
 		else if (!job->list[i]->spare)
 			job->list[n++] = job->list[i];
@@ -313,7 +310,7 @@ job_reset(struct deploy *d, const char *name, struct asker *asker)
 	for (size_t i = 0; i < job->count; i++) {
 		enum life_state state = job->list[i]->life.state;
 
-		if (!scale_removes(job->list[i]) &&
+		if (!deploy_removes(job->list[i]) &&
 		    (state == LIFE_FAILED || state == LIFE_BACKOFF || state == LIFE_HELD))
 			job->list[n++] = job->list[i];
 	}

@@ -24,6 +24,5 @@ void job_cancel_all(struct deploy *d, const char *why);
 /* Stops and removes the instances from KEEP on, or all with the service; nobody waits. */
 void scale_shrink(struct service *s, unsigned keep);
 void scale_remove(struct service *s);
-bool scale_removes(const struct instance *inst); /* it is one of those */
 
 #endif

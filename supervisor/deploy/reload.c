@@ -12,8 +12,8 @@
 
 #include "supervisor/deploy/asker.h"
 #include "supervisor/deploy/job.h"
+#include "supervisor/deploy/outcome.h"
 #include "supervisor/deploy/reload.h"
-#include "supervisor/deploy/roll.h"
 #include "supervisor/deploy/version.h"
 #include "supervisor/instance/preflight.h"
 #include "supervisor/sockets/store.h"
@@ -49,7 +49,7 @@ apply_running(struct part *part, TALLOC_CTX *mem)
 
 /* Those that came from another instance refuse, or not, as that one's do. */
 static void
-settle_listeners(const struct plan *p)
+listeners_follow(const struct plan *p)
 {
 	for (size_t i = 0; i < p->nparts; i++) {
 		struct service *s = p->parts[i].service;
@@ -123,7 +123,7 @@ apply(struct plan *p)
 	d->read_unix_ms = timer_unix_ms();
 	retire(d, d->config);
 	d->config = talloc_steal(d, p->config);
-	settle_listeners(p);
+	listeners_follow(p);
 	store_update(d->sup);
 }
 
@@ -144,7 +144,7 @@ replace(struct plan *p, size_t n, struct asker *asker)
 	if (roll_start_list(
 		p->deploy, &(struct roll_task){.what = "reload"}, p->replace, n, asker) == 0)
 		return;
-	undo_all(p->deploy, why);
+	outcome_refuse_all(p->deploy, why);
 	output_warn(p->deploy->base->out, "reload: %s", why);
 	asker_error(asker, "%s", why);
 }
@@ -217,7 +217,7 @@ not_now(const struct deploy *d, TALLOC_CTX *mem)
 	if (d->roll != NULL)
 		return unchanged(
 		    mem, talloc_asprintf(mem, "a restart is under way (%s)", roll_where(d)));
-	if (revert_busy(d, mem, &why) || scale_busy(d, mem, &why))
+	if (deploy_busy(d, mem, &why))
 		return unchanged(mem, why);
 	if (!LIST_EMPTY(&d->jobs))
 		return "nothing has changed: instances are being started or stopped; ask again "
@@ -252,14 +252,6 @@ try_it(struct plan *p, const char *owners, size_t n)
 	}
 	error = reload_prepare(p, p, &why);
 	return error < 0 ? unchanged(p, why != NULL ? why : strerror(-error)) : NULL;
-}
-
-void
-reload_refused(struct deploy *d, const char *why)
-{
-	talloc_free(d->refused_why);
-	d->refused_why = talloc_strdup(d, why);
-	d->refused_unix_ms = timer_unix_ms();
 }
 
 /* One that is under way: a child of the supervisor. */
@@ -326,7 +318,7 @@ checked(const char *why, const void *owners, size_t n, void *data)
 		TALLOC_FREE(p);
 		/* What only came at the wrong time may be good. */
 		if (judged)
-			reload_refused(d, why != NULL ? why : no_memory);
+			outcome_refused(d, why != NULL ? why : no_memory);
 		say_refused(d, asker, why != NULL ? why : no_memory);
 	}
 	if (tell)

@@ -50,22 +50,5 @@ char *reload_errors(TALLOC_CTX *mem, const struct config *c);
 
 /* One that has not begun to apply anything is given up. */
 void reload_cancel(struct deploy *d, const char *why);
-/* For the status: what is in the file is not, or not all of it, what counts. */
-void reload_refused(struct deploy *d, const char *why);
-
-/* --- undo.c: the way back ------------------------------------------------------------ */
-
-/* NULL: no memory. */
-struct undo *undo_new(TALLOC_CTX *mem, const struct part *part);
-/* S is about to get another configuration: the one that counts is kept, in *UNDO, which S owns
- * then; and the sockets of INST, whose list is NULL afterwards. */
-void undo_keep(struct service *s, struct undo **undo);
-void undo_keep_listeners(struct instance *inst);
-/* A roll is over: instances that waited for its outcome start or end; those that run what was
- * refused are replaced, now or when the next roll is over. */
-void reload_settle(struct deploy *d);
-void reload_revert(struct deploy *d);
-/* The reload has failed before anything was replaced: all that was kept counts again. */
-void undo_all(struct deploy *d, const char *why);
 
 #endif

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "supervisor/deploy/reload.h"
+#include "supervisor/deploy/version.h"
 
 static struct service *
 running(const struct deploy *d, const char *name)
@@ -89,7 +90,7 @@ prepare_running(struct plan *p, struct part *part, TALLOC_CTX *mem, char **why)
 		inst->nlisteners = part->config->nlistens;
 	}
 	if (part->change == CONFIG_NEEDS_PROCESS) {
-		part->undo = undo_new(p, part);
+		part->undo = undo_new(p, s, n);
 		if (part->undo == NULL)
 			return -ENOMEM;
 	}

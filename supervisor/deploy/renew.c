@@ -52,7 +52,7 @@ is_busy(struct deploy *d)
 	TALLOC_CTX *tmp = talloc_new(NULL);
 	char *why = NULL;
 	bool busy = d->all->phase != SUP_RUNNING || d->roll != NULL || !LIST_EMPTY(&d->jobs) ||
-		    d->reload != NULL || scale_busy(d, tmp, &why) || revert_busy(d, tmp, &why);
+		    d->reload != NULL || deploy_busy(d, tmp, &why);
 
 	talloc_free(tmp);
 	return busy;

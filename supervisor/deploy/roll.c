@@ -14,22 +14,6 @@
 
 static char no_memory[] = "there is no memory";
 
-bool
-roll_under_way(const struct turn *t)
-{
-	return t->stage == TURN_NEXT || t->stage == TURN_OLD;
-}
-
-size_t
-roll_count(const struct roll *r, enum turn_stage stage)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < r->count; i++)
-		n += r->turns[i].stage == stage;
-	return n;
-}
-
 static char *
 what_is_waited_for(struct roll *r, const struct instance *inst)
 {
@@ -72,6 +56,16 @@ first_open(struct roll *r)
 	return NULL;
 }
 
+static void
+pause_is_over(void *data)
+{
+	struct roll *r = talloc_get_type_abort(data, struct roll);
+
+	r->pause_timer = NULL;
+	roll_judge_canary(r);
+	roll_advance(r);
+}
+
 /* Begins what may begin now: only of the first service that is not through. */
 static void
 begin_some(struct roll *r)
@@ -80,7 +74,11 @@ begin_some(struct roll *r)
 	struct turn *t = first_open(r);
 	const struct service *s = t == NULL ? NULL : t->inst->service;
 	long room = s == NULL ? 0 : roll_room(r, s);
+	long pause_ms = r->paused == NULL ? 0 : s->config->canary_time_ms;
 
+	if (pause_ms > 0 && r->pause_timer == NULL)
+		r->pause_timer =
+		    timer_after(r, r->deploy->base->timers, pause_ms, pause_is_over, r);
 	for (; t != NULL && t < end && t->inst->service == s && room > 0; t++) {
 		if (t->stage == TURN_QUEUED || t->stage == TURN_WAITS) {
 			if (t->inst->life.state == LIFE_DOWN ||
@@ -106,6 +104,42 @@ is_over(const struct roll *r)
 		open = open || r->turns[i].stage < TURN_DONE;
 	}
 	return r->failed ? !begun : !open;
+}
+
+/* Who hears of it may begin another one. */
+static void
+roll_finish(struct roll *r)
+{
+	struct deploy *d = r->deploy;
+	const struct roll_hearer *h;
+	json_t *result;
+
+	for (h = d->hearers; h->name != NULL; h++) {
+		if (h->judge != NULL)
+			h->judge(r);
+	}
+	if (r->failed) {
+		r->error = talloc_asprintf_append(r->error, "; %zu of %zu instances restarted",
+		    roll_count(r, TURN_DONE), r->count);
+		output_warn(d->base->out, "%s failed: %s", r->task.what, r->error);
+	}
+	for (size_t i = 0; r->task.back && r->task.why == NULL && r->failed && i < r->count; i++)
+		version_back_failed(r->turns[i].inst->service);
+	result = roll_verdict(r);
+	json_decref(d->last_restart);
+	d->last_restart = json_deep_copy(result);
+	json_object_set_new(d->last_restart, "ended_unix_ms", json_integer(timer_unix_ms()));
+	d->roll = NULL;
+	roll_tell_end(r);
+	for (h = d->hearers; h->name != NULL; h++) {
+		if (h->adopt != NULL)
+			h->adopt(r, result);
+	}
+	roll_tell_all(&r->waiters, result);
+	json_decref(result);
+	talloc_free(r);
+	for (h = d->hearers; h->name != NULL; h++)
+		h->over(d);
 }
 
 static void
@@ -142,6 +176,7 @@ roll_close(struct roll *r)
 {
 	json_decref(r->instances);
 	json_decref(r->failure);
+	json_decref(r->task.failed);
 	return 0;
 }
 
@@ -155,6 +190,9 @@ roll_new(struct deploy *d, const struct roll_task *task, struct instance **list,
 	r->deploy = d;
 	r->started_ms = timer_now_ms();
 	r->task = *task;
+	r->task.waiters = NULL;
+	json_incref(r->task.failed);
+	STAILQ_INIT(&r->waiters);
 	r->task.target = talloc_strdup(r, task->target);
 	r->task.why = talloc_strdup(r, task->why);
 	r->instances = json_array();
@@ -199,7 +237,7 @@ may_start(struct deploy *d, const struct roll_task *task, TALLOC_CTX *mem, char 
 		return -EBUSY;
 	}
 	*why = NULL;
-	if (scale_busy(d, mem, why) || revert_busy(d, mem, why))
+	if (deploy_busy(d, mem, why))
 		return -EBUSY;
 	if (r == NULL || joins(r, task))
 		return 0;
@@ -237,8 +275,8 @@ begin_or_join(
 		roll_tell(r, asker);
 	if (joined && task->now)
 		cut_drains(r);
-	if (task->after != NULL)
-		revert_begins(task->after, r);
+	if (task->waiters != NULL)
+		roll_move_waiters(r, &r->waiters, task->waiters);
 	if (!joined && r->task.why != NULL)
 		roll_progress(r, NULL, talloc_asprintf(r, "%s: %s", task->what, r->task.why));
 	if (!joined)
@@ -294,7 +332,6 @@ roll_cancel(struct deploy *d, const char *why)
 {
 	struct roll *r = d->roll;
 
-	revert_cancel(d, why);
 	if (r == NULL)
 		return;
 	r->cancelled = why;
@@ -311,14 +348,51 @@ roll_where(const struct deploy *d)
 	return d->roll->where != NULL ? d->roll->where : "it has just begun";
 }
 
+int
+roll_continue(struct deploy *d, const char *service, TALLOC_CTX *mem, char **why)
+{
+	struct roll *r = d->roll;
+	const char *at;
+	struct instance **list;
+
+	if (service != NULL && instances_select(d->all, service, mem, &list) == 0) {
+		*why = instances_no_such(mem, d->all, service);
+		return -EINVAL;
+	}
+	if (r == NULL) {
+		*why = talloc_strdup(mem, "nothing is paused, and no restart is under way");
+		return -EINVAL;
+	}
+	if (r->paused == NULL) {
+		*why = talloc_asprintf(
+		    mem, "nothing is paused; a %s is under way (%s)", r->task.what, roll_where(d));
+		return -EINVAL;
+	}
+	at = r->paused->inst->service->config->name;
+	if (service != NULL && strcmp(service, at) != 0) {
+		*why = talloc_asprintf(
+		    mem, "the %s is paused at %s, not at %s", r->task.what, at, service);
+		return -EINVAL;
+	}
+	roll_end_pause(r, "`baton continue`");
+	roll_advance(r);
+	return 0;
+}
+
+bool
+roll_is_about(const struct roll *r, const struct service *s)
+{
+	for (size_t i = 0; i < r->count; i++) {
+		if (r->turns[i].inst->service == s)
+			return true;
+	}
+	return false;
+}
+
 bool
 roll_had_begun(const struct service *s, int64_t since_ms)
 {
 	const struct roll *r = deploy_of(s)->roll;
 
-	for (size_t i = 0; r != NULL && since_ms >= r->started_ms && i < r->count; i++) {
-		if (r->turns[i].inst->service == s)
-			return true;
-	}
-	return false;
+	return r != NULL && since_ms >= r->started_ms && roll_is_about(r, s);
 }

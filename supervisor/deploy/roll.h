@@ -9,6 +9,17 @@
 
 #include "supervisor/deploy/deploy.h"
 
+/* Who hears that a roll is over: deploy.c has them in their order. */
+struct roll_hearer {
+	const char *name;
+	/* What it has come to is decided, and may be added to its error; or NULL. */
+	void (*judge)(struct roll *r);
+	/* Those who wait for RESULT are told next, but for those that it takes over; or NULL. */
+	void (*adopt)(struct roll *r, json_t *result);
+	/* It is gone, and the next one may begin. */
+	void (*over)(struct deploy *d);
+};
+
 enum turn_stage {
 	TURN_QUEUED,
 	TURN_WAITS,   /* it may begin, but a process of the instance still starts or drains */
@@ -29,14 +40,16 @@ struct turn {
 
 /* Somebody who wants to know. */
 struct waiter {
-	struct waiter *next;
+	STAILQ_ENTRY(waiter) entry;
 	struct asker *asker; /* NULL when it went away */
 };
+
+STAILQ_HEAD(waiters, waiter);
 
 struct roll {
 	struct deploy *deploy;
 	struct roll_task task; /* its strings are the roll's own */
-	struct waiter *waiters;
+	struct waiters waiters;
 	struct turn *turns;
 	size_t count;
 	int64_t started_ms;
@@ -59,9 +72,23 @@ struct roll {
 	json_t *instances; /* one object for each instance that was replaced */
 };
 
+/* A service that is to go back by itself, when nothing else is under way. */
+struct revert {
+	STAILQ_ENTRY(revert) entry;
+	struct service *service;
+	char *why;
+	struct waiters waiters; /* for the verdict on … */
+	json_t *verdict;        /* … the roll that has failed; NULL: none was under way */
+};
+
 /* The successor was started, and the instance is not at rest again. */
-bool roll_under_way(const struct turn *t);
-size_t roll_count(const struct roll *r, enum turn_stage stage);
+static inline bool
+roll_under_way(const struct turn *t)
+{
+	return t->stage == TURN_NEXT || t->stage == TURN_OLD;
+}
+
+bool roll_is_about(const struct roll *r, const struct service *s);
 /* Moves it on as far as it goes. */
 void roll_advance(struct roll *r);
 
@@ -78,13 +105,16 @@ void roll_spoil(
 
 /* How many instances of S, which has its turn, may be under way now. May begin a pause. */
 long roll_room(struct roll *r, const struct service *s);
-/* It has failed, so there is nothing to wait for. */
-void roll_forget_pause(struct roll *r);
+void roll_end_pause(struct roll *r, const char *why);
+/* The time of the pause is over: the canary was good enough, or it fails. */
+void roll_judge_canary(struct roll *r);
 /* For status: since when it is paused, and how long. Only while it is. */
 const char *roll_pause_text(struct roll *r);
 
 /* --- roll_verdict.c --------------------------------------------------------------------- */
 
+/* So many turns have come so far. */
+size_t roll_count(const struct roll *r, enum turn_stage stage);
 void roll_tell_begin(const struct roll *r);
 /* ASKER will hear of progress and verdict; it may go away at any time. */
 void roll_tell(struct roll *r, struct asker *asker);
@@ -94,33 +124,24 @@ void roll_progress(struct roll *r, struct turn *t, char *text);
 void roll_fail(struct roll *r, struct turn *t, const struct generation *g, const char *reason);
 /* The old generation G is gone: what it told of its connections goes into the verdict. */
 void roll_take_account(struct roll *r, const struct turn *t, const struct generation *g);
-/* Tells the verdict, keeps it for status, and frees the roll. */
-void roll_finish(struct roll *r);
-
-/* --- undo.c ------------------------------------------------------------------------ */
-
-/* R is over: if it has failed, services that it has not replaced altogether get the configuration
- * back that they had before the reload, and its error says so. */
-void reload_judge(struct roll *r);
-/* What was judged to count has the sockets that it wants: those of before that are in nobody's
- * hands now are closed, so that who waits for the verdict finds them gone. */
-void reload_close(struct deploy *d);
+void roll_tell_end(const struct roll *r);
+/* The caller's. */
+json_t *roll_verdict(struct roll *r);
+void roll_tell_all(struct waiters *waiters, const json_t *result);
+/* To another list, and memory. */
+void roll_move_waiters(TALLOC_CTX *mem, struct waiters *to, struct waiters *from);
 
 /* --- revert.c --------------------------------------------------------------------- */
 
 /* S is started from what has proved good, for that reason: its instances that run something
  * else are replaced as soon as nothing else is under way. */
 void revert_due(struct service *s, const char *why);
-/* Begins the next one, unless something else is under way. */
+/* A roll is over: begins the next one, unless something else is under way. */
 void revert_next(struct deploy *d);
 /* The supervisor stops. */
 void revert_cancel(struct deploy *d, const char *why);
 /* If R has failed and its service goes back by itself, those who wait for its verdict RESULT
- * get it when that is done: the rollback has them now. */
-bool revert_adopts(struct roll *r, json_t *result);
-/* R is the roll that it comes to, and has it and them now. */
-void revert_begins(struct revert *b, struct roll *r);
-/* RESULT, taken over, together with the verdict that had to wait. */
-json_t *revert_verdict(struct revert *b, json_t *result);
+ * get it when that is done. */
+void revert_adopt(struct roll *r, json_t *result);
 
 #endif

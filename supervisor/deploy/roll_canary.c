@@ -4,9 +4,6 @@
  * real load for a while, and the others follow only if it is well then, or when somebody who
  * has looked at it says so.
  */
-#include <errno.h>
-#include <string.h>
-
 #include "supervisor/deploy/roll.h"
 
 static bool
@@ -15,8 +12,8 @@ is_wanted(const struct roll *r, const struct service *s)
 	return !r->task.back && !r->task.revert && (r->task.canary || s->config->canary != 0);
 }
 
-static void
-end_pause(struct roll *r, const char *why)
+void
+roll_end_pause(struct roll *r, const char *why)
 {
 	struct turn *t = r->paused;
 
@@ -30,13 +27,11 @@ end_pause(struct roll *r, const char *why)
 	    r, t, talloc_asprintf(r, "%s: %s; the %s goes on", t->inst->name, why, r->task.what));
 }
 
-static void
-time_is_over(void *data)
+void
+roll_judge_canary(struct roll *r)
 {
-	struct roll *r = talloc_get_type_abort(data, struct roll);
 	struct turn *t = r->paused;
 
-	r->pause_timer = NULL;
 	/* One that hangs has not ended yet; its successor may have been started. */
 	if (t->inst->life.state != LIFE_READY || t->inst->current == NULL ||
 	    t->inst->current->number != t->number || t->inst->current->sick != 0)
@@ -44,8 +39,7 @@ time_is_over(void *data)
 		    talloc_asprintf(
 			r, "generation %u is not well, while it was the canary", t->number));
 	else
-		end_pause(r, "nothing has gone wrong with it");
-	roll_advance(r);
+		roll_end_pause(r, "nothing has gone wrong with it");
 }
 
 static void
@@ -56,8 +50,6 @@ begin_pause(struct roll *r, struct turn *t)
 
 	r->paused = t;
 	r->paused_ms = timer_now_ms();
-	if (ms > 0)
-		r->pause_timer = timer_after(r, r->deploy->base->timers, ms, time_is_over, r);
 	if (ms > 0)
 		text = talloc_asprintf(r,
 		    "%s: the canary; the %s pauses for %s, or until `baton continue`",
@@ -95,46 +87,8 @@ roll_room(struct roll *r, const struct service *s)
 	if (others && r->paused == NULL)
 		begin_pause(r, canary);
 	else if (!others && r->paused != NULL)
-		end_pause(r, "there is no other left");
+		roll_end_pause(r, "there is no other left");
 	return others ? 0 : s->config->surge;
-}
-
-void
-roll_forget_pause(struct roll *r)
-{
-	r->paused = NULL;
-	TALLOC_FREE(r->pause_timer);
-}
-
-int
-roll_continue(struct deploy *d, const char *service, TALLOC_CTX *mem, char **why)
-{
-	struct roll *r = d->roll;
-	const char *at;
-	struct instance **list;
-
-	if (service != NULL && instances_select(d->all, service, mem, &list) == 0) {
-		*why = instances_no_such(mem, d->all, service);
-		return -EINVAL;
-	}
-	if (r == NULL) {
-		*why = talloc_strdup(mem, "nothing is paused, and no restart is under way");
-		return -EINVAL;
-	}
-	if (r->paused == NULL) {
-		*why = talloc_asprintf(
-		    mem, "nothing is paused; a %s is under way (%s)", r->task.what, roll_where(d));
-		return -EINVAL;
-	}
-	at = r->paused->inst->service->config->name;
-	if (service != NULL && strcmp(service, at) != 0) {
-		*why = talloc_asprintf(
-		    mem, "the %s is paused at %s, not at %s", r->task.what, at, service);
-		return -EINVAL;
-	}
-	end_pause(r, "`baton continue`");
-	roll_advance(r);
-	return 0;
 }
 
 static int64_t

@@ -7,9 +7,18 @@
 
 #include "supervisor/base/json_memory.h"
 #include "supervisor/deploy/asker.h"
-#include "supervisor/deploy/reload.h"
 #include "supervisor/deploy/roll.h"
 #include "supervisor/deploy/version.h"
+
+size_t
+roll_count(const struct roll *r, enum turn_stage stage)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < r->count; i++)
+		n += r->turns[i].stage == stage;
+	return n;
+}
 
 void
 roll_tell_begin(const struct roll *r)
@@ -19,8 +28,8 @@ roll_tell_begin(const struct roll *r)
 	    "%s of %zu instance%s", r->task.what, r->count, r->count == 1 ? "" : "s");
 }
 
-static void
-tell_end(const struct roll *r)
+void
+roll_tell_end(const struct roll *r)
 {
 	const char *error = r->failed ? r->error : r->cancelled;
 	bool ok = !r->failed && r->cancelled == NULL;
@@ -36,31 +45,37 @@ tell_end(const struct roll *r)
 void
 roll_tell(struct roll *r, struct asker *asker)
 {
-	struct waiter **w = &r->waiters;
+	struct waiter *w;
 
 	/* Places of those who went away are used again: there may be many, one after the other. */
-	while (*w != NULL && (*w)->asker != NULL)
-		w = &(*w)->next;
-	if (*w == NULL)
-		*w = talloc_zero(r, struct waiter);
-	if (*w == NULL)
-		asker_error(asker, "there is no memory to wait for the %s", r->task.what);
-	else
-		asker_later(asker, &(*w)->asker);
+	STAILQ_FOREACH(w, &r->waiters, entry) {
+		if (w->asker == NULL)
+			break;
+	}
+	if (w == NULL) {
+		w = talloc_zero(r, struct waiter);
+		if (w == NULL) {
+			asker_error(asker, "there is no memory to wait for the %s", r->task.what);
+			return;
+		}
+		STAILQ_INSERT_TAIL(&r->waiters, w, entry);
+	}
+	asker_later(asker, &w->asker);
 }
 
 void
 roll_progress(struct roll *r, struct turn *t, char *text)
 {
+	struct waiter *w;
+
 	if (text == NULL)
 		return;
 	if (t != NULL && t->said != NULL && strcmp(t->said, text) == 0) {
 		talloc_free(text);
 		return;
 	}
-	for (struct waiter *w = r->waiters; w != NULL; w = w->next) {
+	STAILQ_FOREACH(w, &r->waiters, entry)
 		asker_progress(w->asker, text);
-	}
 	if (t != NULL) {
 		talloc_free(t->said);
 		t->said = talloc_strdup(r, text);
@@ -108,7 +123,8 @@ roll_fail(struct roll *r, struct turn *t, const struct generation *g, const char
 	char *left = what_is_left(r, t->inst);
 
 	t->stage = TURN_FAILED;
-	roll_forget_pause(r);
+	r->paused = NULL; /* there is nothing to wait for */
+	TALLOC_FREE(r->pause_timer);
 	if (!r->failed)
 		r->failure = json_pack("{s:s s:o s:o s:o}", "instance", t->inst->name, "reason",
 		    json_text(reason), "left", json_text(left), "stderr", report_tail_json(g));
@@ -140,7 +156,7 @@ roll_take_account(struct roll *r, const struct turn *t, const struct generation 
 }
 
 static json_t *
-verdict(struct roll *r)
+verdict_of(struct roll *r)
 {
 	size_t done = roll_count(r, TURN_DONE);
 	json_t *result =
@@ -160,38 +176,54 @@ verdict(struct roll *r)
 	return result;
 }
 
-void
-roll_finish(struct roll *r)
+/* The verdict on the roll that has failed had to wait for RESULT, that on the rollback: both are
+ * one now. */
+static json_t *
+with_failed(struct roll *r, json_t *result)
 {
-	struct deploy *d = r->deploy;
-	json_t *result;
+	const struct service *s = r->count > 0 ? r->turns[0].inst->service : NULL;
+	bool ok = s != NULL && json_is_true(json_object_get(result, "ok"));
+	const char *error = json_string_value(json_object_get(result, "error"));
+	char *outcome =
+	    ok ? talloc_asprintf(r, "rolled back to %s", version_text(r, s->deploy->from))
+	       : talloc_asprintf(r, "the rollback failed: %s", error);
+	json_t *both;
 
-	reload_judge(r);
-	if (r->failed) {
-		r->error = talloc_asprintf_append(r->error, "; %zu of %zu instances restarted",
-		    roll_count(r, TURN_DONE), r->count);
-		output_warn(d->base->out, "%s failed: %s", r->task.what, r->error);
-	}
-	for (size_t i = 0; r->task.back && r->task.why == NULL && r->failed && i < r->count; i++)
-		version_back_failed(r->turns[i].inst->service);
-	reload_close(d);
-	result = verdict(r);
-	if (r->task.after != NULL)
-		result = revert_verdict(r->task.after, result);
-	json_decref(d->last_restart);
-	d->last_restart = json_deep_copy(result);
-	json_object_set_new(d->last_restart, "ended_unix_ms", json_integer(timer_unix_ms()));
-	d->roll = NULL;
-	tell_end(r);
-	if (revert_adopts(r, result))
-		r->waiters = NULL;
-	for (struct waiter *w = r->waiters; w != NULL; w = w->next) {
+	if (ok)
+		output_say(r->deploy->base->out, "%s: %s", s->config->name, outcome);
+	if (r->task.failed == NULL)
+		return result;
+	both = json_deep_copy(r->task.failed);
+	error = json_string_value(json_object_get(both, "error"));
+	json_object_set_new(both, "error", json_text(talloc_asprintf(r, "%s; %s", error, outcome)));
+	json_object_set_new(both, "rolled_back", json_boolean(ok));
+	json_object_set_new(both, "rollback", result);
+	return both;
+}
+
+json_t *
+roll_verdict(struct roll *r)
+{
+	json_t *result = verdict_of(r);
+
+	return r->task.back && r->task.why != NULL ? with_failed(r, result) : result;
+}
+
+void
+roll_tell_all(struct waiters *waiters, const json_t *result)
+{
+	struct waiter *w;
+
+	STAILQ_FOREACH(w, waiters, entry)
 		asker_result(w->asker, json_deep_copy(result));
-	}
-	json_decref(result);
-	for (size_t i = 0; i < r->count; i++)
-		strategy_look(r->turns[i].inst->service);
-	talloc_free(r);
-	revert_next(d);
-	reload_settle(d);
+}
+
+void
+roll_move_waiters(TALLOC_CTX *mem, struct waiters *to, struct waiters *from)
+{
+	struct waiter *w;
+
+	STAILQ_FOREACH(w, from, entry)
+		talloc_steal(mem, w);
+	STAILQ_CONCAT(to, from);
 }

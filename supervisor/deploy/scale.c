@@ -115,7 +115,7 @@ may_scale(struct deploy *d, const char *name, long instances, struct asker *aske
 		asker_error(asker, "expected %s, found %ld", key_expected(tmp, k), instances);
 	else if (d->roll != NULL)
 		asker_error(asker, "a restart is under way (%s)", roll_where(d));
-	else if (scale_busy(d, tmp, &why) || revert_busy(d, tmp, &why))
+	else if (deploy_busy(d, tmp, &why))
 		asker_error(asker, "%s", why != NULL ? why : "there is no memory");
 	else
 		may = true;
@@ -173,26 +173,4 @@ void
 scale_remove(struct service *s)
 {
 	scale_shrink(s, 0);
-}
-
-bool
-scale_removes(const struct instance *inst)
-{
-	return inst->service->deploy->shrinks && !inst->spare &&
-	       inst->index >= inst->service->deploy->keep;
-}
-
-bool
-scale_busy(const struct deploy *d, TALLOC_CTX *mem, char **why)
-{
-	for (size_t i = 0; i < d->all->nservices; i++) {
-		const struct service *s = d->all->services[i];
-
-		if (!s->deploy->shrinks)
-			continue;
-		*why = talloc_asprintf(
-		    mem, "instances of %s are being removed; ask again later", s->config->name);
-		return true;
-	}
-	return false;
 }

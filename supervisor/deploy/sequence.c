@@ -5,9 +5,9 @@
  * must not keep the others down). They are stopped service by service from the last to the
  * first, the instances of one service together.
  */
-#include "supervisor/deploy/deploy.h"
 #include "supervisor/deploy/job.h"
 #include "supervisor/deploy/reload.h"
+#include "supervisor/deploy/roll.h"
 
 static struct instance *
 awaited(struct deploy *d)
@@ -81,6 +81,7 @@ sequence_stop(struct deploy *d)
 	event_emit(d->all, NULL, NULL, "stopping", NULL, "baton ends in good order");
 	d->calls->stops(d->sup, "baton was told to stop");
 	reload_cancel(d, "baton was told to stop");
+	revert_cancel(d, "baton was told to stop");
 	roll_cancel(d, "baton was told to stop");
 	job_cancel_all(d, "baton was told to stop");
 	stop_next(d);

@@ -89,11 +89,7 @@ is_rolled(const struct service *s)
 {
 	const struct roll *r = deploy_of(s)->roll;
 
-	for (size_t i = 0; r != NULL && !r->over && i < r->count; i++) {
-		if (r->turns[i].inst->service == s)
-			return true;
-	}
-	return false;
+	return r != NULL && !r->over && roll_is_about(r, s);
 }
 
 static void
@@ -211,14 +207,17 @@ strategy_news(struct instance *inst, struct generation *g, enum instance_news ne
 {
 	(void)g;
 	(void)news;
-	strategy_look(inst->service);
+	if (inst->service->deploy->strategy != NULL)
+		look_after(inst->service->deploy->strategy, 0);
 }
 
 void
-strategy_look(struct service *s)
+strategy_after_roll(struct deploy *d)
 {
-	if (s->deploy->strategy != NULL)
-		look_after(s->deploy->strategy, 0);
+	for (size_t i = 0; i < d->all->nservices; i++) {
+		if (d->all->services[i]->deploy->strategy != NULL)
+			look_after(d->all->services[i]->deploy->strategy, 0);
+	}
 }
 
 void

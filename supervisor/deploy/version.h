@@ -31,6 +31,24 @@ void proved_forget(struct service *s, unsigned config_number);
 
 /* --- undo.c: what counts if a reload fails -------------------------------------------------- */
 
+/* What counted before the reload that is under way. */
+struct undo {
+	const struct service_config *config, *wanted;
+	unsigned config_number, wanted_number;
+	const struct proved *from;
+	int64_t read_unix_ms;
+	struct listener **listeners; /* of each instance that stays; freed with this array */
+	size_t nlisteners;           /* of each */
+	unsigned ninstances, wants;  /* so many there were, and are to be */
+	bool decided;
+};
+
+/* For a service that is to have WANTS instances. NULL: no memory. */
+struct undo *undo_new(TALLOC_CTX *mem, const struct service *s, unsigned wants);
+/* S is about to get another configuration: the one that counts is kept, in *UNDO, which S owns
+ * then; and the sockets of INST, whose list is NULL afterwards. */
+void undo_keep(struct service *s, struct undo **undo);
+void undo_keep_listeners(struct instance *inst);
 /* Whether C may count again. */
 bool undo_uses(const struct service *s, const struct service_config *c);
 /* Whether it is that one which undo_apply would make count again: nothing is to be opened for it. */

@@ -68,7 +68,7 @@ not_now(const struct supervisor *sup, TALLOC_CTX *mem)
 		return "baton is stopping";
 	if (sup->deploy->reload != NULL)
 		return "a reload is under way; ask again later";
-	if (revert_busy(sup->deploy, mem, &why) || scale_busy(sup->deploy, mem, &why))
+	if (deploy_busy(sup->deploy, mem, &why))
 		return or_no_memory(why);
 	if (sup->deploy->roll != NULL)
 		return or_no_memory(talloc_asprintf(

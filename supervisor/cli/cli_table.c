@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* The table that `baton status` prints: one line a process, columns as wide as they need. */
+#include <locale.h>
 #include <string.h>
 #include <time.h>
+#include <wchar.h>
 
 #include "supervisor/cli/cli.h"
 #include "supervisor/daemon/supervisor.h"
@@ -260,10 +262,33 @@ color_of(unsigned row, size_t column, const char *text)
 	return "33"; /* on its way from one to another */
 }
 
+/* How many columns of a terminal TEXT takes: addresses may be paths, in any language. */
+static size_t
+columns_of(const char *text)
+{
+	mbstate_t state = {0};
+	size_t n = 0, len;
+	wchar_t c;
+
+	for (; *text != '\0'; text += len) {
+		len = mbrtowc(&c, text, strlen(text), &state);
+		if (len == (size_t)-1 || len == (size_t)-2) {
+			state = (mbstate_t){0}; /* no character: shown somehow */
+			len = 1;
+			n++;
+		} else {
+			int width = wcwidth(c);
+
+			n += width > 0 ? (size_t)width : 0;
+		}
+	}
+	return n;
+}
+
 static void
 print_cell(const char *text, size_t width, const char *color, FILE *to)
 {
-	size_t len = strlen(text);
+	size_t len = columns_of(text);
 
 	if (color != NULL)
 		fprintf(to, "\033[%sm%s\033[0m", color, text);
@@ -276,11 +301,13 @@ print_cell(const char *text, size_t width, const char *color, FILE *to)
 static void
 print_rows(const struct rows *rows, bool color, FILE *to)
 {
+	/* JSON is UTF-8, whatever the locale of whoever asks. */
+	locale_t utf8 = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0), had = uselocale(utf8);
 	size_t width[COLUMNS] = {0};
 
 	for (unsigned i = 0; i < rows->count; i++) {
 		for (size_t k = 0; k < COLUMNS; k++) {
-			size_t len = strlen(rows->row[i].cell[k]);
+			size_t len = columns_of(rows->row[i].cell[k]);
 
 			width[k] = len > width[k] ? len : width[k];
 		}
@@ -298,6 +325,9 @@ print_rows(const struct rows *rows, bool color, FILE *to)
 		}
 		fputc('\n', to);
 	}
+	uselocale(had);
+	if (utf8 != (locale_t)0)
+		freelocale(utf8);
 }
 
 void

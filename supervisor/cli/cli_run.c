@@ -130,13 +130,13 @@ cli_check(TALLOC_CTX *mem, const struct cli *cli)
 	if (c == NULL)
 		return CLI_USAGE;
 	where = (struct control_where){.configured = c->control, .config_file = c->file};
-	preflight_note_crashes(c);
+	notes_crashes(c);
 	preflight_check(c, c->control == NULL ? NULL : control_path(mem, &where, NULL));
 	status = print_errors(c);
 	for (size_t i = 0; i < c->nservices; i++)
 		instances += c->services[i]->instances;
 	if (status == CLI_OK) {
-		preflight_note_rollback(c);
+		notes_rollback(c);
 		print_notes(c, stdout, "");
 	}
 	if (status == CLI_OK)
@@ -220,7 +220,7 @@ cli_run(TALLOC_CTX *mem, const struct cli *cli)
 	if (print_errors(c) != CLI_OK)
 		return CLI_USAGE;
 	identity_know_owners(c);
-	preflight_note_crashes(c);
+	notes_crashes(c);
 	print_notes(c, stderr, "baton: ");
 	open_standard_descriptors();
 	spawn_raise_descriptor_limit();

@@ -307,7 +307,7 @@ checked(const char *why, const void *owners, size_t n, void *data)
 	good = why == NULL && p != NULL;
 	asker = end(r);
 	if (good) {
-		preflight_note_crashes(p->config);
+		notes_crashes(p->config);
 		for (size_t i = 0; i < talloc_array_length(p->config->notes); i++)
 			output_warn(d->base->out, "%s", p->config->notes[i]);
 		apply(p);

@@ -20,7 +20,8 @@
  *   recent.c event.c            what is kept of lines and of what happened
  *   instances.c report.c        instances by name; words for people
  *   life.c                      the table, which knows nothing but itself
- * preflight.c stands beside them: what a start would meet, before there is any instance.
+ * preflight.c and notes.c stand beside them: what a start would meet, and what may be a surprise
+ * later, before there is any instance.
  */
 #ifndef SUPERVISOR_INSTANCES_H
 #define SUPERVISOR_INSTANCES_H

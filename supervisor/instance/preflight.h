@@ -13,9 +13,11 @@ void preflight_start(struct config *c);
  * the control socket, if the configuration sets it, or NULL. */
 void preflight_check(struct config *c, const char *control);
 
+/* --- notes.c: what may be a surprise one day ------------------------------------------------------- */
+
 /* Adds a note if crashes_max cannot be reached, as the waits before restarts are too long; … */
-void preflight_note_crashes(struct config *c);
+void notes_crashes(struct config *c);
 /* … and one for each command that cannot be rolled back. */
-void preflight_note_rollback(struct config *c);
+void notes_rollback(struct config *c);
 
 #endif

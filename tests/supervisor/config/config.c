@@ -13,7 +13,6 @@
 #include <unistd.h>
 
 #include "supervisor/config/config.h"
-#include "supervisor/instance/preflight.h"
 
 static char dir[] = "/tmp/baton-config-XXXXXX";
 static char file[64];
@@ -316,44 +315,6 @@ settings_of_the_server_are_known(void **state)
 }
 
 static void
-a_limit_of_crashes_that_cannot_be_reached_is_noted(void **state)
-{
-	static const struct {
-		const char *lines, *note;
-	} cases[] = {
-	    {"", NULL},
-	    {"crashes_max = 0\nbackoff_first_ms = 60000\n", NULL},
-	    {"crashes_max = 11\n", NULL},
-	    {"crashes_max = 12\n",
-		"f:3: [service a] crashes_max: note: no instance can ever be given up: with waits "
-		"from backoff_first_ms (100) to backoff_max_ms (30000) there are at most 11 crashes "
-		"within crashes_time_ms (60000), and crashes_max is 12; say `crashes_max = 11` or "
-		"less, or 0 if it is to be tried for ever"},
-	    {"crashes_time_ms = 12700\n", NULL},
-	    {"umask = 022\ncrashes_time_ms = 12699\n",
-		"f:4: [service a] crashes_time_ms: note: no instance can ever be given up: with "
-		"waits from backoff_first_ms (100) to backoff_max_ms (30000) there are at most 8 "
-		"crashes within crashes_time_ms (12699), and crashes_max is 9; say `crashes_max = "
-		"8` or less, or 0 if it is to be tried for ever"},
-	    {"crashes_max = 64\nbackoff_max_ms = 10\n", NULL},
-	};
-
-	(void)state;
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		char *text = talloc_asprintf(NULL, "[service a]\ncommand = x\n%s", cases[i].lines);
-		struct config *c = read_text(text);
-
-		assert_string_equal(all_errors(c), "");
-		preflight_note_crashes(c);
-		assert_int_equal(talloc_array_length(c->notes), cases[i].note != NULL);
-		if (cases[i].note != NULL)
-			assert_string_equal(c->notes[0], cases[i].note);
-		talloc_free(c);
-		talloc_free(text);
-	}
-}
-
-static void
 long_lines_and_binary_files_are_refused(void **state)
 {
 	char *text = malloc(2UL * 1024 * 1024);
@@ -413,30 +374,6 @@ a_missing_file_is_an_error(void **state)
 }
 
 static void
-programs_must_exist_and_be_executable(void **state)
-{
-	struct config *c = read_text("[service a]\ncommand = /bin/sh -c true\n"
-				     "[service b]\ncommand = sh\n"
-				     "[service c]\ncommand = ./nothing x\n"
-				     "[service d]\n\ncommand = ./f\n"
-				     "[service e]\ncommand = /tmp\n"
-				     "[service f]\ncommand = baton-no-such-program\n");
-
-	(void)state;
-	preflight_start(c);
-	assert_string_equal(all_errors(c),
-	    "f:6: [service c] command: expected a program that can be executed, found \"./nothing\": "
-	    "no such file\n"
-	    "f:9: [service d] command: expected a program that can be executed, found \"./f\": not "
-	    "executable by this user (chmod +x?)\n"
-	    "f:11: [service e] command: expected a program that can be executed, found \"/tmp\": not a "
-	    "regular file\n"
-	    "f:13: [service f] command: expected a program that can be executed, found "
-	    "\"baton-no-such-program\": no such program in any directory of PATH\n");
-	talloc_free(c);
-}
-
-static void
 reading_leaves_nothing_behind(void **state)
 {
 	size_t before = talloc_total_blocks(NULL);
@@ -454,11 +391,9 @@ main(void)
 	    cmocka_unit_test(broken_files_are_told_so_word_for_word),
 	    cmocka_unit_test(a_whole_file_means_what_it_says),
 	    cmocka_unit_test(settings_of_the_server_are_known),
-	    cmocka_unit_test(a_limit_of_crashes_that_cannot_be_reached_is_noted),
 	    cmocka_unit_test(long_lines_and_binary_files_are_refused),
 	    cmocka_unit_test(errors_are_bounded_but_counted),
 	    cmocka_unit_test(a_missing_file_is_an_error),
-	    cmocka_unit_test(programs_must_exist_and_be_executable),
 	    cmocka_unit_test(reading_leaves_nothing_behind),
 	};
 

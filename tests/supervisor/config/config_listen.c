@@ -1,31 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* Unix sockets in configuration files: what is right, and what each mistake is told. */
-#include "supervisor/config/config.h"
-#include "supervisor/instance/preflight.h"
 #include "supervisor/process/identity.h"
-#include "tests/harness/tempdir.h"
+#include "tests/supervisor/config/config_stage.h"
 
-#include <string.h>
 #include <unistd.h>
 
 #define A "[service a]\ncommand = /bin/true\n"
-
-/* All the errors, one a line, of a file that they name "f". */
-static const char *
-errors_of(const char *text, bool check)
-{
-	const char *file = tempdir_write(tempdir_new(), "f", "%s", text);
-	struct config *c = config_read(harness_mem(), file);
-	char *all = talloc_strdup(harness_mem(), "");
-
-	if (check)
-		preflight_start(c);
-	for (unsigned i = 0; i < c->nerrors && i < CONFIG_ERRORS_MAX; i++)
-		all = talloc_asprintf_append(all, "%s\n", c->errors[i]);
-	for (char *at; (at = strstr(all, file)) != NULL;)
-		memmove(at, at + strlen(file) - 1, strlen(at + strlen(file) - 1) + 1);
-	return all;
-}
 
 static void
 mistakes_are_told_word_for_word(void **state)
@@ -64,35 +44,15 @@ mistakes_are_told_word_for_word(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-		assert_string_equal(errors_of(rows[i].text, false), rows[i].errors);
-}
-
-static void
-owners_are_looked_up(void **state)
-{
-	(void)state;
-	assert_string_equal(errors_of(A "listen = unix:a\nsocket_user = nobody-at-all\n", true),
-	    "f:4: [service a] socket_user: there is no user \"nobody-at-all\"\n");
-	assert_string_equal(errors_of(A "listen = unix:a\nsocket_group = nobody-at-all\n", true),
-	    "f:4: [service a] socket_group: there is no group \"nobody-at-all\"\n");
-	if (geteuid() == 0)
-		assert_string_equal(
-		    errors_of(A "listen = unix:a\nsocket_user = nobody\nsocket_group = 0\n", true),
-		    "");
-	else
-		assert_string_equal(errors_of(A "listen = unix:a\nsocket_user = root\n", true),
-		    "f:4: [service a] socket_user: only root may give files to other users, or to "
-		    "groups that it is not in; run baton as root\n");
+		assert_string_equal(config_errors(config_from(rows[i].text)), rows[i].errors);
 }
 
 static void
 owner_and_mode_are_what_is_said(void **state)
 {
-	struct config *c = config_read(harness_mem(),
-	    tempdir_write(tempdir_new(), "f",
-		A "listen = unix:a\nsocket_mode = 0640\nsocket_user = %d\n", (int)geteuid()));
-	struct config *plain = config_read(
-	    harness_mem(), tempdir_write(tempdir_new(), "f", "%s", A "listen = unix:a\n"));
+	struct config *c = config_from(talloc_asprintf(harness_mem(),
+	    A "listen = unix:a\nsocket_mode = 0640\nsocket_user = %d\n", (int)geteuid()));
+	struct config *plain = config_from(A "listen = unix:a\n");
 	struct socket_owner owner;
 	const char *why;
 
@@ -112,7 +72,6 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    e2e_test(mistakes_are_told_word_for_word),
-	    e2e_test(owners_are_looked_up),
 	    e2e_test(owner_and_mode_are_what_is_said),
 	};
 

@@ -44,7 +44,7 @@ late(void *data)
 static void
 update_timer(struct client *c)
 {
-	bool owes = !c->busy && (c->in_used > 0 || c->out_used > 0);
+	bool owes = c->request == CLIENT_NONE && (c->in_used > 0 || c->out_used > 0);
 	int64_t left = c->moved_ms + CLIENT_STALL_MS - timer_now_ms();
 
 	if (!owes)
@@ -59,7 +59,7 @@ watch(struct client *c)
 {
 	uint16_t flags = 0;
 
-	if (!c->ending && !c->eof && c->in_used < sizeof(c->in))
+	if (c->life == CLIENT_READS && c->in_used < sizeof(c->in))
 		flags |= TEVENT_FD_READ;
 	if (c->out_used > 0)
 		flags |= TEVENT_FD_WRITE;
@@ -72,7 +72,7 @@ watch(struct client *c)
 static void
 give_up(struct client *c)
 {
-	c->ending = true;
+	c->life = CLIENT_ENDS;
 	c->out_used = 0;
 	shutdown(c->fd, SHUT_RDWR);
 	tevent_fd_set_flags(c->fde, TEVENT_FD_WRITE);
@@ -119,7 +119,7 @@ put_json(struct client *c, json_t *line, bool whatever)
 	char *grown = NULL;
 
 	json_decref(line);
-	if (c->ending) {
+	if (c->life == CLIENT_ENDS) {
 		free(text);
 		return;
 	}
@@ -137,7 +137,7 @@ put_json(struct client *c, json_t *line, bool whatever)
 	c->out_used += len + 1;
 	free(text);
 	flush(c);
-	if (!c->ending)
+	if (c->life != CLIENT_ENDS)
 		watch(c);
 }
 
@@ -157,7 +157,7 @@ tell_result(void *data, json_t *result)
 {
 	struct client *c = talloc_get_type_abort(data, struct client);
 
-	c->busy = c->waits_for_stop = c->follows = false;
+	c->request = CLIENT_NONE;
 	c->moved_ms = timer_now_ms();
 	client_line(c, "result", result);
 	if (!c->serving)
@@ -179,7 +179,7 @@ client_waits(const struct client *c)
 	int unread = 0;
 
 	/* What it asks may have come, and wait for its turn. */
-	return c->busy || (ioctl(c->fd, FIONREAD, &unread) == 0 && unread > 0);
+	return c->request != CLIENT_NONE || (ioctl(c->fd, FIONREAD, &unread) == 0 && unread > 0);
 }
 
 bool
@@ -195,28 +195,29 @@ process_input(struct client *c)
 	char *end;
 
 	c->serving = true;
-	while (!c->ending && !c->busy && (end = memchr(c->in, '\n', c->in_used)) != NULL) {
+	while (c->life != CLIENT_ENDS && c->request == CLIENT_NONE &&
+	       (end = memchr(c->in, '\n', c->in_used)) != NULL) {
 		size_t len = (size_t)(end - c->in);
 		char line[CLIENT_LINE_MAX_BYTES];
 
 		memcpy(line, c->in, len);
 		c->in_used -= len + 1;
 		memmove(c->in, end + 1, c->in_used);
-		c->busy = true;
+		c->request = CLIENT_SERVED;
 		if (c->out_used > CLIENT_UNREAD_MAX_BYTES)
 			give_up(c); /* it asks on and on, and does not read */
 		else if (!c->calls->request(c->data, c, line, len))
-			c->ending = true;
+			c->life = CLIENT_ENDS;
 	}
-	if (!c->ending && !c->busy && c->in_used == sizeof(c->in)) {
+	if (c->life != CLIENT_ENDS && c->request == CLIENT_NONE && c->in_used == sizeof(c->in)) {
 		asker_error(
 		    &c->asker, "a request is one line of at most %d bytes", CLIENT_LINE_MAX_BYTES);
-		c->ending = true;
+		c->life = CLIENT_ENDS;
 	}
-	if (c->eof && !c->busy)
-		c->ending = true;
+	if (c->life == CLIENT_SILENT && c->request == CLIENT_NONE)
+		c->life = CLIENT_ENDS;
 	c->serving = false;
-	if (c->ending && c->out_used == 0)
+	if (c->life == CLIENT_ENDS && c->out_used == 0)
 		talloc_free(c);
 	else
 		watch(c);
@@ -241,11 +242,11 @@ read_some(struct client *c)
 		c->moved_ms = timer_now_ms();
 		c->calls->heard(c->data, c);
 	} else if (n == 0) {
-		c->eof = true;
+		c->life = CLIENT_SILENT;
 		if (is_gone(c))
 			give_up(c);
 	} else if (errno != EAGAIN && errno != EINTR) {
-		c->ending = true;
+		c->life = CLIENT_ENDS;
 		c->out_used = 0;
 	}
 }
@@ -259,7 +260,7 @@ client_event(struct tevent_context *ev, struct tevent_fd *fde, uint16_t flags, v
 	(void)fde;
 	if ((flags & TEVENT_FD_WRITE) != 0)
 		flush(c);
-	if ((flags & TEVENT_FD_READ) != 0 && !c->ending && c->in_used < sizeof(c->in))
+	if ((flags & TEVENT_FD_READ) != 0 && c->life != CLIENT_ENDS && c->in_used < sizeof(c->in))
 		read_some(c);
 	process_input(c);
 }
@@ -288,19 +289,19 @@ client_new(TALLOC_CTX *mem, struct base *base, int fd, const struct client_calls
 void
 client_resume(struct client *c, bool waits)
 {
-	c->busy = waits;
-	c->eof = true;
-	c->ending = !waits;
+	c->request = waits ? CLIENT_SERVED : CLIENT_NONE;
+	c->life = waits ? CLIENT_SILENT : CLIENT_ENDS;
 	tevent_fd_set_flags(c->fde, waits ? 0 : TEVENT_FD_WRITE);
 }
 
 void
 client_dismiss(struct client *c, const char *why)
 {
-	if (!c->ending && !c->eof && c->in_used < sizeof(c->in))
+	if (c->life == CLIENT_READS && c->in_used < sizeof(c->in))
 		read_some(c);
 	c->serving = true; /* so that its next request is not looked at */
-	if (!c->ending && (c->busy || memchr(c->in, '\n', c->in_used) != NULL))
+	if (c->life != CLIENT_ENDS &&
+	    (c->request != CLIENT_NONE || memchr(c->in, '\n', c->in_used) != NULL))
 		asker_error(&c->asker, "%s", why);
-	c->ending = true;
+	c->life = CLIENT_ENDS;
 }

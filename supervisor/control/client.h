@@ -36,7 +36,21 @@ struct client_calls {
 	void (*gone)(void *data, struct client *c); /* it is about to be freed */
 };
 
-/* Whoever knows it may read all of it; what others may write is said. */
+/* What it has asked for, and waits for the answer to. */
+enum client_request {
+	CLIENT_NONE,
+	CLIENT_SERVED,  /* something; the next request waits in `in` */
+	CLIENT_STOPS,   /* likewise, the end of everything: set by who serves that */
+	CLIENT_FOLLOWS, /* likewise, something without end: set by who serves that */
+};
+
+enum client_life {
+	CLIENT_READS,  /* it may ask for more */
+	CLIENT_SILENT, /* it sends no more; it may still wait for its answer */
+	CLIENT_ENDS,   /* freed as soon as `out` is empty; nothing more is read */
+};
+
+/* The files of this room may read all of it; what they may write is said. */
 struct client {
 	TAILQ_ENTRY(client) entry; /* for who made it */
 	struct asker asker;        /* itself as one who asks: what that is told, the client reads */
@@ -47,12 +61,9 @@ struct client {
 	struct tevent_fd *fde;
 	struct timer *timer; /* runs while something is owed: the rest of a request, or reading */
 	int64_t moved_ms;    /* when bytes went either way, or an answer was given */
-	bool busy;           /* a request is being served; the next one waits in `in` */
-	bool waits_for_stop; /* … and it is a stop: set by who serves it, until the answer */
-	bool follows;        /* … and it is without end: likewise */
-	bool eof;            /* it sends no more; it may still wait for its answer */
-	bool ending;         /* freed as soon as `out` is empty; nothing more is read */
-	bool serving;        /* process_input is on the stack: it frees, nobody else */
+	enum client_request request;
+	enum client_life life;
+	bool serving; /* process_input is on the stack: it frees, nobody else */
 	size_t in_used;
 	char in[CLIENT_LINE_MAX_BYTES];
 	char *out;

@@ -83,7 +83,7 @@ serve_stop(struct control *c, struct client *client, const struct request *r)
 		job_stop(c->deploy, r->service, &client->asker);
 		return;
 	}
-	client->waits_for_stop = true;
+	client->request = CLIENT_STOPS;
 	asker_progress(&client->asker, "ending in good order");
 	sequence_stop(c->deploy);
 }

@@ -70,7 +70,7 @@ make_room(struct control *c)
 	}
 	if (client == NULL) {
 		TAILQ_FOREACH(client, &c->clients, entry) {
-			if (client->follows)
+			if (client->request == CLIENT_FOLLOWS)
 				break;
 		}
 	}
@@ -252,7 +252,7 @@ who_waits_for_stop(const struct control *c)
 	struct client *client;
 
 	TAILQ_FOREACH(client, &c->clients, entry) {
-		if (client->waits_for_stop)
+		if (client->request == CLIENT_STOPS)
 			break;
 	}
 	return client;

@@ -37,7 +37,7 @@ follower_new(struct control *c, struct client *client, bool logs)
 	talloc_set_destructor(f, follower_unlink);
 	f->client = client;
 	asker_later(&client->asker, &f->asker);
-	client->follows = true;
+	client->request = CLIENT_FOLLOWS;
 	return f;
 }
 

@@ -110,6 +110,6 @@ main(void)
 	qsort(ns, ROUNDS, sizeof(ns[0]), by_value);
 	printf("guard: %.0f ns for a request of 8 header fields (%.0f to %.0f; limit %d)\n",
 	    ns[ROUNDS / 2], ns[0], ns[ROUNDS - 1], LIMIT_NS);
-	request_unref(req);
+	request_free(req);
 	return 0;
 }

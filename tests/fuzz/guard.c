@@ -162,7 +162,7 @@ check_head(struct head *h)
 			must_be_clear(req);
 		}
 	}
-	request_unref(req);
+	request_free(req);
 }
 
 int

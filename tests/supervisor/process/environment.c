@@ -114,7 +114,7 @@ what_is_configured_replaces_what_was_there(void **state)
 {
 	struct supervisor *sup = supervisor_of("front");
 	struct generation *g = generation_of(sup, 0);
-	struct service_config *c = sup->config->services[0];
+	struct service_config *c = sup->deploy->config->services[0];
 	TALLOC_CTX *mem = talloc_new(sup);
 	const struct identity www = {
 	    .other = true, .name = "www", .home = "/srv/www", .shell = "/bin/false"};
@@ -127,10 +127,10 @@ what_is_configured_replaces_what_was_there(void **state)
 	fclose(f);
 	setenv("A", "0", 1);
 	setenv("OTHER", "x", 1);
-	config_set(sup->config, c, "t", 2, "env_file", file);
-	config_set(sup->config, c, "t", 3, "env.C", "a=b");
-	config_set(sup->config, c, "t", 4, "http.body_max_bytes", "7");
-	assert_int_equal(sup->config->nerrors, 0);
+	config_set(sup->deploy->config, c, "t", 2, "env_file", file);
+	config_set(sup->deploy->config, c, "t", 3, "env.C", "a=b");
+	config_set(sup->deploy->config, c, "t", 4, "http.body_max_bytes", "7");
+	assert_int_equal(sup->deploy->config->nerrors, 0);
 	assert_int_equal(start_environment(mem, g, &www, &env, &why), -EINVAL);
 	assert_string_equal(why, "env_file: /tmp/baton-test-environment:4: expected NAME=value");
 	f = fopen(file, "we");
@@ -238,9 +238,9 @@ a_given_number_is_kept_and_the_others_make_way(void **state)
 	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
 		struct channel *takes = g->takes;
 
-		config_set(
-		    sup->config, sup->config->services[0], "test", 0, "ready", numbers[i].ready);
-		g->ready = sup->config->services[0]->ready;
+		config_set(sup->deploy->config, sup->deploy->config->services[0], "test", 0,
+		    "ready", numbers[i].ready);
+		g->ready = sup->deploy->config->services[0]->ready;
 		g->takes = numbers[i].takes ? takes : NULL;
 		start_number(g);
 		assert_int_equal(start_environment(sup, g, &nobody, &env, &why), 0);

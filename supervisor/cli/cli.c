@@ -345,7 +345,7 @@ list_options(const struct command *command, struct option *longs, char *shorts)
 	}
 }
 
-/* Nothing else can be asked for in JSON. */
+/* Whether WORD can stand in JSON, in which it is asked for. */
 static bool
 is_text(const char *word)
 {
@@ -399,7 +399,7 @@ run_command(TALLOC_CTX *mem, const struct command *command, const struct cli *cl
 	return CLI_OK;
 }
 
-/* What the command line asks for, all of which may print something. */
+/* Does what the command line asks for. */
 static int
 obey(int argc, char **argv)
 {

@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* The command line: subcommands, their options, their exit statuses. */
+/*
+ * The face of cli/: what people type. This room reads a command line, its options and the words that
+ * are left; makes a supervisor of it (`baton run`), or asks one that runs and prints its answer. Only
+ * main.c calls it. It never knows how the supervisor does what it is asked for: it reads the answers
+ * of control/ as any program could.
+ */
 #ifndef SUPERVISOR_CLI_H
 #define SUPERVISOR_CLI_H
 

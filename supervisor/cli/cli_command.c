@@ -37,7 +37,8 @@ drained(TALLOC_CTX *mem, const json_t *d)
 	return report_drained(mem, &counts);
 }
 
-/* Ctrl-C ends the waiting, not what is waited for; and then us, as it always does. */
+/* Ctrl-C ends the waiting, not what is waited for. That is said, and then the signal ends this
+ * program as it always does. */
 static void
 interrupted(int sig)
 {
@@ -46,7 +47,7 @@ interrupted(int sig)
 	ssize_t n = write(STDERR_FILENO, text, sizeof(text) - 1);
 
 	(void)n;
-	raise(sig); /* SA_RESETHAND: this one counts */
+	raise(sig); /* by SA_RESETHAND it has its default effect now */
 }
 
 static void
@@ -63,7 +64,7 @@ say_if_interrupted(void)
 	}
 }
 
-/* A request about a service, whose answer is worth waiting for. */
+/* Asks for COMMAND with the members of REQUEST, and waits for the answer as long as it takes. */
 static int
 carry_out(
     TALLOC_CTX *mem, const struct cli *cli, const char *command, json_t *request, json_t **answer)

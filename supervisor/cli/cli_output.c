@@ -31,7 +31,7 @@ cli_flush(void)
 	return false;
 }
 
-/* A pipe without a reader is in error, whatever is asked for. */
+/* poll(2) tells of a pipe without a reader, whatever events are asked for. */
 static void *
 wait_for_its_end(void *talk)
 {
@@ -53,7 +53,7 @@ cli_watch_reader(FILE *talk)
 
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	/* Without it, the next line that is written tells. */
+	/* If there is no thread for it, the next line that is written tells. */
 	if (pthread_create(&thread, NULL, wait_for_its_end, talk) == 0)
 		pthread_detach(thread);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);

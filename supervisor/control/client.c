@@ -40,7 +40,8 @@ late(void *data)
 		watch(c);
 }
 
-/* It may be silent between requests, and while it waits; not in the middle of something. */
+/* A client may be silent between requests, and while it waits for an answer, but not in the middle
+ * of a request, nor of reading an answer. */
 static void
 update_timer(struct client *c)
 {
@@ -67,8 +68,8 @@ watch(struct client *c)
 	update_timer(c);
 }
 
-/* It is of no use any more. It may not be freed here, so the loop is made to look at it: a
- * socket that is shut down can be written to. */
+/* The client is of no use any more. It may not be freed here, as callers go on with it, so the loop
+ * is made to look at it: a socket that is shut down can be written to. */
 static void
 give_up(struct client *c)
 {
@@ -123,7 +124,7 @@ put_json(struct client *c, json_t *line, bool whatever)
 		free(text);
 		return;
 	}
-	/* One message may be as long as it is; what it is added to may not, unless WHATEVER. */
+	/* One message may have any length, but what is unread before it may not, unless WHATEVER. */
 	if (len > 0 && (whatever || c->out_used <= CLIENT_UNREAD_MAX_BYTES))
 		grown = talloc_realloc_size(c, c->out, c->out_used + len + 1);
 	if (grown == NULL) {
@@ -144,7 +145,8 @@ put_json(struct client *c, json_t *line, bool whatever)
 void
 client_line(struct client *c, const char *type, json_t *line)
 {
-	/* Nobody would know what a line without it is: better none, and the end. */
+	/* If there is no memory for the type: nobody would know what a line without it is, so the
+	 * client is given up. */
 	if (json_object_set_new(line, "type", json_string(type)) < 0) {
 		json_decref(line);
 		line = NULL;
@@ -178,7 +180,7 @@ client_waits(const struct client *c)
 {
 	int unread = 0;
 
-	/* What it asks may have come, and wait for its turn. */
+	/* Its request may have come, and not been read yet. */
 	return c->request != CLIENT_NONE || (ioctl(c->fd, FIONREAD, &unread) == 0 && unread > 0);
 }
 
@@ -223,7 +225,7 @@ process_input(struct client *c)
 		watch(c);
 }
 
-/* Whether it has closed altogether; who only writes no more may still read. */
+/* Whether it has closed the connection altogether; if it only writes no more, it may still read. */
 static bool
 is_gone(const struct client *c)
 {

@@ -32,7 +32,7 @@
 /* About 250 connections. */
 #define PIECE_BYTES 32768
 
-/* One of our sockets. */
+/* One listening socket of a service. */
 struct counted {
 	struct address address;
 	uint32_t number; /* of a Unix socket its own inode, by which the kernel names it */
@@ -119,7 +119,7 @@ count(struct connections *c, int family, uint64_t key, const struct inet_diag_ms
 	}
 }
 
-/* NULL: it is not there, as the file at a client's side. */
+/* NULL: the kernel did not tell it, as it does not tell the file of a client's side. */
 static const void *
 attribute(const struct nlmsghdr *m, unsigned short type, size_t size)
 {
@@ -257,7 +257,7 @@ ask(struct connections *c)
 	return false;
 }
 
-/* Tells the outcome, from the loop; C is freed by whoever asked. */
+/* Tells whoever asked, who frees C. Called from the loop only. */
 static void
 finish(struct connections *c)
 {
@@ -356,7 +356,7 @@ connections_count(
 	return c;
 }
 
-/* -1: it is not known. */
+/* How many connections L has; -1: it is not known. */
 static int64_t
 on(const struct connections *c, const struct listener *l)
 {

@@ -10,10 +10,10 @@
 #include "supervisor/control/control_internal.h"
 #include "supervisor/instance/instances.h"
 
-/* After accept(2) failed for want of descriptors: until it is tried again. */
+/* How long no client is let in after accept(2) has failed for want of descriptors. */
 #define ACCEPT_PAUSE_MS 1000
 
-/* Who reads nothing for so long at the end has what it wants. */
+/* At the end, a client that reads nothing for so long is not waited for any more. */
 #define LAST_WORDS_STALL_MS 200
 
 /* --- the list -------------------------------------------------------------------------------- */
@@ -128,7 +128,7 @@ incoming(struct tevent_context *ev, struct tevent_fd *fde, uint16_t flags, void 
 			output_warn(c->base->out, "control: no client is let in: %s; they wait",
 			    strerror(errno));
 		c->short_of = true;
-		/* It stays readable: polling on would be a busy loop. */
+		/* The socket stays readable, so polling on would be a busy loop. */
 		tevent_fd_set_flags(fde, 0);
 		timer_after(c, c->base->timers, ACCEPT_PAUSE_MS, resume, c);
 		return;
@@ -283,7 +283,7 @@ control_dismiss(struct control *c, const struct asker *stays)
 			client_dismiss(client, "baton replaces itself now; ask again");
 	}
 	flush(c, LAST_WORDS_STALL_MS);
-	/* Who has not read what was before would not understand what comes. */
+	/* If the one who stays has not read all until now, it would read the rest after a gap. */
 	for (client = TAILQ_FIRST(&c->clients); client != NULL; client = next) {
 		next = TAILQ_NEXT(client, entry);
 		if (&client->asker != stays || client_flush(client) >= 0)

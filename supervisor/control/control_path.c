@@ -102,7 +102,7 @@ control_prepare_directory(const char *path, TALLOC_CTX *mem, char **why)
 	size_t len = strlen(directory);
 	int error = 0;
 
-	/* A path of the user's own choice lies in a directory of the user's own care. */
+	/* Only the default directory is baton's to make and check; any other is the user's. */
 	if (strncmp(path, directory, len) == 0 && path[len] == '/' &&
 	    strcmp(path + len + 1, SOCKET_NAME) == 0) {
 		if (mkdir(directory, geteuid() == 0 ? 0755 : 0700) < 0 && errno != EEXIST) {

@@ -12,7 +12,7 @@
 struct follower {
 	LIST_ENTRY(follower) entry; /* in control.followers */
 	struct client *client;
-	struct asker *asker; /* it, until it has its result */
+	struct asker *asker; /* the client's, until it has its result */
 	bool logs;           /* lines of output, else events */
 	char *name;          /* a service or an instance; NULL: all */
 	uint64_t missed;     /* lines, of which it has not been told */
@@ -144,7 +144,7 @@ follow_end(struct control *c)
 	struct follower *f;
 
 	while ((f = LIST_FIRST(&c->followers)) != NULL) {
-		/* Its client may be freed by the result, and it must not go with it yet. */
+		/* The result may free the client, and the follower must not go with it yet. */
 		talloc_steal(c, f);
 		asker_result(f->asker, json_pack("{s:b}", "ok", 1));
 		talloc_free(f);

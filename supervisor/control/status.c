@@ -147,7 +147,8 @@ instance_json(const struct instance *inst, const struct connections *c)
 	add_generation(generations, inst, inst->successor);
 	add_generation(generations, inst, inst->old);
 	copy_usage(o, inst->current == NULL ? NULL : json_array_get(generations, 0));
-	/* Of a socket that several have the kernel tells no more than the sum: see the service. */
+	/* Of a socket that several instances have the kernel tells no more than the sum, which stands
+	 * at the service. */
 	json_object_set_new(o, "connections",
 	    known(inst->service->config->shared && inst->service->ninstances > 1
 		      ? -1
@@ -170,7 +171,7 @@ service_connections(const struct service *s, const struct connections *c)
 	return sum;
 }
 
-/* Which of its readings counts, and that a later one does not. */
+/* When the configuration that counts was read, and why a later one does not count. */
 static json_t *
 configuration_json(int64_t read_unix_ms, const char *refused_why, int64_t refused_unix_ms)
 {
@@ -244,7 +245,7 @@ all(const struct control *control, const struct connections *c)
 	return status;
 }
 
-/* From the loop: the client's next request may be served at once. */
+/* Called from the loop only, because the client's next request may be served at once. */
 static void
 tell(struct asked *a, const struct connections *c)
 {

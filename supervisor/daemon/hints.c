@@ -2,7 +2,7 @@
 /* What to try next, for people: said once, when all has been started. */
 #include "supervisor/daemon/supervisor.h"
 
-/* That serves, so that what is said to try works. */
+/* One that serves, so that what people are told to try works. */
 static const struct instance *
 first_with_socket(const struct supervisor *sup)
 {

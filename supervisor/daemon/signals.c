@@ -46,7 +46,7 @@ reap_all(struct supervisor *sup)
 			waitid(P_PID, (id_t)si.si_pid, &si, WEXITED | WNOHANG);
 		g = instances_generation(&sup->all, si.si_pid);
 		if (g != NULL && !g->lingers)
-			return; /* not reaped: its pidfd will say when it can be */
+			return; /* it could not be reaped yet: its pidfd will say when */
 	}
 }
 
@@ -173,7 +173,7 @@ signals_start(struct supervisor *sup)
 	/* Ignored signals (nohup, a shell's background job) would never be queued. */
 	for (size_t i = 0; i < sizeof(taken) / sizeof(taken[0]); i++)
 		signal(taken[i], SIG_DFL);
-	/* What a write may earn: a reader that is gone, a file as large as it may be, a terminal
+	/* A write may earn these: by a reader that is gone, a file as large as it may be, a terminal
 	 * that wants nothing from the background. Each is an errno as well. */
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN);

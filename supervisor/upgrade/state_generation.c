@@ -86,7 +86,7 @@ notifications(struct state *s, struct generation *g)
 		generation_ask_uid(g);
 }
 
-/* What watches it: as instance_orders.c and generation.c would have it. */
+/* Watches the process again, as it was watched before by instance_orders.c and generation.c. */
 static void
 revive(struct state *s, struct generation *g)
 {

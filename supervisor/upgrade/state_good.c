@@ -91,7 +91,7 @@ one(struct state *s, struct service *service, struct proved *proved,
 	proved->config = refs[at];
 }
 
-/* Which of the copies processes are started from, if from one. */
+/* From which of the copies the service's processes are started; none: from the file. */
 static void
 start_from(struct state *s, struct service *service)
 {
@@ -109,7 +109,7 @@ start_from(struct state *s, struct service *service)
 void
 state_good(struct state *s, struct service *service)
 {
-	/* What was read last, what counts, what the copies ran with. */
+	/* The one that was read last, the one that counts, those that the copies ran with. */
 	const struct service_config *refs[GOOD_MAX + 2] = {
 	    service->deploy->wanted, service->config};
 	unsigned n = state_array(s, "good", service->deploy->nproved);

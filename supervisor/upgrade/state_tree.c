@@ -45,7 +45,7 @@ static const struct state_field service_deploy_fields[] = {
     STATE_NUMBER(struct service_deploy, refused_unix_ms),
 };
 
-/* The others are short, or no state to go on from: upgrade.c refuses. */
+/* An upgrade is refused in the other phases (upgrade.c), so they are never written. */
 static const struct state_word phases[] = {
     {"starting", SUP_STARTING, 0},
     {"running", SUP_RUNNING, 1},
@@ -85,7 +85,7 @@ instances(struct state *s, struct service *service)
 	}
 }
 
-/* One of the list, made with its configuration. */
+/* Makes one service of the list, with its configuration. */
 static struct service *
 load_service(struct state *s, struct supervisor *sup)
 {
@@ -116,7 +116,7 @@ open_logs(struct state *s, struct service *service)
 {
 	char *why = NULL;
 
-	/* They are open: only found again. */
+	/* The log files are open already, so this only finds them. */
 	if (state_ok(s) && logs_open_service(service, service, &why) < 0)
 		state_fail(s, "name", "%s", why == NULL ? "there is no memory" : why);
 }
@@ -129,7 +129,7 @@ static const struct state_field spares_fields[] = {
     STATE_NUMBER(struct spares, refused_epoch),
 };
 
-/* Their places are instances; how many there are to be is looked at anew. */
+/* The places of spares are instances; how many there are to be is looked at anew. */
 static void
 spares(struct state *s, struct service *service)
 {
@@ -150,7 +150,7 @@ spares(struct state *s, struct service *service)
 		places_look(service);
 }
 
-/* A copy that is being made is begun anew. */
+/* A copy of the program that was being made is begun anew. */
 static void
 copying(struct state *s, struct service *service)
 {

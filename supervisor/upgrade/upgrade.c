@@ -22,7 +22,7 @@
 struct upgrade {
 	struct supervisor *sup;
 	char *path;
-	int program_fd; /* what is asked is what is executed */
+	int program_fd; /* of the new program: the same file is asked and executed */
 	struct answer *asked;
 };
 
@@ -58,7 +58,7 @@ or_no_memory(const char *why)
 	return why != NULL ? why : "there is no memory";
 }
 
-/* What stands against it now, in MEM; NULL: nothing. */
+/* Why baton cannot be upgraded now, in MEM; NULL: it can. */
 static const char *
 not_now(const struct supervisor *sup, TALLOC_CTX *mem)
 {
@@ -78,7 +78,8 @@ not_now(const struct supervisor *sup, TALLOC_CTX *mem)
 	return NULL;
 }
 
-/* The state as it is now: a sealed memfd, or -1 with *WHY set. DOC tells the descriptors. */
+/* Writes the state as it is now to a sealed memfd, and to DOC which descriptors it names. Returns the
+ * memfd, or -1 with *WHY set. */
 static int
 write_state(struct supervisor *sup, struct state_doc *doc, TALLOC_CTX *mem, const char **why)
 {
@@ -104,7 +105,7 @@ write_state(struct supervisor *sup, struct state_doc *doc, TALLOC_CTX *mem, cons
 static int
 replace(struct upgrade *up, const struct upgrade_question *q)
 {
-	/* The file may have another name by now, or none. Not close-on-exec. */
+	/* By descriptor, as the file may have another name by now, or none; it must survive the exec. */
 	int error, before_fd = open("/proc/self/exe", O_PATH);
 	char *variable = talloc_asprintf(
 	    up, "%d:%d:%d:%d", (int)getpid(), q->state_fd, q->program_fd, before_fd);
@@ -127,7 +128,8 @@ execute(void *data)
 	const char *why;
 	int error;
 
-	/* Nobody could tell them afterwards. What they ask next may be a restart. */
+	/* Whoever waits for the status is answered now: after the exec nobody could. This comes before
+	 * the checks, because what they ask for next may be a restart. */
 	status_tell_all(up->sup->control);
 	why = not_now(up->sup, up);
 	if (why == NULL && doc == NULL)
@@ -142,7 +144,8 @@ execute(void *data)
 	refuse(up->sup, up, or_no_memory(why));
 }
 
-/* WHY is NULL if it has understood. From the loop: whoever tells it is in the middle of things. */
+/* WHY is NULL if the new program has understood the state. It is executed from the loop, because
+ * whoever calls this is in the middle of reaping children. */
 static void
 answered(const char *why, void *data)
 {
@@ -154,7 +157,7 @@ answered(const char *why, void *data)
 		refuse(up->sup, up, why);
 }
 
-/* NULL: the new one is being asked. */
+/* Has the new program asked. Returns NULL, or why that cannot be done. */
 static const char *
 try_it(struct upgrade *up)
 {

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Baton replaces its own program: what the running one and the new one agree on.
+ * The face of upgrade/: baton replaces its own program. cli/ installs it and hands a resumed process
+ * over to it; daemon/ calls it by struct upgrade_calls, for clients and signals. It never knows how a
+ * command line is read, nor who asks. What the running program and the new one agree on:
  *
  * The new one is first asked, as a child with the same descriptors: `baton upgrade-check`, with
  * the state on standard input. It reads all of it, says UPGRADE_YES with its version and ends with

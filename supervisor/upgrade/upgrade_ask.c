@@ -29,8 +29,8 @@ struct answer {
 	int pidfd, out_fd;
 	struct tevent_fd *pid_event, *out_event;
 	struct lines *lines;
-	struct tail *said; /* its first line */
-	bool yes;          /* one of its lines said so */
+	struct tail *said; /* the first line of its answer */
+	bool yes;          /* one of its lines was UPGRADE_YES */
 	bool late;
 };
 
@@ -68,7 +68,7 @@ take_line(const char *line, size_t len, bool cut, void *data)
 	tail_add(a->said, line, len);
 }
 
-/* Reads once; 0 at the end, negative when there is nothing now. */
+/* Reads once. Returns 0 at the end, and less when there is nothing to read now. */
 static ssize_t
 read_answer(struct answer *a)
 {
@@ -92,7 +92,7 @@ answer_readable(struct tevent_context *ev, struct tevent_fd *fde, uint16_t flags
 		TALLOC_FREE(a->out_event);
 }
 
-/* Status 0 alone is what true(1) has to say, too. */
+/* The exit status 0 alone does not count: true(1) ends so, too. */
 static bool
 said_yes(const struct answer *a, const siginfo_t *si)
 {
@@ -118,7 +118,7 @@ answer_in_words(struct answer *a, const siginfo_t *si)
 	    said != NULL ? said : talloc_asprintf(a, "it exits with status %d", si->si_status));
 }
 
-/* Returns false while it lives. */
+/* Returns false while the program that is asked lives. */
 static bool
 take_answer(struct answer *a)
 {
@@ -128,7 +128,8 @@ take_answer(struct answer *a)
 
 	if (waitid(P_PIDFD, (id_t)a->pidfd, &si, WEXITED | WNOHANG | WNOWAIT) < 0 || si.si_pid == 0)
 		return false;
-	kill(-a->pid, SIGKILL); /* what a script has left behind; its number is still taken */
+	kill(-a->pid,
+	    SIGKILL); /* what a script has left behind; its group's number is not free yet */
 	while (read_answer(a) > 0)
 		;
 	lines_flush(a->lines);
@@ -178,11 +179,11 @@ keep_descriptors(const struct upgrade_question *q, bool keep)
 
 	for (size_t i = 0; i < n; i++)
 		fcntl(fds[i], F_SETFD, keep ? 0 : FD_CLOEXEC);
-	/* A script's interpreter opens it by its number. */
+	/* If the program is a script, its interpreter opens it by the descriptor's number. */
 	fcntl(q->program_fd, F_SETFD, keep ? 0 : FD_CLOEXEC);
 }
 
-/* In the child. */
+/* Called in the child: becomes the program that is asked. */
 static void
 become_asked(const struct answer *a, const struct upgrade_question *q, int out)
 {

@@ -14,7 +14,7 @@
 #include "supervisor/upgrade/state_tree.h"
 #include "supervisor/upgrade/upgrade.h"
 
-/* Why it cannot go on, in one line, however little memory there is. */
+/* Room for the reason why it cannot go on, which must be there however little memory there is. */
 #define WHY_MAX_BYTES 1024
 
 bool
@@ -127,7 +127,7 @@ go_back(const struct upgrade_inherited *in, const struct loaded *l, const char *
 		return "this is the old program already";
 	if (in->before_fd < 0)
 		return "the old program is not open";
-	/* It is in the environment still: so putenv(3) takes no memory. */
+	/* The variable is in the environment still, so putenv(3) takes no memory. */
 	snprintf(variable, sizeof(variable),
 	    UPGRADE_ENV "=%d:%d:%d:-1:baton %s was asked and could go on, and then could not: %s",
 	    (int)getpid(), in->state_fd, in->before_fd, BATON_VERSION, why);
@@ -163,7 +163,7 @@ upgrade_resume_main(const struct upgrade_inherited *in, char **argv)
 	close(in->state_fd);
 	if (in->before_fd >= 0)
 		close(in->before_fd);
-	/* Executed by a descriptor it would be called by that number, in ps(1). */
+	/* ps(1) would call a program that was executed by a descriptor by that number. */
 	prctl(PR_SET_NAME, program_invocation_short_name);
 	sup->upgrade.argv = argv;
 	upgrade_install(sup);
@@ -172,7 +172,8 @@ upgrade_resume_main(const struct upgrade_inherited *in, char **argv)
 		tell(sup, l.version);
 	else
 		upgrade_refused(sup, sup->upgrade.asker, in->why);
-	/* What ended meanwhile is zombies now, and SIGCHLD may have been taken before. */
+	/* Processes that ended meanwhile are zombies now, and the program before may have taken the
+	 * SIGCHLD that tells of them. */
 	signals_reap(sup);
 	error = supervisor_run(sup);
 	talloc_free(mem);

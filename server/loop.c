@@ -18,14 +18,6 @@
 /* Under load the parser has new requests each time; so often they go before newcomers. */
 #define ROUNDS         8
 
-static int
-watch(struct http_server *s, int fd, enum source *source)
-{
-	struct epoll_event ev = {.events = EPOLLIN, .data.ptr = source};
-
-	return epoll_ctl(s->epoll_fd, EPOLL_CTL_ADD, fd, &ev) == 0 ? 0 : -errno;
-}
-
 int
 loop_open(struct http_server *s)
 {
@@ -36,17 +28,15 @@ loop_open(struct http_server *s)
 	s->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	if (s->epoll_fd < 0 || s->wake_fd < 0)
 		return -errno;
-	err = watch(s, s->wake_fd, &s->source_wake);
+	s->net.epoll_fd = s->epoll_fd;
+	err = source_watch(s->epoll_fd, s->wake_fd, &s->source_wake);
 	if (err == 0)
-		err = watch(s, parser_fd(&s->wire), &s->source_parser);
-	s->source_spare = SOURCE_SPARE;
+		err = source_watch(s->epoll_fd, parser_fd(&s->wire), &s->source_parser);
 	if (err == 0)
-		err = handover_watch(s);
-	if (err == 0 && s->spare_fd >= 0)
-		err = watch(s, s->spare_fd, &s->source_spare);
+		err = spare_waits(&s->handover) ? spare_watch(&s->handover)
+						: handover_watch(&s->handover);
 	s->now_ms = clock_now_ms();
-	s->accepting_on = true;
-	accept_poll(s);
+	accept_begin(&s->net);
 	return err;
 }
 
@@ -55,7 +45,7 @@ loop_close(struct http_server *s)
 {
 	if (s->epoll_fd >= 0)
 		close(s->epoll_fd);
-	s->epoll_fd = -1;
+	s->epoll_fd = s->net.epoll_fd = -1;
 }
 
 void
@@ -89,23 +79,30 @@ static void
 dump(const struct http_server *s)
 {
 	log_line(LOG_INFO, "running=%u waiting=%u connections=%zu", s->sched.away_n,
-	    s->sched.waiting_n, s->conns_n);
+	    s->sched.waiting_n, s->net.conns_n);
 	watch_dump(&s->sched);
+}
+
+/* The restart that it was to end for was called off. */
+static void
+forget_stops(struct http_server *s)
+{
+	atomic_store(&s->drain_wanted, false);
+	atomic_store(&s->stop_signals, 0);
 }
 
 static void
 on_spare(struct http_server *s)
 {
-	enum spare_word word = spare_read(s);
+	enum spare_word word = spare_read(&s->handover, &s->failed);
 
-	if (word == SPARE_ALONE && s->drain == DRAIN_NO)
-		drain_begin(s); /* while it is a spare: there is nobody who must be told first */
+	if (word == SPARE_ALONE && s->handover.drain == DRAIN_NO)
+		drain_begin(
+		    &s->handover); /* while it is a spare: there is nobody who must be told first */
 	if (word != SPARE_WAITS)
-		spare_close(s);
+		spare_close(&s->handover);
 	if (word == SPARE_SERVES)
-		spare_announce(s);
-	if (word == SPARE_FAILED)
-		s->drain = DRAIN_OVER;
+		spare_announce(&s->handover);
 }
 
 static void
@@ -123,23 +120,24 @@ on_event(struct http_server *s, const struct epoll_event *ev)
 			dump(s);
 		break;
 	case SOURCE_LISTENER:
-		accept_ready(s, ev->data.ptr);
+		accept_ready(&s->net, ev->data.ptr);
 		break;
 	case SOURCE_CONN:
 		conn_hup(ev->data.ptr);
 		break;
 	case SOURCE_GIVE:
-		give_read(s);
-		drain_hear(s);
+		give_read(&s->handover);
+		if (drain_hear(&s->handover))
+			forget_stops(s);
 		break;
 	case SOURCE_TAKE:
-		take_read(s);
+		take_read(&s->handover);
 		break;
 	case SOURCE_SPARE:
 		on_spare(s);
 		break;
 	case SOURCE_LINGER:
-		linger_read(s, ev->data.ptr);
+		linger_read(&s->net, ev->data.ptr);
 		break;
 	case SOURCE_PARSER: /* it runs in every turn */
 		break;
@@ -158,18 +156,15 @@ run_timers(struct http_server *s)
 {
 	int64_t now = s->now_ms, next, parser;
 
-	if (s->drain == DRAIN_NO && atomic_load(&s->drain_wanted))
-		drain_begin(s);
-	if (s->accept_retry_ms != 0 && now >= s->accept_retry_ms)
-		accept_resume(s);
-	next = earlier(conn_expire(s), linger_expire(s, now));
-	next = earlier(next, earlier(busy_expire(s), watch_expire(&s->sched)));
-	next = earlier(next, earlier(give_flush(s), take_flush(s)));
-	next = earlier(next, drain_step(s, now));
-	next = earlier(next, notify_watchdog(s->notify, now));
+	if (s->handover.drain == DRAIN_NO && atomic_load(&s->drain_wanted))
+		drain_begin(&s->handover);
+	next = earlier(accept_expire(&s->net), conn_expire(&s->net));
+	next = earlier(next, earlier(linger_expire(&s->net), busy_expire(&s->net)));
+	next = earlier(next, watch_expire(&s->sched));
+	next = earlier(next, earlier(give_flush(&s->handover), take_flush(&s->handover)));
+	next = earlier(next, drain_step(&s->handover));
+	next = earlier(next, notify_watchdog(s->handover.notify, now));
 	next = earlier(next, log_expire(now));
-	if (s->accept_retry_ms != 0)
-		next = earlier(next, s->accept_retry_ms);
 	parser = parser_timeout_ms(&s->wire);
 	if (parser >= 0)
 		next = earlier(next, now + parser);
@@ -190,7 +185,6 @@ wait_for_events(struct http_server *s, struct epoll_event events[EVENTS_AT_ONCE]
 	if (n < 0 && errno != EINTR) {
 		log_line(LOG_ERR, "epoll_wait: %s; stopping", strerror(errno));
 		s->failed = -errno;
-		s->drain = DRAIN_OVER;
 	}
 	s->now_ms = clock_now_ms();
 	return n;
@@ -203,7 +197,7 @@ read_requests(struct http_server *s, bool heard)
 {
 	if (!heard && parser_timeout_ms(&s->wire) != 0)
 		return;
-	s->heard_ms = s->now_ms;
+	s->net.heard_ms = s->now_ms;
 	parser_run(&s->wire);
 }
 
@@ -229,7 +223,7 @@ turn(struct http_server *s)
 	struct epoll_event events[EVENTS_AT_ONCE];
 	int n = wait_for_events(s, events);
 
-	files_fit(s);
+	files_fit(&s->net);
 	for (int i = 0; i < n; i++)
 		on_event(s, &events[i]);
 	if (s->collect)
@@ -237,14 +231,14 @@ turn(struct http_server *s)
 	read_requests(s, n > 0);
 	if (!run_requests(s))
 		return false;
-	conn_settle_hups(s);
+	conn_settle_hups(&s->net);
 	return true;
 }
 
 bool
 loop_run(struct http_server *s)
 {
-	while (s->drain != DRAIN_OVER)
+	while (s->handover.drain != DRAIN_OVER && s->failed == 0)
 		if (!turn(s))
 			return false;
 	return true;

@@ -19,9 +19,9 @@ open_listeners(struct http_server *s, char **why)
 {
 	struct inherited *in = NULL;
 	size_t n = 0;
-	int err = spare_waits(s) ? 0 : notify_inherit(s, &in, &n);
+	int err = spare_waits(&s->handover) ? 0 : notify_inherit(s, &in, &n);
 
-	return err != 0 || spare_waits(s) ? err : listener_open_all(s, in, n, why);
+	return err != 0 || spare_waits(&s->handover) ? err : listener_open_all(&s->net, in, n, why);
 }
 
 static int
@@ -32,23 +32,22 @@ open_all(struct http_server *s)
 
 	if (err != 0) {
 		why = s->setup_error;
-	} else if ((s->notify = notify_new(s)) == NULL ||
+	} else if ((err = handover_inherit(&s->handover)) != 0 ||
 		   (s->wire.store = request_store_new(s)) == NULL) {
 		err = -ENOMEM;
 	} else {
-		files_open(s);
-		handover_inherit(s);
-		spare_inherit(s);
+		files_open(&s->net, s->wake_fd);
+		spare_inherit(&s->handover);
 		s->debug = s->sched.debug = crew_debugging();
 		if (s->debug)
-			notify_no_watchdog(s->notify);
+			notify_no_watchdog(s->handover.notify);
 		err = settings_from_environment(&s->set, s, &why);
 		settings_warn_unknown();
 		log_set_level(s->set.log_level);
 		if (err == 0)
 			err = open_listeners(s, &why);
 		if (err == 0 && s->set.connections_per_address_max > 0)
-			err = address_start(s);
+			err = address_start(&s->net);
 		if (err == 0)
 			err = parser_probe(&s->wire, s, &why);
 		if (err == 0)
@@ -64,30 +63,16 @@ open_all(struct http_server *s)
 static void
 close_all(struct http_server *s)
 {
-	struct listener *l;
-
-	take_close(s);
+	take_close(&s->handover);
 	/* To stop it would shut down what was given away. */
-	if (s->wire.mhd != NULL && !(TAILQ_EMPTY(&s->given) && TAILQ_EMPTY(&s->offered)))
+	if (s->wire.mhd != NULL && !(TAILQ_EMPTY(&s->net.given) && TAILQ_EMPTY(&s->net.offered)))
 		parser_abandon(&s->wire);
 	parser_stop(&s->wire);
-	files_close(s);
+	files_close(&s->net);
 	loop_close(s);
-	TAILQ_FOREACH(l, &s->listeners, entry) {
-		if (l->fd >= 0)
-			close(l->fd);
-		l->fd = -1;
-	}
-	if (s->give_fd >= 0)
-		close(s->give_fd);
-	if (s->take_fd >= 0)
-		close(s->take_fd);
-	if (s->spare_fd >= 0)
-		close(s->spare_fd);
-	s->give_fd = s->take_fd = s->spare_fd = -1;
-	TALLOC_FREE(s->addresses);
+	net_close(&s->net);
 	TALLOC_FREE(s->wire.store);
-	TALLOC_FREE(s->notify);
+	handover_close(&s->handover);
 }
 
 /* ---- What the crew of threads does ---------------------------------------------------------- */
@@ -106,7 +91,7 @@ lead(void *data)
 	struct http_server *s = data;
 
 	if (!s->announced)
-		spare_announce(s);
+		spare_announce(&s->handover);
 	s->announced = true;
 	return loop_run(s);
 }
@@ -155,8 +140,8 @@ start(struct http_server *s)
 		return -EALREADY;
 	}
 	err = open_all(s);
-	if (err == 0 && !spare_waits(s))
-		listener_announce(s);
+	if (err == 0 && !spare_waits(&s->handover))
+		listener_announce(&s->net);
 	if (err == 0 && (err = start_crew(s)) != 0)
 		log_line(LOG_ERR, "cannot serve: no thread: %s", strerror(-err));
 	if (err != 0) {

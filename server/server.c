@@ -9,10 +9,18 @@
 
 #include "server/internal.h"
 
+static struct http_server *
+server_of(struct wire *w)
+{
+	return (struct http_server *)((char *)w - offsetof(struct http_server, wire));
+}
+
 static void
 on_complete(struct wire_conn *c, struct http_request *req)
 {
-	work_ready(&conn_of(c)->server->sched, req);
+	struct http_server *s = server_of(c->wire);
+
+	work_ready(&s->sched, req);
 }
 
 static const struct wire_events events = {
@@ -20,7 +28,7 @@ static const struct wire_events events = {
     .begun = conn_begun,
     .head = conn_head,
     .complete = on_complete,
-    .is_last = drain_closes,
+    .is_last = conn_is_last,
     .ended = conn_ended,
     .closed = conn_closed,
     .lost = conn_lost,
@@ -56,17 +64,8 @@ http_server_new(TALLOC_CTX *mem)
 		return NULL;
 	settings_defaults(&s->set);
 	wire_init(&s->wire, &s->set, &s->counters, &events);
-	TAILQ_INIT(&s->listeners);
-	TAILQ_INIT(&s->conns);
-	TAILQ_INIT(&s->idle);
-	TAILQ_INIT(&s->oldest);
-	TAILQ_INIT(&s->offered);
-	TAILQ_INIT(&s->given);
-	TAILQ_INIT(&s->held);
-	s->give_fd = s->take_fd = s->spare_fd = -1;
-	TAILQ_INIT(&s->busy);
-	TAILQ_INIT(&s->hups);
-	TAILQ_INIT(&s->lingers);
+	net_init(&s->net, s, &s->wire, &s->now_ms);
+	handover_init(&s->handover, &s->net, &s->sched);
 	s->epoll_fd = -1;
 	s->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	talloc_set_destructor(s, server_destroy);
@@ -99,33 +98,21 @@ setup_failed(struct http_server *s, int err, const char *fmt, ...)
 int
 http_server_listen(struct http_server *s, const char *name, const char *address)
 {
-	struct listener *l;
-
 	if (s == NULL)
 		return -ENOMEM;
 	if (name == NULL || address == NULL)
 		return setup_failed(
 		    s, -EINVAL, "http_server_listen: expected a name and an address, not NULL");
-	TAILQ_FOREACH(l, &s->listeners, entry)
-		if (strcmp(l->name, name) == 0)
-			return setup_failed(s, -EEXIST,
-			    "http_server_listen(\"%s\", \"%s\"): there is a listener of that name",
-			    name, address);
+	if (listener_named(&s->net, name) != NULL)
+		return setup_failed(s, -EEXIST,
+		    "http_server_listen(\"%s\", \"%s\"): there is a listener of that name", name,
+		    address);
 	if (name[0] == '\0' || strchr(name, ':') != NULL)
 		return setup_failed(s, -EINVAL,
 		    "http_server_listen(\"%s\", \"%s\"): a name is not empty and has no colon",
 		    name, address);
-	l = talloc_zero(s, struct listener);
-	if (l == NULL)
+	if (listener_new(&s->net, name, address) == NULL)
 		return setup_failed(s, -ENOMEM, "http_server_listen: out of memory");
-	l->source = SOURCE_LISTENER;
-	l->fd = -1;
-	l->port = -ENOENT;
-	l->name = talloc_strdup(l, name);
-	l->address = talloc_strdup(l, address);
-	if (l->name == NULL || l->address == NULL)
-		return setup_failed(s, -ENOMEM, "http_server_listen: out of memory");
-	TAILQ_INSERT_TAIL(&s->listeners, l, entry);
 	return 0;
 }
 
@@ -136,10 +123,8 @@ http_server_port(const struct http_server *s, const char *name)
 
 	if (s == NULL)
 		return -ENOMEM;
-	TAILQ_FOREACH(l, &s->listeners, entry)
-		if (name != NULL && strcmp(l->name, name) == 0)
-			return l->port;
-	return -ENOENT;
+	l = name == NULL ? NULL : listener_named(&s->net, name);
+	return l == NULL ? -ENOENT : l->port;
 }
 
 int

@@ -11,21 +11,15 @@
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <syslog.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "server/handover/channel.h"
 #include "server/handover/handover.h"
 
 /* Offers under way: few enough for the channel's buffer and the taker's spare descriptors. */
 #define WINDOW 128
-
-bool
-give_possible(const struct http_server *s)
-{
-	return s->successor == SUCCESSOR_READY;
-}
 
 static int64_t
 unix_ms(void)
@@ -44,7 +38,7 @@ describe(const struct http_conn *c, struct baton_handover_state *state)
 	state->requests = (uint64_t)c->wire.requests;
 	state->opened_unix_ms = c->opened_unix_ms != 0
 				    ? c->opened_unix_ms
-				    : unix_ms() - (c->server->now_ms - c->opened_ms);
+				    : unix_ms() - (*c->net->now_ms - c->opened_ms);
 	state->peer_size = c->wire.peer_len;
 	memcpy(state->peer, &c->wire.peer, sizeof(c->wire.peer));
 	strncpy(state->listener, c->listener->name, sizeof(state->listener) - 1);
@@ -55,7 +49,7 @@ static void
 hold(struct http_conn *c)
 {
 	parser_hold(&c->wire);
-	epoll_ctl(c->server->epoll_fd, EPOLL_CTL_DEL, c->wire.fd, NULL);
+	source_unwatch(c->net->epoll_fd, c->wire.fd);
 }
 
 static void
@@ -75,44 +69,46 @@ has_room(int channel)
 	return poll(&pfd, 1, 0) > 0;
 }
 
-enum give_result
-give_offer(struct http_conn *c)
+static enum offer
+offer(void *data, struct http_conn *c)
 {
-	struct http_server *s = c->server;
+	struct handover *h = data;
 	struct baton_handover_state state;
 
 	if (c->wire.cut || c->refused || c->wire.peer_done || c->wire.used_inexact ||
 	    !account_between_requests(&c->wire))
-		return GIVE_NOT_IDLE;
-	if (s->offered_n >= WINDOW)
-		return GIVE_NO_ANSWER;
-	if (!has_room(s->give_fd))
-		return s->offered_n > 0 ? GIVE_NO_ANSWER : GIVE_NO_ROOM;
+		return OFFER_NOT_IDLE;
+	if (h->net->offered_n >= WINDOW)
+		return OFFER_NO_ANSWER;
+	if (!has_room(h->give_fd))
+		return h->net->offered_n > 0 ? OFFER_NO_ANSWER : OFFER_NO_ROOM;
 	hold(c);
 	describe(c, &state);
-	if (handover_send(s->give_fd, BATON_HANDOVER_OFFER, ++s->offer_id, &state, c->wire.fd) !=
+	if (handover_send(h->give_fd, BATON_HANDOVER_OFFER, ++h->offer_id, &state, c->wire.fd) !=
 	    0) {
 		resume(c);
-		return GIVE_NO_ROOM;
+		return OFFER_NO_ROOM;
 	}
-	c->offer_id = s->offer_id;
+	c->offer_id = h->offer_id;
 	c->give = GIVE_OFFERED;
-	conn_move(c, &s->offered);
-	s->offered_n++;
-	return GIVE_DONE;
+	conn_move(c, &h->net->offered);
+	h->net->offered_n++;
+	return OFFER_MADE;
 }
+
+const struct net_events give_events = {.offer = offer};
 
 /* The parser keeps its record and its fd; for us the connection is gone. */
 static void
 let_go(struct http_conn *c)
 {
-	struct http_server *s = c->server;
+	struct net *net = c->net;
 
 	conn_forget(c);
-	c->in = &s->given;
-	TAILQ_INSERT_TAIL(&s->given, c, list_entry);
-	s->given_n++;
-	counter_add(&s->counters, COUNTER_MOVED);
+	c->in = &net->given;
+	TAILQ_INSERT_TAIL(&net->given, c, list_entry);
+	net->given_n++;
+	counter_add(net->counters, COUNTER_MOVED);
 }
 
 /* Its taker died. What it has read is lost, and so is what the client waits for. */
@@ -121,7 +117,7 @@ recall(struct http_conn *c)
 {
 	bool untouched = account_untouched(&c->wire);
 
-	c->server->given_n--;
+	c->net->given_n--;
 	conn_recall(c);
 	resume(c);
 	if (!untouched)
@@ -129,14 +125,12 @@ recall(struct http_conn *c)
 }
 
 static void
-act(struct http_conn *c, struct give_step step)
+act(struct handover *h, struct http_conn *c, struct give_step step)
 {
-	struct http_server *s = c->server;
-
 	/* YOURS must arrive. If the channel is full for now, the offer stays as it is: its
 	 * answer was HAVE, and is repeated to us by the flush. */
 	if (step.action == GIVE_SAY_YOURS &&
-	    handover_send(s->give_fd, BATON_HANDOVER_YOURS, c->offer_id, NULL, -1) != 0) {
+	    handover_send(h->give_fd, BATON_HANDOVER_YOURS, c->offer_id, NULL, -1) != 0) {
 		c->owed = true;
 		return;
 	}
@@ -152,111 +146,111 @@ act(struct http_conn *c, struct give_step step)
 		let_go(c);
 		break;
 	case GIVE_SAY_BACK_AND_RESUME:
-		(void)handover_send(s->give_fd, BATON_HANDOVER_BACK, c->offer_id, NULL, -1);
+		(void)handover_send(h->give_fd, BATON_HANDOVER_BACK, c->offer_id, NULL, -1);
 		resume(c);
 		break;
 	case GIVE_RESUME:
 		resume(c);
 		break;
 	}
-	s->offered_n--;
+	h->net->offered_n--;
 }
 
 static void
-on_answer(struct http_server *s, uint64_t id, enum give_event event)
+on_answer(struct handover *h, uint64_t id, enum give_event event)
 {
 	struct http_conn *c;
 
-	TAILQ_FOREACH(c, &s->offered, list_entry)
+	TAILQ_FOREACH(c, &h->net->offered, list_entry)
 		if (c->offer_id == id) {
 			/* It is not offered again, but ended politely. */
 			if (event == GIVE_ON_REFUSE)
 				c->refused = true;
-			act(c, handover_give(c->give, event));
+			act(h, c, handover_give(c->give, event));
 			return;
 		}
 	/* One who came later has found an old offer in the channel. */
 	if (event == GIVE_ON_HAVE)
-		(void)handover_send(s->give_fd, BATON_HANDOVER_BACK, id, NULL, -1);
+		(void)handover_send(h->give_fd, BATON_HANDOVER_BACK, id, NULL, -1);
 }
 
 static void
-tell_all(struct http_conns *list, enum give_event event)
+tell_all(struct handover *h, struct http_conns *list, enum give_event event)
 {
 	struct http_conn *c, *next;
 
 	for (c = TAILQ_FIRST(list); c != NULL; c = next) {
 		next = TAILQ_NEXT(c, list_entry);
-		act(c, handover_give(c->give, event));
+		act(h, c, handover_give(c->give, event));
 	}
 }
 
 /* Another one may have more room. */
 static void
-forget_refusals(struct http_server *s)
+forget_refusals(struct handover *h)
 {
 	struct http_conn *c;
 
-	TAILQ_FOREACH(c, &s->conns, all_entry)
+	TAILQ_FOREACH(c, &h->net->conns, all_entry)
 		c->refused = false;
 }
 
 /* The owed word YOURS, as soon as the channel has room; returns when to try again. */
 int64_t
-give_flush(struct http_server *s)
+give_flush(struct handover *h)
 {
 	struct http_conn *c, *next;
 	bool owed = false;
 
-	if (s->successor != SUCCESSOR_READY)
+	if (h->successor != SUCCESSOR_READY)
 		return INT64_MAX;
-	for (c = TAILQ_FIRST(&s->offered); c != NULL; c = next) {
+	for (c = TAILQ_FIRST(&h->net->offered); c != NULL; c = next) {
 		next = TAILQ_NEXT(c, list_entry);
 		if (c->owed) {
-			act(c, handover_give(c->give, GIVE_ON_HAVE));
+			act(h, c, handover_give(c->give, GIVE_ON_HAVE));
 			owed = true;
 		}
 	}
-	return owed ? s->now_ms + 1 : INT64_MAX;
+	return owed ? *h->now_ms + 1 : INT64_MAX;
 }
 
 void
-give_stop(struct http_server *s)
+give_stop(struct handover *h)
 {
-	if (s->successor == SUCCESSOR_READY)
-		tell_all(&s->offered, GIVE_ON_DEADLINE);
+	if (h->successor == SUCCESSOR_READY)
+		tell_all(h, &h->net->offered, GIVE_ON_DEADLINE);
 }
 
 /* ---- What the successor, or the supervisor in its place, says ----------------------------------- */
 
 static void
-on_message(struct http_server *s, const struct handover_message *m)
+on_message(struct handover *h, const struct handover_message *m)
 {
 	switch (m->type) {
 	case BATON_HANDOVER_HELLO:
-		s->successor = SUCCESSOR_READY;
-		s->successor_news = true;
+		h->successor = SUCCESSOR_READY;
+		h->successor_news = true;
 		break;
 	case BATON_HANDOVER_HAVE:
-		on_answer(s, m->id, GIVE_ON_HAVE);
+		on_answer(h, m->id, GIVE_ON_HAVE);
 		break;
 	case BATON_HANDOVER_REFUSE:
-		on_answer(s, m->id, GIVE_ON_REFUSE);
+		on_answer(h, m->id, GIVE_ON_REFUSE);
 		break;
 	case BATON_HANDOVER_TAKER_GONE:
 		/* Only now does come back what was given: an end of the channel may also mean
 		 * that the successor has given it to a successor of its own. */
-		tell_all(&s->offered, GIVE_ON_TAKER_GONE);
-		tell_all(&s->given, GIVE_ON_TAKER_GONE);
-		forget_refusals(s);
+		tell_all(h, &h->net->offered, GIVE_ON_TAKER_GONE);
+		tell_all(h, &h->net->given, GIVE_ON_TAKER_GONE);
+		forget_refusals(h);
 		/* Another one says HELLO before we are told to stop, or comes while we drain. */
-		s->successor = s->drain == DRAIN_NO ? SUCCESSOR_NONE : SUCCESSOR_AWAITED;
+		h->successor = h->drain == DRAIN_NO ? SUCCESSOR_NONE : SUCCESSOR_AWAITED;
 		break;
 	case BATON_HANDOVER_CALLED_OFF:
-		tell_all(&s->offered, GIVE_ON_DEADLINE); /* should somebody hold it */
-		forget_refusals(s);
-		s->successor = SUCCESSOR_NONE;
-		s->called_off = true;
+		tell_all(h, &h->net->offered, GIVE_ON_DEADLINE); /* should somebody hold it */
+		forget_refusals(h);
+		h->successor = SUCCESSOR_NONE;
+		h->called_off = true;
 		break;
 	default: /* of a later version, or not for us */
 		break;
@@ -264,32 +258,34 @@ on_message(struct http_server *s, const struct handover_message *m)
 }
 
 void
-give_read(struct http_server *s)
+give_read(struct handover *h)
 {
 	struct handover_message m;
 	int got;
 
-	while ((got = handover_receive(s->give_fd, &m)) == 1 || got == -EBADMSG) {
+	while ((got = handover_receive(h->give_fd, &m)) == 1 || got == -EBADMSG) {
 		if (got == -EBADMSG) {
 			log_line(LOG_WARNING, "handover: malformed message from the successor");
 			continue;
 		}
 		if (m.fd >= 0)
 			close(m.fd);
-		on_message(s, &m);
+		on_message(h, &m);
 	}
 	if (got == -EAGAIN || got == -EINTR)
 		return;
 	/* Nobody holds the other end: there is, and will be, no successor. */
-	tell_all(&s->offered, GIVE_ON_TAKER_GONE);
-	s->successor = SUCCESSOR_NONE;
-	s->successor_news = true;
-	handover_close(s, &s->give_fd);
+	tell_all(h, &h->net->offered, GIVE_ON_TAKER_GONE);
+	h->successor = SUCCESSOR_NONE;
+	h->successor_news = true;
+	source_unwatch(h->net->epoll_fd, h->give_fd);
+	close(h->give_fd);
+	h->give_fd = -1;
 }
 
 void
-give_end(struct http_server *s)
+give_end(struct handover *h)
 {
-	if (s->give_fd >= 0 && s->successor == SUCCESSOR_READY)
-		(void)handover_send(s->give_fd, BATON_HANDOVER_END, 0, NULL, -1);
+	if (h->give_fd >= 0 && h->successor == SUCCESSOR_READY)
+		(void)handover_send(h->give_fd, BATON_HANDOVER_END, 0, NULL, -1);
 }

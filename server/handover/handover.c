@@ -1,206 +1,32 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * The handover channel: its messages, the environment that names it, and what each side does
- * at each event. The order OFFER, HAVE, YOURS means: at any moment exactly one process may
- * read from a connection, and whichever of the two dies, the other one knows whose it is.
- */
+/* What a handover has: at first, what the environment names, and at the end. */
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/sockios.h>
-#include <poll.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/epoll.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "server/handover/channel.h"
 #include "server/handover/handover.h"
 
-struct give_step
-handover_give(enum give_state state, enum give_event event)
-{
-	static const struct give_step steps[GIVE_STATES][GIVE_EVENTS] = {
-	    /* Late answers to an offer that was taken back mean nothing. */
-	    [GIVE_KEPT] = {[GIVE_ON_HAVE] = {GIVE_KEPT, GIVE_NOTHING},
-		[GIVE_ON_REFUSE] = {GIVE_KEPT, GIVE_NOTHING},
-		[GIVE_ON_TAKER_GONE] = {GIVE_KEPT, GIVE_NOTHING},
-		[GIVE_ON_DEADLINE] = {GIVE_KEPT, GIVE_NOTHING}},
-	    [GIVE_OFFERED] = {[GIVE_ON_HAVE] = {GIVE_GIVEN, GIVE_SAY_YOURS},
-		[GIVE_ON_REFUSE] = {GIVE_KEPT, GIVE_RESUME},
-		/* The next successor may find the offer in the channel, unread. */
-		[GIVE_ON_TAKER_GONE] = {GIVE_KEPT, GIVE_SAY_BACK_AND_RESUME},
-		[GIVE_ON_DEADLINE] = {GIVE_KEPT, GIVE_SAY_BACK_AND_RESUME}},
-	    /* Theirs, unless they died without having read from it. */
-	    [GIVE_GIVEN] = {[GIVE_ON_HAVE] = {GIVE_GIVEN, GIVE_NOTHING},
-		[GIVE_ON_REFUSE] = {GIVE_GIVEN, GIVE_NOTHING},
-		[GIVE_ON_TAKER_GONE] = {GIVE_KEPT, GIVE_RECALL},
-		[GIVE_ON_DEADLINE] = {GIVE_GIVEN, GIVE_NOTHING}},
-	};
-
-	return steps[state][event];
-}
-
-struct take_step
-handover_take(enum take_state state, enum take_event event)
-{
-	static const struct take_step steps[TAKE_STATES][TAKE_EVENTS] = {
-	    [TAKE_NONE] = {[TAKE_ON_OFFER] = {TAKE_HELD, TAKE_SAY_HAVE},
-		[TAKE_ON_YOURS] = {TAKE_NONE, TAKE_NOTHING},
-		[TAKE_ON_BACK] = {TAKE_NONE, TAKE_NOTHING},
-		[TAKE_ON_GIVER_GONE] = {TAKE_NONE, TAKE_NOTHING}},
-	    [TAKE_HELD] = {[TAKE_ON_OFFER] = {TAKE_HELD, TAKE_NOTHING},
-		[TAKE_ON_YOURS] = {TAKE_OWNED, TAKE_SERVE},
-		[TAKE_ON_BACK] = {TAKE_NONE, TAKE_CLOSE},
-		/* Nobody else can read from it any more. */
-		[TAKE_ON_GIVER_GONE] = {TAKE_OWNED, TAKE_SERVE}},
-	    [TAKE_OWNED] = {[TAKE_ON_OFFER] = {TAKE_OWNED, TAKE_NOTHING},
-		[TAKE_ON_YOURS] = {TAKE_OWNED, TAKE_NOTHING},
-		[TAKE_ON_BACK] = {TAKE_OWNED, TAKE_NOTHING},
-		[TAKE_ON_GIVER_GONE] = {TAKE_OWNED, TAKE_NOTHING}},
-	};
-
-	return steps[state][event];
-}
-
-/* ---- Messages ---------------------------------------------------------------------------------- */
-
-union control {
-	struct cmsghdr align;
-	char bytes[CMSG_SPACE(sizeof(int))];
-};
-
-int
-handover_send(int channel, enum baton_handover_type type, uint64_t id,
-    const struct baton_handover_state *state, int fd)
-{
-	struct baton_handover_head head = {.version = BATON_HANDOVER_VERSION,
-	    .type = (uint16_t)type,
-	    .size = state != NULL ? sizeof(*state) : 0,
-	    .id = id};
-	struct iovec iov[2] = {{&head, sizeof(head)}, {(void *)state, head.size}};
-	struct msghdr msg = {.msg_iov = iov, .msg_iovlen = state != NULL ? 2 : 1};
-	union control control = {0};
-
-	if (fd >= 0) {
-		struct cmsghdr *c;
-
-		msg.msg_control = &control;
-		msg.msg_controllen = sizeof(control);
-		c = CMSG_FIRSTHDR(&msg);
-		c->cmsg_level = SOL_SOCKET;
-		c->cmsg_type = SCM_RIGHTS;
-		c->cmsg_len = CMSG_LEN(sizeof(fd));
-		memcpy(CMSG_DATA(c), &fd, sizeof(fd));
-	}
-	return sendmsg(channel, &msg, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? -errno : 0;
-}
-
-/* The last fd that came; *n says how many there were, the others being closed. */
-static int
-received_fd(struct msghdr *msg, int *n)
-{
-	int fd = -1;
-
-	*n = 0;
-	for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c != NULL; c = CMSG_NXTHDR(msg, c)) {
-		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
-			continue;
-		for (size_t at = CMSG_LEN(0); at + sizeof(int) <= c->cmsg_len; at += sizeof(int)) {
-			if (fd >= 0)
-				close(fd);
-			memcpy(&fd, (char *)c + at, sizeof(fd));
-			(*n)++;
-		}
-	}
-	return fd;
-}
-
-static bool
-well_formed(const struct handover_message *m, const struct baton_handover_head *head, size_t size)
-{
-	if (size < sizeof(*head) || head->version == 0 || size - sizeof(*head) != head->size)
-		return false;
-	/* What other types of a later version mean, and carry, is not known. */
-	if (head->type != BATON_HANDOVER_OFFER)
-		return m->fd < 0 || head->type > BATON_HANDOVER_GIVER_GONE;
-	return memchr(m->state.listener, '\0', sizeof(m->state.listener)) != NULL &&
-	       m->state.peer_size <= sizeof(m->state.peer);
-}
-
-/* An empty packet looks like the end. */
-static bool
-has_ended(int channel)
-{
-	struct pollfd pfd = {.fd = channel, .events = POLLRDHUP};
-	int left = 0;
-
-	return poll(&pfd, 1, 0) > 0 && (ioctl(channel, SIOCINQ, &left) != 0 || left == 0);
-}
-
-static ssize_t
-receive(int channel, struct msghdr *msg)
-{
-	ssize_t n = recvmsg(channel, msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-
-	/* Said once, before what is left to read: the other side had not read all of ours. */
-	if (n < 0 && errno == ECONNRESET)
-		n = recvmsg(channel, msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-	return n;
-}
-
-int
-handover_receive(int channel, struct handover_message *m)
-{
-	/* Room for a state that a later version has extended. */
-	struct {
-		struct baton_handover_head head;
-		char state[1024];
-	} packet;
-	struct iovec iov = {&packet, sizeof(packet)};
-	union control control;
-	struct msghdr msg = {.msg_iov = &iov,
-	    .msg_iovlen = 1,
-	    .msg_control = &control,
-	    .msg_controllen = sizeof(control)};
-	ssize_t n = receive(channel, &msg);
-	size_t known;
-	int fds;
-
-	if (n < 0)
-		return -errno;
-	memset(m, 0, sizeof(*m));
-	m->fd = received_fd(&msg, &fds);
-	if (n == 0 && fds == 0 && has_ended(channel))
-		return 0;
-	known = (size_t)n - sizeof(packet.head);
-	if ((size_t)n > sizeof(packet.head))
-		memcpy(
-		    &m->state, packet.state, known < sizeof(m->state) ? known : sizeof(m->state));
-	if ((msg.msg_flags & MSG_TRUNC) != 0 || fds > 1 ||
-	    !well_formed(m, &packet.head, (size_t)n)) {
-		if (m->fd >= 0)
-			close(m->fd);
-		m->fd = -1;
-		return -EBADMSG;
-	}
-	m->type = packet.head.type;
-	m->id = packet.head.id;
-	return 1;
-}
-
 void
-handover_close(const struct http_server *s, int *channel)
+handover_init(struct handover *h, struct net *net, struct sched *sched)
 {
-	if (*channel < 0)
-		return;
-	if (s->epoll_fd >= 0)
-		epoll_ctl(s->epoll_fd, EPOLL_CTL_DEL, *channel, NULL);
-	close(*channel);
-	*channel = -1;
+	*h = (struct handover){.set = net->set,
+	    .counters = net->counters,
+	    .now_ms = net->now_ms,
+	    .mem = net->mem,
+	    .net = net,
+	    .sched = sched,
+	    .give_fd = -1,
+	    .take_fd = -1,
+	    .spare_fd = -1,
+	    .source_give = SOURCE_GIVE,
+	    .source_take = SOURCE_TAKE,
+	    .source_spare = SOURCE_SPARE};
+	net->events = &give_events;
+	net->data = h;
 }
-
-/* ---- The environment ----------------------------------------------------------------------------- */
 
 static int
 usable(long fd)
@@ -215,39 +41,52 @@ usable(long fd)
 	return (int)fd;
 }
 
-void
-handover_inherit(struct http_server *s)
+static void
+inherit_channels(struct handover *h)
 {
 	const char *value = getenv(BATON_ENV_HANDOVER);
 	char *end;
 
-	s->give_fd = s->take_fd = -1;
+	h->give_fd = h->take_fd = -1;
 	if (value != NULL) {
-		s->give_fd = usable(strtol(value, &end, 10));
+		h->give_fd = usable(strtol(value, &end, 10));
 		if (*end == ',')
-			s->take_fd = usable(strtol(end + 1, NULL, 10));
+			h->take_fd = usable(strtol(end + 1, NULL, 10));
 	}
 	unsetenv(BATON_ENV_HANDOVER);
 }
 
-static int
-watch(const struct http_server *s, int fd, enum source *source)
+int
+handover_inherit(struct handover *h)
 {
-	struct epoll_event ev = {.events = EPOLLIN, .data.ptr = source};
-
-	return epoll_ctl(s->epoll_fd, EPOLL_CTL_ADD, fd, &ev) == 0 ? 0 : -errno;
+	h->notify = notify_new(h->mem);
+	if (h->notify == NULL)
+		return -ENOMEM;
+	inherit_channels(h);
+	return 0;
 }
 
 int
-handover_watch(struct http_server *s)
+handover_watch(struct handover *h)
 {
 	int err = 0;
 
-	s->source_give = SOURCE_GIVE;
-	s->source_take = SOURCE_TAKE;
-	if (s->give_fd >= 0)
-		err = watch(s, s->give_fd, &s->source_give);
-	if (err == 0 && s->take_fd >= 0)
-		err = watch(s, s->take_fd, &s->source_take);
+	if (h->give_fd >= 0)
+		err = source_watch(h->net->epoll_fd, h->give_fd, &h->source_give);
+	if (err == 0 && h->take_fd >= 0)
+		err = source_watch(h->net->epoll_fd, h->take_fd, &h->source_take);
 	return err;
+}
+
+void
+handover_close(struct handover *h)
+{
+	if (h->give_fd >= 0)
+		close(h->give_fd);
+	if (h->take_fd >= 0)
+		close(h->take_fd);
+	if (h->spare_fd >= 0)
+		close(h->spare_fd);
+	h->give_fd = h->take_fd = h->spare_fd = -1;
+	TALLOC_FREE(h->notify);
 }

@@ -14,7 +14,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "server/internal.h"
+#include "server/handover/handover.h"
 
 #define LISTEN_FDS_START 3
 

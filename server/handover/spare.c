@@ -8,13 +8,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <syslog.h>
 #include <unistd.h>
 
-#include "server/internal.h"
-#include "supervisor/protocol.h"
+#include "server/handover/handover.h"
 
 #define FDS_MAX (BATON_SPARE_SOCKETS_MAX + 2)
 
@@ -27,7 +25,7 @@ struct word {
 };
 
 void
-spare_inherit(struct http_server *s)
+spare_inherit(struct handover *h)
 {
 	const char *value = getenv(BATON_ENV_SPARE);
 	int type = 0, fd = value == NULL ? -1 : (int)strtol(value, NULL, 10);
@@ -38,24 +36,30 @@ spare_inherit(struct http_server *s)
 	    type != SOCK_SEQPACKET)
 		return;
 	fcntl(fd, F_SETFD, FD_CLOEXEC);
-	s->spare_fd = fd;
+	h->spare_fd = fd;
 }
 
 bool
-spare_waits(const struct http_server *s)
+spare_waits(const struct handover *h)
 {
-	return s->spare_fd >= 0;
+	return h->spare_fd >= 0;
+}
+
+int
+spare_watch(struct handover *h)
+{
+	return source_watch(h->net->epoll_fd, h->spare_fd, &h->source_spare);
 }
 
 void
-spare_announce(struct http_server *s)
+spare_announce(struct handover *h)
 {
-	if (spare_waits(s)) {
-		notify_send(s->notify, "READY=1\n" BATON_NOTIFY_SPARE "\nSTATUS=warm");
+	if (spare_waits(h)) {
+		notify_send(h->notify, "READY=1\n" BATON_NOTIFY_SPARE "\nSTATUS=warm");
 		return;
 	}
-	take_hello(s); /* before READY=1, on which the other is told to stop */
-	notify_send(s->notify, "READY=1\nSTATUS=serving");
+	take_hello(h); /* before READY=1, on which the other is told to stop */
+	notify_send(h->notify, "READY=1\nSTATUS=serving");
 }
 
 /* ---- The word ------------------------------------------------------------------------------ */
@@ -135,9 +139,9 @@ change_identity(const struct baton_spare_message *m)
 }
 
 static int
-open_listeners(struct http_server *s, struct word *w, char **why)
+open_listeners(struct handover *h, struct word *w, char **why)
 {
-	struct inherited *in = talloc_zero_array(s, struct inherited, w->m.sockets);
+	struct inherited *in = talloc_zero_array(h->mem, struct inherited, w->m.sockets);
 	char *names = w->names;
 	int err;
 
@@ -152,48 +156,48 @@ open_listeners(struct http_server *s, struct word *w, char **why)
 		names += len + more;
 		fcntl(in[i].fd, F_SETFL, fcntl(in[i].fd, F_GETFL) | O_NONBLOCK);
 	}
-	err = listener_open_all(s, in, w->m.sockets, why);
+	err = listener_open_all(h->net, in, w->m.sockets, why);
 	talloc_free(in);
 	return err;
 }
 
 static int
-become(struct http_server *s, struct word *w)
+become(struct handover *h, struct word *w)
 {
 	char *why = NULL;
 	int err;
 
 	change_identity(&w->m);
-	s->give_fd = w->m.ends > 0 ? w->fds[w->m.sockets] : -1;
-	s->take_fd = w->m.ends > 1 ? w->fds[w->m.sockets + 1] : -1;
-	err = open_listeners(s, w, &why);
+	h->give_fd = w->m.ends > 0 ? w->fds[w->m.sockets] : -1;
+	h->take_fd = w->m.ends > 1 ? w->fds[w->m.sockets + 1] : -1;
+	err = open_listeners(h, w, &why);
 	if (err == 0)
-		err = handover_watch(s);
+		err = handover_watch(h);
 	if (err != 0) {
 		log_line(LOG_ERR, "cannot become instance %u: %s", w->m.instance,
 		    why != NULL ? why : strerror(-err));
 		return err;
 	}
-	accept_poll(s);
+	accept_begin(h->net);
 	log_line(
 	    LOG_INFO, "instance %u, generation %u, from now on", w->m.instance, w->m.generation);
-	listener_announce(s);
+	listener_announce(h->net);
 	return 0;
 }
 
 void
-spare_close(struct http_server *s)
+spare_close(struct handover *h)
 {
-	epoll_ctl(s->epoll_fd, EPOLL_CTL_DEL, s->spare_fd, NULL);
-	close(s->spare_fd);
-	s->spare_fd = -1;
+	source_unwatch(h->net->epoll_fd, h->spare_fd);
+	close(h->spare_fd);
+	h->spare_fd = -1;
 }
 
 enum spare_word
-spare_read(struct http_server *s)
+spare_read(struct handover *h, int *err)
 {
-	struct word *w = talloc_zero(s, struct word);
-	int got = w == NULL ? -ENOMEM : word_receive(s->spare_fd, w, w);
+	struct word *w = talloc_zero(h->mem, struct word);
+	int got = w == NULL ? -ENOMEM : word_receive(h->spare_fd, w, w);
 	enum spare_word told = SPARE_WAITS;
 
 	if (got == -EBADMSG)
@@ -202,11 +206,11 @@ spare_read(struct http_server *s)
 		log_line(LOG_INFO, "spare: the supervisor is gone; there is nothing to wait for");
 		told = SPARE_ALONE;
 	}
-	if (got == 1 && s->drain != DRAIN_NO)
+	if (got == 1 && h->drain != DRAIN_NO)
 		word_close(w); /* it was told to end, and does so */
-	if (got == 1 && s->drain == DRAIN_NO) {
-		s->failed = become(s, w);
-		told = s->failed == 0 ? SPARE_SERVES : SPARE_FAILED;
+	if (got == 1 && h->drain == DRAIN_NO) {
+		*err = become(h, w);
+		told = *err == 0 ? SPARE_SERVES : SPARE_FAILED;
 	}
 	talloc_free(w);
 	return told;

@@ -11,7 +11,7 @@
 #include <syslog.h>
 #include <unistd.h>
 
-#include "server/internal.h"
+#include "server/net/net.h"
 
 /* Newcomers of one turn: those who are already here wait no longer than that. */
 #define ACCEPT_AT_ONCE  64
@@ -19,49 +19,61 @@
 /* Between two lines of log: each connection that ends leads to an attempt. */
 #define COMPLAIN_MS     1000
 
-void
-accept_poll(struct http_server *s)
+static void
+poll_listeners(struct net *net)
 {
 	struct listener *l;
 
-	s->accept_retry_ms = 0;
-	TAILQ_FOREACH(l, &s->listeners, entry) {
+	net->accept_retry_ms = 0;
+	net->room = false;
+	TAILQ_FOREACH(l, &net->listeners, entry) {
 		/* Exclusive: of several instances on one socket only one wakes up. */
 		struct epoll_event ev = {.events = EPOLLIN | EPOLLEXCLUSIVE, .data.ptr = l};
 
 		if (!l->polled && l->fd >= 0)
-			l->polled = epoll_ctl(s->epoll_fd, EPOLL_CTL_ADD, l->fd, &ev) == 0;
+			l->polled = epoll_ctl(net->epoll_fd, EPOLL_CTL_ADD, l->fd, &ev) == 0;
 		if (!l->polled && l->fd >= 0) /* no memory for it: another time */
-			s->accept_retry_ms = s->now_ms + ACCEPT_RETRY_MS;
+			net->accept_retry_ms = *net->now_ms + ACCEPT_RETRY_MS;
 	}
 }
 
 static void
-unpoll(struct http_server *s)
+unpoll(struct net *net)
 {
 	struct listener *l;
 
-	TAILQ_FOREACH(l, &s->listeners, entry) {
+	TAILQ_FOREACH(l, &net->listeners, entry) {
 		if (l->polled)
-			epoll_ctl(s->epoll_fd, EPOLL_CTL_DEL, l->fd, NULL);
+			epoll_ctl(net->epoll_fd, EPOLL_CTL_DEL, l->fd, NULL);
 		l->polled = false;
 	}
 }
 
 /* Lets the listeners rest; newcomers wait in the kernel's queue. */
 static void
-pause_accepting(struct http_server *s)
+pause_accepting(struct net *net)
 {
-	unpoll(s);
-	counter_add(&s->counters, COUNTER_ACCEPT_PAUSED);
-	s->accept_retry_ms = s->now_ms + ACCEPT_RETRY_MS;
+	unpoll(net);
+	net->room = false;
+	counter_add(net->counters, COUNTER_ACCEPT_PAUSED);
+	net->accept_retry_ms = *net->now_ms + ACCEPT_RETRY_MS;
+}
+
+int64_t
+accept_expire(struct net *net)
+{
+	bool due = net->room || *net->now_ms >= net->accept_retry_ms;
+
+	if (net->accept_retry_ms != 0 && net->accepting_on && due)
+		poll_listeners(net);
+	return net->accept_retry_ms != 0 ? net->accept_retry_ms : INT64_MAX;
 }
 
 void
-accept_resume(struct http_server *s)
+accept_begin(struct net *net)
 {
-	if (s->accept_retry_ms != 0 && s->accepting_on)
-		accept_poll(s);
+	net->accepting_on = true;
+	poll_listeners(net);
 }
 
 /* Is there anybody to make room for? */
@@ -75,20 +87,20 @@ newcomer_waits(const struct listener *l)
 
 /* Makes room by ending the connection that was idle for longest, if no request has begun. */
 static void
-make_room(struct http_server *s)
+make_room(struct net *net)
 {
 	struct http_conn *c;
 
-	TAILQ_FOREACH(c, &s->oldest, oldest_entry)
+	TAILQ_FOREACH(c, &net->oldest, oldest_entry)
 		if (!c->wire.cut && account_unread(&c->wire) == 0 && !account_partial(&c->wire)) {
-			counter_add(&s->counters, COUNTER_CONNECTIONS_MAX);
+			counter_add(net->counters, COUNTER_CONNECTIONS_MAX);
 			conn_cut(c);
 			return;
 		}
 }
 
 static int
-accept_one(struct http_server *s, struct listener *l)
+accept_one(struct net *net, struct listener *l)
 {
 	struct sockaddr_storage peer = {.ss_family = AF_UNSPEC};
 	socklen_t len = sizeof(peer);
@@ -97,7 +109,7 @@ accept_one(struct http_server *s, struct listener *l)
 
 	if (fd < 0)
 		return -errno;
-	c = conn_new(s, l, fd);
+	c = conn_new(net, l, fd);
 	if (c == NULL) {
 		close(fd);
 		return -ENOMEM;
@@ -105,51 +117,52 @@ accept_one(struct http_server *s, struct listener *l)
 	c->wire.peer = peer;
 	c->wire.peer_len = len;
 	peer_format(&peer, c->wire.peer_text);
-	if (!address_count(s->addresses, c)) {
-		counter_add(&s->counters, COUNTER_CONNECTIONS_PER_ADDRESS);
+	if (!address_count(net->addresses, c)) {
+		counter_add(net->counters, COUNTER_CONNECTIONS_PER_ADDRESS);
 		(void)send(fd, HTTP_429_CLOSE, strlen(HTTP_429_CLOSE), MSG_NOSIGNAL | MSG_DONTWAIT);
-		(void)linger_start(s, fd);
+		(void)linger_start(net, fd);
 		close(fd);
 		talloc_free(c);
 		return 0;
 	}
 	account_open(&c->wire);
-	counter_add(&s->counters, COUNTER_CONNECTIONS);
+	counter_add(net->counters, COUNTER_CONNECTIONS);
 	return parser_add(&c->wire); /* which forgets the address again if it fails */
 }
 
 static void
-complain(struct http_server *s, const struct listener *l, int err)
+complain(struct net *net, const struct listener *l, int err)
 {
-	if (s->accept_complained_ms != 0 && s->now_ms - s->accept_complained_ms < COMPLAIN_MS)
+	if (net->accept_complained_ms != 0 &&
+	    *net->now_ms - net->accept_complained_ms < COMPLAIN_MS)
 		return;
-	s->accept_complained_ms = s->now_ms;
+	net->accept_complained_ms = *net->now_ms;
 	log_line(LOG_WARNING, "cannot accept on %s: %s; trying again in %d ms", l->name,
 	    strerror(-err), ACCEPT_RETRY_MS);
 }
 
 static void
-accept_from(struct http_server *s, struct listener *l, int most)
+accept_from(struct net *net, struct listener *l, int most)
 {
 	for (int i = 0; i < most; i++) {
 		int err;
 
-		if (s->conns_n + s->held_n >= (size_t)s->set.connections_max) {
+		if (net->conns_n + net->held_n >= (size_t)net->set->connections_max) {
 			if (!newcomer_waits(l))
 				return;
-			make_room(s);
-			pause_accepting(s);
+			make_room(net);
+			pause_accepting(net);
 			return;
 		}
-		files_fit(s);
-		err = accept_one(s, l);
+		files_fit(net);
+		err = accept_one(net, l);
 		if (err == -EAGAIN)
 			return;
-		if (err == -EMFILE && (files_raise(s) || linger_make_room(s)))
+		if (err == -EMFILE && (files_raise(net) || linger_make_room(net)))
 			continue; /* the newcomer waits in the kernel's queue */
 		if (err == -EMFILE || err == -ENFILE || err == -ENOMEM || err == -ENOBUFS) {
-			complain(s, l, err);
-			pause_accepting(s);
+			complain(net, l, err);
+			pause_accepting(net);
 			return;
 		}
 		/* Anything else is the newcomer's own trouble (ECONNABORTED and the like). */
@@ -157,9 +170,9 @@ accept_from(struct http_server *s, struct listener *l, int most)
 }
 
 void
-accept_ready(struct http_server *s, struct listener *l)
+accept_ready(struct net *net, struct listener *l)
 {
-	accept_from(s, l, ACCEPT_AT_ONCE);
+	accept_from(net, l, ACCEPT_AT_ONCE);
 }
 
 /*
@@ -167,46 +180,55 @@ accept_ready(struct http_server *s, struct listener *l)
  * been told, since only one of the two is: so they are taken in, and given away later.
  */
 void
-accept_rest(struct http_server *s)
+accept_rest(struct net *net)
 {
 	struct listener *l;
 
-	s->accepting_on = false;
-	unpoll(s);
-	TAILQ_FOREACH(l, &s->listeners, entry)
-		accept_from(s, l, (int)s->set.backlog);
-	s->accept_retry_ms = 0;
+	net->accepting_on = false;
+	unpoll(net);
+	TAILQ_FOREACH(l, &net->listeners, entry)
+		accept_from(net, l, (int)net->set->backlog);
+	net->accept_retry_ms = 0;
 }
 
 /* Asks anew who waits: another process was told of them, and died. */
 void
-accept_again(struct http_server *s)
+accept_again(struct net *net)
 {
-	if (!s->accepting_on)
+	if (!net->accepting_on)
 		return;
-	unpoll(s);
-	accept_poll(s);
+	unpoll(net);
+	poll_listeners(net);
+}
+
+bool
+accept_go_on(struct net *net)
+{
+	if (TAILQ_FIRST(&net->listeners)->fd < 0)
+		return false;
+	accept_begin(net);
+	return true;
 }
 
 /*
- * Takes in who has already connected, for nobody else may ever do so. Where somebody can still
- * call the drain off, our descriptors stay open; the queue has others' anyway.
+ * Takes in who has already connected, for nobody else may ever do so. If our descriptors are
+ * closed, the queue may have others'.
  */
 void
-accept_stop(struct http_server *s)
+accept_stop(struct net *net, bool keep)
 {
 	struct listener *l;
 
-	s->accepting_on = false;
-	unpoll(s);
-	TAILQ_FOREACH(l, &s->listeners, entry) {
+	net->accepting_on = false;
+	unpoll(net);
+	TAILQ_FOREACH(l, &net->listeners, entry) {
 		if (l->fd < 0)
 			continue; /* of a spare that has never served */
-		accept_from(s, l, (int)s->set.backlog);
-		if (s->give_fd >= 0)
+		accept_from(net, l, (int)net->set->backlog);
+		if (keep)
 			continue;
 		close(l->fd);
 		l->fd = -1;
 	}
-	s->accept_retry_ms = 0;
+	net->accept_retry_ms = 0;
 }

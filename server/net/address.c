@@ -7,7 +7,7 @@
 #include <netinet/in.h>
 #include <string.h>
 
-#include "server/internal.h"
+#include "server/net/net.h"
 
 #define BUCKETS 4096
 
@@ -23,12 +23,12 @@ struct addresses {
 };
 
 int
-address_start(struct http_server *s)
+address_start(struct net *net)
 {
-	s->addresses = talloc_zero(s, struct addresses);
-	if (s->addresses == NULL)
+	net->addresses = talloc_zero(net->mem, struct addresses);
+	if (net->addresses == NULL)
 		return -ENOMEM;
-	s->addresses->max = s->set.connections_per_address_max;
+	net->addresses->max = net->set->connections_per_address_max;
 	return 0;
 }
 

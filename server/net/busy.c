@@ -4,14 +4,14 @@
  * content that trickles, a peer that does not read its answer. Looked at in steps, as long as
  * there are any; handlers have their own deadline (work.c).
  */
-#include "server/internal.h"
+#include "server/net/net.h"
 
 #define STEP_MS 500
 
 static void
 too_slow(struct http_conn *c, enum counter counter)
 {
-	counter_add(&c->server->counters, counter);
+	counter_add(c->net->counters, counter);
 	conn_end(c, HTTP_408_CLOSE);
 }
 
@@ -21,7 +21,7 @@ check_head(struct http_conn *c)
 {
 	int64_t began = c->began_ms != 0 ? c->began_ms : c->since_ms;
 
-	if (c->server->now_ms - began >= c->server->set.header_timeout_ms)
+	if (*c->net->now_ms - began >= c->net->set->header_timeout_ms)
 		too_slow(c, COUNTER_HEADER_TIMEOUT);
 }
 
@@ -29,7 +29,7 @@ check_head(struct http_conn *c)
 static void
 check_body(struct http_conn *c, int64_t age)
 {
-	const struct http_settings *set = &c->server->set;
+	const struct http_settings *set = c->net->set;
 	int64_t received = (int64_t)c->wire.current->body_len;
 
 	if (set->body_timeout_ms > 0 && age >= set->body_timeout_ms)
@@ -43,14 +43,14 @@ check_body(struct http_conn *c, int64_t age)
 static void
 check_answer(struct http_conn *c)
 {
-	const struct http_settings *set = &c->server->set;
-	int64_t now = c->server->now_ms, sent = account_sent(&c->wire);
+	const struct http_settings *set = c->net->set;
+	int64_t now = *c->net->now_ms, sent = account_sent(&c->wire);
 
 	if (c->sent_since_ms == 0 || sent != c->sent) {
 		c->sent = sent;
 		c->sent_since_ms = now;
 	} else if (now - c->sent_since_ms >= set->send_timeout_ms) {
-		counter_add(&c->server->counters, COUNTER_SEND_TIMEOUT);
+		counter_add(c->net->counters, COUNTER_SEND_TIMEOUT);
 		conn_cut(c);
 	}
 }
@@ -58,7 +58,7 @@ check_answer(struct http_conn *c)
 static void
 check(struct http_conn *c)
 {
-	int64_t age = c->server->now_ms - c->since_ms;
+	int64_t age = *c->net->now_ms - c->since_ms;
 
 	switch (c->wire.current->state) {
 	case REQUEST_HEAD:
@@ -77,17 +77,17 @@ check(struct http_conn *c)
 }
 
 int64_t
-busy_expire(struct http_server *s)
+busy_expire(struct net *net)
 {
 	struct http_conn *c;
 
-	if (TAILQ_EMPTY(&s->busy))
+	if (TAILQ_EMPTY(&net->busy))
 		return INT64_MAX;
-	if (s->now_ms < s->busy_look_ms)
-		return s->busy_look_ms;
-	TAILQ_FOREACH(c, &s->busy, list_entry)
+	if (*net->now_ms < net->busy_look_ms)
+		return net->busy_look_ms;
+	TAILQ_FOREACH(c, &net->busy, list_entry)
 		if (!c->wire.cut && c->wire.current != NULL)
 			check(c);
-	s->busy_look_ms = s->now_ms + STEP_MS;
-	return s->busy_look_ms;
+	net->busy_look_ms = *net->now_ms + STEP_MS;
+	return net->busy_look_ms;
 }

@@ -7,19 +7,19 @@
 #include <string.h>
 #include <sys/epoll.h>
 
-#include "server/internal.h"
+#include "server/net/net.h"
 
 struct http_conn *
-conn_new(struct http_server *s, const struct listener *l, int fd)
+conn_new(struct net *net, const struct listener *l, int fd)
 {
-	struct http_conn *c = talloc_zero(s, struct http_conn);
+	struct http_conn *c = talloc_zero(net->mem, struct http_conn);
 
 	if (c == NULL)
 		return NULL;
 	c->source = SOURCE_CONN;
-	c->server = s;
+	c->net = net;
 	c->listener = l;
-	wire_conn_init(&c->wire, &s->wire, fd);
+	wire_conn_init(&c->wire, net->wire, fd);
 	c->wire.listener = l->name;
 	return c;
 }
@@ -31,14 +31,14 @@ conn_watch(struct http_conn *c)
 	 * event of its own; edge-triggered, it costs nothing while requests come. */
 	struct epoll_event ev = {.events = EPOLLRDHUP | EPOLLET, .data.ptr = c};
 
-	epoll_ctl(c->server->epoll_fd, EPOLL_CTL_ADD, c->wire.fd, &ev);
+	epoll_ctl(c->net->epoll_fd, EPOLL_CTL_ADD, c->wire.fd, &ev);
 }
 
 static void
 leave_list(struct http_conn *c)
 {
-	if (c->in == &c->server->idle)
-		TAILQ_REMOVE(&c->server->oldest, c, oldest_entry);
+	if (c->in == &c->net->idle)
+		TAILQ_REMOVE(&c->net->oldest, c, oldest_entry);
 	TAILQ_REMOVE(c->in, c, list_entry);
 }
 
@@ -47,22 +47,69 @@ conn_move(struct http_conn *c, struct http_conns *list)
 {
 	leave_list(c);
 	TAILQ_INSERT_TAIL(list, c, list_entry);
-	if (list == &c->server->idle)
-		TAILQ_INSERT_TAIL(&c->server->oldest, c, oldest_entry);
+	if (list == &c->net->idle)
+		TAILQ_INSERT_TAIL(&c->net->oldest, c, oldest_entry);
 	c->in = list;
+}
+
+int64_t
+conn_look_interval(const struct net *net)
+{
+	int64_t idle = net->set->idle_timeout_ms, header = net->set->header_timeout_ms;
+
+	switch (net->leave) {
+	case LEAVE_NOT:
+		break;
+	case LEAVE_END:
+	case LEAVE_AWAIT:
+		return net->set->idle_linger_ms;
+	case LEAVE_GIVE:
+	case LEAVE_CUT:
+		return 0;
+	}
+	/* A whole part of the time it may be idle, and at least four times in the time a head may
+	 * take, for its beginning is seen at a look only. */
+	return idle / ((4 * idle + header - 1) / header);
+}
+
+/* The list is sorted by the next look, because every look adds the same interval. */
+void
+conn_look_later(struct http_conn *c, int64_t interval)
+{
+	struct http_conns *idle = &c->net->idle;
+
+	c->look_ms = *c->net->now_ms + interval;
+	TAILQ_REMOVE(idle, c, list_entry);
+	if (interval > 0)
+		TAILQ_INSERT_TAIL(idle, c, list_entry);
+	else
+		TAILQ_INSERT_HEAD(idle, c, list_entry);
+}
+
+void
+conn_idle(struct http_conn *c)
+{
+	struct net *net = c->net;
+
+	conn_move(c, &net->idle);
+	c->since_ms = *net->now_ms;
+	c->began_ms = 0;
+	conn_look_later(c, conn_look_interval(net));
+	if (c->wire.peer_done)
+		conn_hup(c);
 }
 
 void
 conn_opened(struct wire_conn *w)
 {
 	struct http_conn *c = conn_of(w);
-	struct http_server *s = c->server;
+	struct net *net = c->net;
 
-	TAILQ_INSERT_TAIL(&s->conns, c, all_entry);
-	TAILQ_INSERT_TAIL(&s->busy, c, list_entry);
-	c->in = &s->busy;
-	c->opened_ms = s->now_ms;
-	s->conns_n++;
+	TAILQ_INSERT_TAIL(&net->conns, c, all_entry);
+	TAILQ_INSERT_TAIL(&net->busy, c, list_entry);
+	c->in = &net->busy;
+	c->opened_ms = *net->now_ms;
+	net->conns_n++;
 	conn_watch(c);
 	conn_idle(c);
 }
@@ -70,43 +117,44 @@ conn_opened(struct wire_conn *w)
 void
 conn_forget(struct http_conn *c)
 {
-	struct http_server *s = c->server;
+	struct net *net = c->net;
 
 	leave_list(c);
 	if (c->hup)
-		TAILQ_REMOVE(&s->hups, c, hup_entry);
-	TAILQ_REMOVE(&s->conns, c, all_entry);
-	s->conns_n--;
-	address_uncount(s->addresses, c);
+		TAILQ_REMOVE(&net->hups, c, hup_entry);
+	TAILQ_REMOVE(&net->conns, c, all_entry);
+	net->conns_n--;
+	address_uncount(net->addresses, c);
 }
 
 void
 conn_recall(struct http_conn *c)
 {
-	struct http_server *s = c->server;
+	struct net *net = c->net;
 
-	TAILQ_INSERT_TAIL(&s->conns, c, all_entry);
-	s->conns_n++;
-	(void)address_count(s->addresses, c);
+	TAILQ_INSERT_TAIL(&net->conns, c, all_entry);
+	net->conns_n++;
+	(void)address_count(net->addresses, c);
 }
 
 void
 conn_closed(struct wire_conn *w, bool ours)
 {
 	struct http_conn *c = conn_of(w);
-	struct http_server *s = c->server;
+	struct net *net = c->net;
 	bool lingers = (c->wire.linger || ours) && !c->wire.peer_done;
 
 	/* Neither is done by the close of one of two duplicates. */
-	epoll_ctl(s->epoll_fd, EPOLL_CTL_DEL, c->wire.fd, NULL);
-	if (!(lingers && linger_start(s, c->wire.fd)) && c->inherited)
+	epoll_ctl(net->epoll_fd, EPOLL_CTL_DEL, c->wire.fd, NULL);
+	if (!(lingers && linger_start(net, c->wire.fd)) && c->inherited)
 		shutdown(c->wire.fd, SHUT_RDWR);
 	conn_forget(c);
 	/* By us, not by a client that left. */
-	if (s->drain == DRAIN_CLOSING && (c->wire.linger || (c->wire.cut && !c->left)))
-		counter_add(&s->counters, COUNTER_ENDED);
+	if (net->leave != LEAVE_NOT && net->leave != LEAVE_CUT &&
+	    (c->wire.linger || (c->wire.cut && !c->left)))
+		counter_add(net->counters, COUNTER_ENDED);
 	talloc_free(c);
-	accept_resume(s);
+	net->room = true;
 }
 
 void
@@ -114,7 +162,7 @@ conn_lost(struct wire_conn *w)
 {
 	struct http_conn *c = conn_of(w);
 
-	address_uncount(c->server->addresses, c);
+	address_uncount(c->net->addresses, c);
 	talloc_free(c);
 }
 
@@ -122,11 +170,11 @@ void
 conn_begun(struct wire_conn *w)
 {
 	struct http_conn *c = conn_of(w);
-	struct http_server *s = c->server;
+	struct net *net = c->net;
 
-	if (c->in != &s->busy)
-		conn_move(c, &s->busy);
-	c->since_ms = s->now_ms;
+	if (c->in != &net->busy)
+		conn_move(c, &net->busy);
+	c->since_ms = *net->now_ms;
 	c->sent_since_ms = 0;
 }
 
@@ -135,7 +183,26 @@ conn_head(struct wire_conn *w)
 {
 	struct http_conn *c = conn_of(w);
 
-	c->since_ms = c->server->now_ms;
+	c->since_ms = *c->net->now_ms;
+}
+
+bool
+conn_is_last(const struct wire_conn *w)
+{
+	const struct http_conn *c = conn_of(w);
+
+	switch (c->net->leave) {
+	case LEAVE_NOT:
+		return false;
+	case LEAVE_AWAIT:
+	case LEAVE_GIVE:
+		/* Can it never be given away? */
+		return !w->wire->traits.holds || w->used_inexact || c->refused;
+	case LEAVE_END:
+	case LEAVE_CUT:
+		break;
+	}
+	return true;
 }
 
 void
@@ -143,8 +210,8 @@ conn_ended(struct wire_conn *w)
 {
 	struct http_conn *c = conn_of(w);
 
-	if (c->server->drain >= DRAIN_CLOSING)
-		counter_add(&c->server->counters, COUNTER_FINISHED);
+	if (c->net->leave != LEAVE_NOT)
+		counter_add(c->net->counters, COUNTER_FINISHED);
 	conn_idle(c);
 }
 
@@ -167,8 +234,8 @@ conn_end(struct http_conn *c, const char *answer)
 		return;
 	if (!c->wire.peer_done)
 		(void)send(c->wire.fd, answer, strlen(answer), MSG_NOSIGNAL | MSG_DONTWAIT);
-	epoll_ctl(c->server->epoll_fd, EPOLL_CTL_DEL, c->wire.fd, NULL);
-	if (c->wire.peer_done || !linger_start(c->server, c->wire.fd))
+	epoll_ctl(c->net->epoll_fd, EPOLL_CTL_DEL, c->wire.fd, NULL);
+	if (c->wire.peer_done || !linger_start(c->net, c->wire.fd))
 		conn_cut(c);
 	c->wire.cut = true;
 }
@@ -178,7 +245,7 @@ conn_hup(struct http_conn *c)
 {
 	c->wire.peer_done = true;
 	if (!c->hup)
-		TAILQ_INSERT_TAIL(&c->server->hups, c, hup_entry);
+		TAILQ_INSERT_TAIL(&c->net->hups, c, hup_entry);
 	c->hup = true;
 }
 
@@ -188,11 +255,11 @@ conn_hup(struct http_conn *c)
  * have closed only its own half, but whoever works on it is told.
  */
 void
-conn_settle_hups(struct http_server *s)
+conn_settle_hups(struct net *net)
 {
 	struct http_conn *c, *next;
 
-	for (c = TAILQ_FIRST(&s->hups); c != NULL; c = next) {
+	for (c = TAILQ_FIRST(&net->hups); c != NULL; c = next) {
 		struct http_request *req = c->wire.current;
 		bool waits = req == NULL || request_is_arriving(req);
 
@@ -200,7 +267,7 @@ conn_settle_hups(struct http_server *s)
 		/* The parser may need several runs for what came before the end. */
 		if (waits && !c->wire.cut && account_unread(&c->wire) > 0)
 			continue;
-		TAILQ_REMOVE(&s->hups, c, hup_entry);
+		TAILQ_REMOVE(&net->hups, c, hup_entry);
 		c->hup = false;
 		if (waits) {
 			c->left = c->left || !c->wire.cut; /* our own cut is told as an end, too */

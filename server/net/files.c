@@ -7,10 +7,11 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "server/internal.h"
+#include "server/net/net.h"
 
 /* For so many descriptors there is room from the beginning: 64 KiB of the kernel's memory. */
 #define FDS_AT_START 8192
@@ -55,11 +56,11 @@ guard_fork(void)
  * the middle of a crowd of newcomers. Before there are threads, it costs nothing.
  */
 static void
-widen_table(const struct http_server *s, const struct rlimit *lim)
+widen_table(int any_fd, const struct rlimit *lim)
 {
 	rlim_t room = lim->rlim_max < FDS_AT_START ? lim->rlim_max : FDS_AT_START;
 	bool raised = lim->rlim_cur < room && set_soft(room);
-	int fd = fcntl(s->wake_fd, F_DUPFD_CLOEXEC,
+	int fd = fcntl(any_fd, F_DUPFD_CLOEXEC,
 	    (int)(raised || lim->rlim_cur >= room ? room : lim->rlim_cur) - 1);
 
 	if (fd >= 0)
@@ -69,21 +70,21 @@ widen_table(const struct http_server *s, const struct rlimit *lim)
 }
 
 void
-files_open(struct http_server *s)
+files_open(struct net *net, int any_fd)
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	struct rlimit lim;
 
 	pthread_once(&once, guard_fork);
-	s->files_given = SIZE_MAX;
+	net->files_given = SIZE_MAX;
 	if (getrlimit(RLIMIT_NOFILE, &lim) != 0)
 		return;
-	s->files_given = (size_t)lim.rlim_cur;
-	widen_table(s, &lim);
+	net->files_given = (size_t)lim.rlim_cur;
+	widen_table(any_fd, &lim);
 }
 
 bool
-files_raise(struct http_server *s)
+files_raise(struct net *net)
 {
 	struct rlimit lim = {0};
 	bool more;
@@ -95,16 +96,16 @@ files_raise(struct http_server *s)
 		files.given = lim.rlim_cur;
 	if (more)
 		files.raised = lim.rlim_max;
-	if (!s->files_raised && (more || files.raisers > 0)) {
+	if (!net->files_raised && (more || files.raisers > 0)) {
 		files.raisers++;
-		s->files_raised = true;
+		net->files_raised = true;
 	}
 	pthread_mutex_unlock(&files.lock);
 	return more;
 }
 
 static void
-lower(struct http_server *s)
+lower(struct net *net)
 {
 	struct rlimit lim;
 
@@ -113,26 +114,26 @@ lower(struct http_server *s)
 	if (--files.raisers == 0 && getrlimit(RLIMIT_NOFILE, &lim) == 0 &&
 	    lim.rlim_cur == files.raised)
 		(void)set_soft(files.given);
-	s->files_raised = false;
+	net->files_raised = false;
 	pthread_mutex_unlock(&files.lock);
 }
 
 void
-files_fit(struct http_server *s)
+files_fit(struct net *net)
 {
-	size_t open = s->conns_n + s->held_n + s->given_n + s->offered_n + s->lingers_n;
+	size_t open = net->conns_n + net->held_n + net->given_n + net->offered_n + net->lingers_n;
 
-	if (!s->files_raised && open >= s->files_given / 2) {
-		if (!files_raise(s) && !s->files_raised)
-			s->files_given = SIZE_MAX; /* it is as high as it may be */
-	} else if (s->files_raised && open < s->files_given / 4) {
-		lower(s);
+	if (!net->files_raised && open >= net->files_given / 2) {
+		if (!files_raise(net) && !net->files_raised)
+			net->files_given = SIZE_MAX; /* it is as high as it may be */
+	} else if (net->files_raised && open < net->files_given / 4) {
+		lower(net);
 	}
 }
 
 void
-files_close(struct http_server *s)
+files_close(struct net *net)
 {
-	if (s->files_raised)
-		lower(s);
+	if (net->files_raised)
+		lower(net);
 }

@@ -10,7 +10,7 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-#include "server/internal.h"
+#include "server/net/net.h"
 
 #define LINGER_MS     2000
 /* Beyond so many, the one that has lingered for longest goes: most peers need a round trip. */
@@ -35,64 +35,64 @@ linger_destroy(struct lingering *l)
 }
 
 static void
-linger_end(struct http_server *s, struct lingering *l)
+linger_end(struct net *net, struct lingering *l)
 {
-	TAILQ_REMOVE(&s->lingers, l, entry);
-	s->lingers_n--;
+	TAILQ_REMOVE(&net->lingers, l, entry);
+	net->lingers_n--;
 	/* Not by its close: a predecessor may still have a duplicate. */
-	epoll_ctl(s->epoll_fd, EPOLL_CTL_DEL, l->fd, NULL);
+	source_unwatch(net->epoll_fd, l->fd);
 	talloc_free(l);
 }
 
 bool
-linger_make_room(struct http_server *s)
+linger_make_room(struct net *net)
 {
-	struct lingering *oldest = TAILQ_FIRST(&s->lingers);
+	struct lingering *oldest = TAILQ_FIRST(&net->lingers);
 
 	if (oldest != NULL)
-		linger_end(s, oldest);
+		linger_end(net, oldest);
 	return oldest != NULL;
 }
 
 static int
-duplicate(struct http_server *s, int fd)
+duplicate(struct net *net, int fd)
 {
 	int copy;
 
 	do
 		copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-	while (copy < 0 && errno == EMFILE && linger_make_room(s));
+	while (copy < 0 && errno == EMFILE && linger_make_room(net));
 	return copy;
 }
 
 bool
-linger_start(struct http_server *s, int fd)
+linger_start(struct net *net, int fd)
 {
-	struct lingering *l = talloc_zero(s, struct lingering);
+	struct lingering *l = talloc_zero(net->mem, struct lingering);
 	struct epoll_event ev = {.events = EPOLLIN | EPOLLRDHUP, .data.ptr = l};
 
 	if (l == NULL)
 		return false;
 	l->source = SOURCE_LINGER;
-	if (s->lingers_n >= LINGERS_MAX)
-		(void)linger_make_room(s);
-	l->fd = duplicate(s, fd);
+	if (net->lingers_n >= LINGERS_MAX)
+		(void)linger_make_room(net);
+	l->fd = duplicate(net, fd);
 	if (l->fd < 0) {
 		talloc_free(l);
 		return false;
 	}
 	talloc_set_destructor(l, linger_destroy);
-	l->until_ms = s->now_ms + LINGER_MS;
+	l->until_ms = *net->now_ms + LINGER_MS;
 	shutdown(l->fd, SHUT_WR);
-	TAILQ_INSERT_TAIL(&s->lingers, l, entry);
-	s->lingers_n++;
-	if (epoll_ctl(s->epoll_fd, EPOLL_CTL_ADD, l->fd, &ev) != 0)
-		linger_end(s, l);
+	TAILQ_INSERT_TAIL(&net->lingers, l, entry);
+	net->lingers_n++;
+	if (epoll_ctl(net->epoll_fd, EPOLL_CTL_ADD, l->fd, &ev) != 0)
+		linger_end(net, l);
 	return true;
 }
 
 void
-linger_read(struct http_server *s, struct lingering *l)
+linger_read(struct net *net, struct lingering *l)
 {
 	char buf[16384];
 	ssize_t n = 1;
@@ -100,15 +100,15 @@ linger_read(struct http_server *s, struct lingering *l)
 	for (int i = 0; i < READS_AT_ONCE && n > 0; i++)
 		n = recv(l->fd, buf, sizeof(buf), MSG_DONTWAIT);
 	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
-		linger_end(s, l);
+		linger_end(net, l);
 }
 
 int64_t
-linger_expire(struct http_server *s, int64_t now)
+linger_expire(struct net *net)
 {
 	struct lingering *l;
 
-	while ((l = TAILQ_FIRST(&s->lingers)) != NULL && l->until_ms <= now)
-		linger_end(s, l);
+	while ((l = TAILQ_FIRST(&net->lingers)) != NULL && l->until_ms <= *net->now_ms)
+		linger_end(net, l);
 	return l == NULL ? INT64_MAX : l->until_ms;
 }

@@ -13,7 +13,7 @@
 #include <syslog.h>
 #include <unistd.h>
 
-#include "server/internal.h"
+#include "server/net/net.h"
 
 static int
 listener_close(struct listener *l)
@@ -134,23 +134,43 @@ inherited_for(struct inherited *in, size_t n, const char *name)
 	return NULL;
 }
 
-static bool
-is_declared(const struct http_server *s, const char *name)
+struct listener *
+listener_named(const struct net *net, const char *name)
 {
-	const struct listener *l;
+	struct listener *l;
 
-	TAILQ_FOREACH(l, &s->listeners, entry)
+	TAILQ_FOREACH(l, &net->listeners, entry)
 		if (strcmp(l->name, name) == 0)
-			return true;
-	return false;
+			break;
+	return l;
+}
+
+struct listener *
+listener_new(struct net *net, const char *name, const char *address)
+{
+	struct listener *l = talloc_zero(net->mem, struct listener);
+
+	if (l == NULL)
+		return NULL;
+	l->source = SOURCE_LISTENER;
+	l->fd = -1;
+	l->port = -ENOENT;
+	l->name = talloc_strdup(l, name);
+	l->address = talloc_strdup(l, address);
+	if (l->name == NULL || l->address == NULL) {
+		talloc_free(l);
+		return NULL;
+	}
+	TAILQ_INSERT_TAIL(&net->listeners, l, entry);
+	return l;
 }
 
 /* The first that nobody asks for by name. */
 static struct inherited *
-inherited_unclaimed(const struct http_server *s, struct inherited *in, size_t n)
+inherited_unclaimed(const struct net *net, struct inherited *in, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
-		if (!in[i].taken && !is_declared(s, in[i].name))
+		if (!in[i].taken && listener_named(net, in[i].name) == NULL)
 			return &in[i];
 	return NULL;
 }
@@ -164,20 +184,20 @@ listener_take(struct listener *l, struct inherited *from)
 }
 
 static int
-serve_left_overs(struct http_server *s, struct inherited *in, size_t n)
+serve_left_overs(struct net *net, struct inherited *in, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
 		struct listener *l;
 
 		if (in[i].taken)
 			continue;
-		l = talloc_zero(s, struct listener);
+		l = talloc_zero(net->mem, struct listener);
 		if (l == NULL)
 			return -ENOMEM;
 		l->source = SOURCE_LISTENER;
 		l->name = talloc_strdup(l, in[i].name);
 		talloc_set_destructor(l, listener_close);
-		TAILQ_INSERT_TAIL(&s->listeners, listener_take(l, &in[i]), entry);
+		TAILQ_INSERT_TAIL(&net->listeners, listener_take(l, &in[i]), entry);
 	}
 	return 0;
 }
@@ -211,11 +231,11 @@ port_of(const struct listener *l)
 }
 
 void
-listener_announce(const struct http_server *s)
+listener_announce(const struct net *net)
 {
 	const struct listener *l;
 
-	TAILQ_FOREACH(l, &s->listeners, entry) {
+	TAILQ_FOREACH(l, &net->listeners, entry) {
 		const char *how = l->address == NULL ? " (inherited)" : "";
 
 		if (l->port >= 0)
@@ -226,33 +246,33 @@ listener_announce(const struct http_server *s)
 }
 
 int
-listener_open_all(struct http_server *s, struct inherited *in, size_t n, char **why)
+listener_open_all(struct net *net, struct inherited *in, size_t n, char **why)
 {
 	struct inherited *from;
 	struct listener *l;
 	int err;
 
 	*why = NULL;
-	err = check_inherited(in, n, s, why);
-	TAILQ_FOREACH(l, &s->listeners, entry)
+	err = check_inherited(in, n, net->mem, why);
+	TAILQ_FOREACH(l, &net->listeners, entry)
 		if ((from = inherited_for(in, n, l->name)) != NULL)
 			listener_take(l, from);
-	TAILQ_FOREACH(l, &s->listeners, entry) {
+	TAILQ_FOREACH(l, &net->listeners, entry) {
 		if (err != 0 || l->fd >= 0)
 			continue;
 		talloc_set_destructor(l, listener_close);
-		if ((from = inherited_unclaimed(s, in, n)) != NULL)
+		if ((from = inherited_unclaimed(net, in, n)) != NULL)
 			listener_take(l, from);
 		else
-			err = open_one(l, (int)s->set.backlog, why);
+			err = open_one(l, (int)net->set->backlog, why);
 	}
 	if (err == 0)
-		err = serve_left_overs(s, in, n);
-	TAILQ_FOREACH(l, &s->listeners, entry)
+		err = serve_left_overs(net, in, n);
+	TAILQ_FOREACH(l, &net->listeners, entry)
 		l->port = port_of(l);
-	if (err == 0 && TAILQ_EMPTY(&s->listeners)) {
-		*why =
-		    talloc_strdup(s, "nothing to listen on: no http_server_listen, no LISTEN_FDS");
+	if (err == 0 && TAILQ_EMPTY(&net->listeners)) {
+		*why = talloc_strdup(
+		    net->mem, "nothing to listen on: no http_server_listen, no LISTEN_FDS");
 		err = -EDESTADDRREQ;
 	}
 	return err;

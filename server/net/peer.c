@@ -6,7 +6,7 @@
 #include <netinet/in.h>
 #include <string.h>
 
-#include "server/internal.h"
+#include "server/net/net.h"
 
 /* Decimal; returns where it ends. */
 static char *

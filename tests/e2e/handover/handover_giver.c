@@ -3,7 +3,7 @@
  * A giver whose successor is played by the test: one that refuses, does not answer, does not
  * read, dies at each step, or talks nonsense. Whatever it does, no client is forgotten.
  */
-#include "server/handover/handover.h"
+#include "server/handover/channel.h"
 #include "tests/harness/relay.h"
 
 #include <poll.h>

@@ -3,7 +3,7 @@
 #ifndef BATON_TESTS_HANDOVER_SCENE_H
 #define BATON_TESTS_HANDOVER_SCENE_H
 
-#include "server/handover/handover.h"
+#include "server/handover/channel.h"
 #include "tests/harness/relay.h"
 
 #include <poll.h>

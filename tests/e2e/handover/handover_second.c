@@ -3,7 +3,7 @@
  * A second successor, after the first one died between OFFER and HAVE: it finds the offers of
  * then in the channel, and must not take from the giver what that serves on.
  */
-#include "server/handover/handover.h"
+#include "server/handover/channel.h"
 #include "tests/harness/relay.h"
 
 #include <poll.h>

@@ -6,7 +6,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
-#include "server/handover/handover.h"
+#include "server/handover/channel.h"
 #include "tests/server/serving.h"
 
 /* ---- The machines ------------------------------------------------------------------------------ */

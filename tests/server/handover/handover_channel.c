@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
-#include "server/handover/handover.h"
+#include "server/handover/channel.h"
 #include "tests/server/serving.h"
 
 static int

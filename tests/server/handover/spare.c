@@ -8,7 +8,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
-#include "server/handover/handover.h"
+#include "server/handover/channel.h"
 #include "tests/server/serving.h"
 
 struct scene {

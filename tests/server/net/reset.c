@@ -58,8 +58,8 @@ expect_well(struct http_server *s, uint16_t port, size_t blocks)
 {
 	assert_string_equal(client_fetch(port, "/"), "hello");
 	serving_stop(s);
-	assert_int_equal(s->conns_n, 0);
-	assert_true(TAILQ_EMPTY(&s->lingers));
+	assert_int_equal(s->net.conns_n, 0);
+	assert_true(TAILQ_EMPTY(&s->net.lingers));
 	assert_int_equal(talloc_total_blocks(s), blocks);
 }
 

@@ -95,7 +95,7 @@ a_thousand_resets(const char *path, int wait_ms)
 	}
 	assert_int_equal(client_get(client_open(port), "/")->status, 200);
 	serving_stop(s);
-	assert_int_equal(s->conns_n, 0);
+	assert_int_equal(s->net.conns_n, 0);
 	serving_free(s);
 }
 

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
-#include "server/handover/handover.h"
+#include "server/handover/channel.h"
 #include "server/wire/probe.h"
 #include "tests/server/serving.h"
 

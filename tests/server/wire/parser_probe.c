@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
-#include "server/handover/handover.h"
+#include "server/handover/channel.h"
 #include "tests/server/serving.h"
 
 /* ---- Stand-ins -------------------------------------------------------------------------------- */

@@ -190,18 +190,18 @@ open_all(struct supervisor *sup, const char *control, TALLOC_CTX *mem, char **wh
 
 	manager_start(sup);
 	manager_complain(sup);
-	error = inherited_take(sup);
+	error = inherited_take(sup->all.sockets);
 	if (error == 0)
 		error = control_start(sup->control, control, mem, why);
 	if (error == 0)
-		error = listener_open_all(sup, mem, why);
+		error = sockets_open(sup->all.sockets, mem, why);
 	for (size_t i = 0; error == 0 && i < sup->all.nservices; i++)
 		error = logs_open_service(sup->all.services[i], mem, why);
 	if (error == 0) {
 		/* Owner and mode of Unix sockets that were given may be others by now. */
-		if (inherited_settle(sup) > 0)
-			listener_own_all(sup);
-		store_update(sup);
+		if (inherited_settle(sup->all.sockets) > 0)
+			sockets_own(sup->all.sockets);
+		store_update(sup->all.sockets);
 	}
 	return error;
 }

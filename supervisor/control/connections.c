@@ -294,8 +294,8 @@ readable(struct tevent_context *ev, struct tevent_fd *fde, uint16_t flags, void 
 static void
 add_sockets(struct connections *c, const struct instance *inst)
 {
-	for (size_t i = 0; i < inst->nlisteners; i++) {
-		const struct listener *l = &inst->listeners[i];
+	for (size_t i = 0; i < inst->sockets->nlisteners; i++) {
+		const struct listener *l = &inst->sockets->listeners[i];
 		const bool tcp = !address_is_unix(&l->address);
 		struct counted *grown;
 		struct stat st;
@@ -374,10 +374,10 @@ on(const struct connections *c, const struct listener *l)
 int64_t
 connections_of(const struct connections *c, const struct instance *inst)
 {
-	int64_t sum = inst->nlisteners > 0 ? 0 : -1;
+	int64_t sum = inst->sockets->nlisteners > 0 ? 0 : -1;
 
-	for (size_t i = 0; c != NULL && sum >= 0 && i < inst->nlisteners; i++) {
-		int64_t more = on(c, &inst->listeners[i]);
+	for (size_t i = 0; c != NULL && sum >= 0 && i < inst->sockets->nlisteners; i++) {
+		int64_t more = on(c, &inst->sockets->listeners[i]);
 
 		sum = more < 0 ? -1 : sum + more;
 	}

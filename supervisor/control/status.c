@@ -22,8 +22,8 @@ sockets_json(const struct instance *inst)
 	json_t *list = json_array();
 	TALLOC_CTX *tmp = talloc_new(NULL);
 
-	for (size_t i = 0; i < inst->nlisteners; i++) {
-		const struct listener *l = &inst->listeners[i];
+	for (size_t i = 0; i < inst->sockets->nlisteners; i++) {
+		const struct listener *l = &inst->sockets->listeners[i];
 
 		json_t *o = json_pack("{s:s s:o s:o}", "name", l->name, "address",
 		    json_text(address_text(tmp, &l->address)), "url",

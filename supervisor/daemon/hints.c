@@ -11,7 +11,7 @@ first_with_socket(const struct supervisor *sup)
 
 		for (unsigned n = 0; n < s->ninstances; n++) {
 			if (s->instances[n]->life.state == LIFE_READY &&
-			    s->instances[n]->nlisteners > 0)
+			    s->instances[n]->sockets->nlisteners > 0)
 				return s->instances[n];
 		}
 	}
@@ -39,12 +39,12 @@ say_what_to_try(struct supervisor *sup)
 
 	output_say(sup->base.out, "%s", "");
 	output_say(sup->base.out, "try, from a second terminal:");
-	if (inst != NULL && inst->listeners[0].file != NULL)
+	if (inst != NULL && inst->sockets->listeners[0].file != NULL)
 		output_say(sup->base.out, "  curl --unix-socket %s http://localhost/",
-		    inst->listeners[0].address.un.sun_path);
+		    inst->sockets->listeners[0].address.un.sun_path);
 	else if (inst != NULL)
-		output_say(
-		    sup->base.out, "  curl %s/", address_url(tmp, &inst->listeners[0].address));
+		output_say(sup->base.out, "  curl %s/",
+		    address_url(tmp, &inst->sockets->listeners[0].address));
 	output_say(sup->base.out, "  %s status%s", sup->all.argv0, sup->how_to_reach);
 	output_say(sup->base.out, "  %s restart%s", sup->all.argv0, sup->how_to_reach);
 	talloc_free(tmp);

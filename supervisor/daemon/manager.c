@@ -141,38 +141,32 @@ queue_copy(struct manager *m, const char *text, int fd)
 		close(own);
 }
 
-static void __attribute__((format(printf, 3, 0)))
-say(struct supervisor *sup, int fd, const char *format, va_list ap)
+/* Lines, with a duplicate of FD (-1: none). */
+static void
+tell(void *data, const char *lines, int fd)
 {
-	struct manager *m = sup->manager;
-	char *text;
+	struct manager *m = talloc_get_type_abort(data, struct manager);
 
-	if (m == NULL || m->fd < 0)
-		return;
-	text = talloc_vasprintf(m, format, ap);
-	if (text != NULL && (!STAILQ_EMPTY(&m->queue) || !post(m, text, fd)))
-		queue_copy(m, text, fd);
-	talloc_free(text);
+	if (m->fd >= 0 && (!STAILQ_EMPTY(&m->queue) || !post(m, lines, fd)))
+		queue_copy(m, lines, fd);
 }
+
+static const struct sockets_calls sockets_calls = {.tell = tell};
 
 void
 manager_say(struct supervisor *sup, const char *format, ...)
 {
 	va_list ap;
+	char *text;
 
+	if (sup->manager == NULL)
+		return;
 	va_start(ap, format);
-	say(sup, -1, format, ap);
+	text = talloc_vasprintf(sup->manager, format, ap);
 	va_end(ap);
-}
-
-void
-manager_pass(struct supervisor *sup, int fd, const char *format, ...)
-{
-	va_list ap;
-
-	va_start(ap, format);
-	say(sup, fd, format, ap);
-	va_end(ap);
+	if (text != NULL)
+		tell(sup->manager, text, -1);
+	talloc_free(text);
 }
 
 /* The time lets the manager tell this reload from an earlier one. */
@@ -226,6 +220,8 @@ manager_start(struct supervisor *sup)
 	talloc_set_destructor(m, manager_close);
 	sup->manager = m;
 	sup->all.keeps_sockets = true;
+	sup->all.sockets->calls = &sockets_calls;
+	sup->all.sockets->calls_data = m;
 	if (m->fd < 0) {
 		m->error = m->fd;
 		m->fd = -1;

@@ -149,11 +149,12 @@ supervisor_new(TALLOC_CTX *mem, struct config *config, const char *argv0)
 	started = base_start(&sup->base, sup);
 	sup->all.events = events_new(sup);
 	sup->all.owners = started ? owners_new(sup, sup->base.timers) : NULL;
+	sup->all.sockets = sockets_new(sup, sup->base.out);
 	sup->all.services = talloc_zero_array(sup, struct service *, config->nservices);
 	sup->deploy = deploy_new(sup, sup, &deploy_calls, &sup->base, &sup->all, config);
 	sup->control = control_new(sup, &sup->all, sup->deploy, &control_calls, sup);
 	if (sup->all.services == NULL || sup->all.events == NULL || sup->all.owners == NULL ||
-	    sup->deploy == NULL || sup->control == NULL) {
+	    sup->all.sockets == NULL || sup->deploy == NULL || sup->control == NULL) {
 		talloc_free(sup);
 		return NULL;
 	}
@@ -185,7 +186,7 @@ supervisor_run(struct supervisor *sup)
 		}
 	}
 	/* Before anybody is told that it is done: whoever waits for that may bind them next. */
-	listener_close_all(sup);
+	sockets_close(sup->all.sockets);
 	control_end(sup->control, LAST_LINES_MS);
 	output_drain(sup->base.out, LAST_LINES_MS);
 	return 0;

@@ -40,8 +40,6 @@
 #include "supervisor/process/identity.h"
 #include "supervisor/process/notify.h"
 #include "supervisor/process/probe.h"
-#include "supervisor/sockets/socket_file.h"
-#include "supervisor/sockets/store.h"
 
 struct supervisor;
 struct events;
@@ -50,8 +48,6 @@ struct upgrade;
 struct control;
 struct asker;
 struct manager;
-struct inherited;
-struct store;
 
 /* Replacing baton's own program, for clients and signals: filled in by who can do that. */
 struct upgrade_calls {
@@ -74,15 +70,13 @@ struct upgrading {
 };
 
 struct supervisor {
-	struct base base;            /* loop, clock, output */
-	struct instances all;        /* all instances, and what they have in common */
-	struct inherited *inherited; /* sockets that baton was given, and did not use yet */
-	struct store *store;         /* those of its own that its service manager keeps */
-	struct deploy *deploy;       /* what is changed while baton runs */
-	struct control *control;     /* clients */
-	struct manager *manager;     /* baton's own service manager; NULL: it has none */
-	sigset_t signals_given;      /* those that were blocked when baton was called */
-	const char *how_to_reach;    /* " -c FILE" or " --control PATH" for hints, or "" */
+	struct base base;         /* loop, clock, output */
+	struct instances all;     /* all instances, and what they have in common */
+	struct deploy *deploy;    /* what is changed while baton runs */
+	struct control *control;  /* clients */
+	struct manager *manager;  /* baton's own service manager; NULL: it has none */
+	sigset_t signals_given;   /* those that were blocked when baton was called */
+	const char *how_to_reach; /* " -c FILE" or " --control PATH" for hints, or "" */
 	struct upgrading upgrade;
 };
 
@@ -96,22 +90,8 @@ void manager_complain(const struct supervisor *sup);
 /* Lines as in sd_notify(3). Never waits; what the manager does not take now it gets later. */
 void
 manager_say(struct supervisor *sup, const char *format, ...) __attribute__((format(printf, 2, 3)));
-/* The same, with a duplicate of a descriptor. */
-void manager_pass(struct supervisor *sup, int fd, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
 void manager_reloading(struct supervisor *sup);
 void manager_state(struct state *s, struct supervisor *sup);
-
-/* --- inherited.c: sockets that baton was given ------------------------------------------- */
-
-/* Takes what LISTEN_FDS says, whoever has sent it, and removes that from the environment. */
-int inherited_take(struct supervisor *sup);
-/* One that fits INST's `listen` line C, whose address is then in L with the rest; -1: none. */
-int inherited_find(
-    const struct instance *inst, const struct listen_config *c, int backlog, struct listener *l);
-/* All services have their sockets: says which ones were not wanted. Returns how many were. */
-size_t inherited_settle(struct supervisor *sup);
-void inherited_state(struct state *s, struct supervisor *sup);
 
 /* --- hints.c ---------------------------------------------------------------------------- */
 

@@ -8,7 +8,7 @@
 
 #include "supervisor/deploy/job.h"
 #include "supervisor/deploy/version.h"
-#include "supervisor/sockets/store.h"
+#include "supervisor/sockets/sockets.h"
 
 void
 outcome_refused(struct deploy *d, const char *why)
@@ -55,9 +55,10 @@ has_one_of(const struct service *other, const struct service *s, unsigned i)
 
 	for (unsigned n = 0; n < other->ninstances && (kept || inst != NULL); n++)
 		has = has ||
-		      have_one_in_common(other->instances[n]->listeners,
-			  other->instances[n]->nlisteners, kept ? u->listeners[i] : inst->listeners,
-			  kept ? u->nlisteners : inst->nlisteners);
+		      have_one_in_common(other->instances[n]->sockets->listeners,
+			  other->instances[n]->sockets->nlisteners,
+			  kept ? u->listeners[i] : inst->sockets->listeners,
+			  kept ? talloc_array_length(u->listeners[i]) : inst->sockets->nlisteners);
 	return has;
 }
 
@@ -239,7 +240,7 @@ outcome_follow(struct deploy *d)
 		s->deploy->goes = false;
 	}
 	if (something) {
-		store_update(d->sup);
+		store_update(d->all->sockets);
 		logs_close_unused(d->all);
 	}
 	replace_refused(d);

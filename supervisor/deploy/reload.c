@@ -16,7 +16,7 @@
 #include "supervisor/deploy/reload.h"
 #include "supervisor/deploy/version.h"
 #include "supervisor/instance/preflight.h"
-#include "supervisor/sockets/store.h"
+#include "supervisor/sockets/sockets.h"
 
 static char no_memory[] = "nothing has changed: there is no memory";
 
@@ -38,10 +38,7 @@ apply_running(struct part *part, TALLOC_CTX *mem)
 
 		if (s->deploy->undo != NULL)
 			undo_keep_listeners(inst);
-		talloc_free(inst->listeners);
-		inst->listeners = talloc_steal(inst, part->listeners[i]);
-		inst->nlisteners = part->config->nlistens;
-		listener_own(inst);
+		socket_set_use(inst->sockets, part->listeners[i]);
 	}
 	for (unsigned i = 0; i < part->nadded; i++)
 		s->instances[s->ninstances++] = talloc_steal(s, part->added[i]);
@@ -55,7 +52,7 @@ listeners_follow(const struct plan *p)
 		struct service *s = p->parts[i].service;
 
 		for (unsigned n = 0; n < s->ninstances && n < p->parts[i].n; n++)
-			listener_settle(s->instances[n]);
+			socket_set_settle(s->instances[n]->sockets);
 	}
 }
 
@@ -124,7 +121,7 @@ apply(struct plan *p)
 	retire(d, d->config);
 	d->config = talloc_steal(d, p->config);
 	listeners_follow(p);
-	store_update(d->sup);
+	store_update(d->all->sockets);
 }
 
 static void

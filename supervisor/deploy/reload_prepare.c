@@ -28,12 +28,13 @@ prepare_new(struct plan *p, struct part *part, TALLOC_CTX *mem, char **why)
 	part->n = s->ninstances;
 	for (unsigned i = 0; i < s->ninstances; i++) {
 		struct instance *inst = s->instances[i];
+		struct listener *list = listener_take(inst, inst->sockets, part->config,
+		    part->config->shared && i > 0 ? s->instances[0]->sockets->listeners : NULL, mem,
+		    why);
 
-		inst->listeners = listener_take(inst, inst, part->config,
-		    part->config->shared && i > 0 ? s->instances[0]->listeners : NULL, mem, why);
-		if (inst->listeners == NULL)
+		if (list == NULL)
 			return *why == NULL ? -ENOMEM : -EADDRINUSE;
-		inst->nlisteners = part->config->nlistens;
+		socket_set_use(inst->sockets, list);
 	}
 	return logs_open_service(s, mem, why);
 }
@@ -68,26 +69,28 @@ prepare_running(struct plan *p, struct part *part, TALLOC_CTX *mem, char **why)
 	for (unsigned i = 0; i < part->nstay; i++) {
 		const struct instance *inst = s->instances[i];
 
-		part->listeners[i] = listener_take(p, inst, part->config,
-		    part->config->shared && i > 0 ? part->listeners[0] : inst->listeners, mem, why);
+		part->listeners[i] = listener_take(p, inst->sockets, part->config,
+		    part->config->shared && i > 0 ? part->listeners[0] : inst->sockets->listeners,
+		    mem, why);
 		if (part->listeners[i] == NULL)
 			return *why == NULL ? -ENOMEM : -EADDRINUSE;
 		/* Whatever the reason, such as a file that was removed: it must get the new ones. */
-		if (!listener_same_sockets(inst->listeners, inst->nlisteners, part->listeners[i],
-			part->config->nlistens))
+		if (!listener_same_sockets(inst->sockets->listeners, inst->sockets->nlisteners,
+			part->listeners[i], part->config->nlistens))
 			part->change = CONFIG_NEEDS_PROCESS;
 	}
 	for (; part->nstay + part->nadded < n; part->nadded++) {
 		struct instance *inst = instance_new(s, part->nstay + part->nadded);
+		struct listener *list;
 
 		if (inst == NULL)
 			return -ENOMEM;
 		part->added[part->nadded] = talloc_steal(p, inst);
-		inst->listeners = listener_take(inst, inst, part->config,
+		list = listener_take(inst, inst->sockets, part->config,
 		    part->config->shared ? part->listeners[0] : NULL, mem, why);
-		if (inst->listeners == NULL)
+		if (list == NULL)
 			return *why == NULL ? -ENOMEM : -EADDRINUSE;
-		inst->nlisteners = part->config->nlistens;
+		socket_set_use(inst->sockets, list);
 	}
 	if (part->change == CONFIG_NEEDS_PROCESS) {
 		part->undo = undo_new(p, s, n);

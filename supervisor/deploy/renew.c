@@ -4,15 +4,13 @@
  * another file, so there is another socket then, and processes that run are replaced to get it.
  */
 #include "supervisor/deploy/roll.h"
-#include "supervisor/sockets/store.h"
+#include "supervisor/sockets/sockets.h"
 
 static bool
 lacks_a_file(const struct instance *inst)
 {
-	for (size_t i = 0; i < inst->nlisteners; i++) {
-		const struct listener *l = &inst->listeners[i];
-
-		if (l->file != NULL && !socket_file_is_there(l->file))
+	for (size_t i = 0; i < inst->sockets->nlisteners; i++) {
+		if (!listener_can_be_found(&inst->sockets->listeners[i]))
 			return true;
 	}
 	return false;
@@ -26,8 +24,9 @@ make_anew(struct instance *inst)
 	const struct instance *first = inst->service->instances[0];
 	TALLOC_CTX *tmp = talloc_new(NULL);
 	char *why = NULL;
-	struct listener *fresh = listener_open(tmp, inst, c,
-	    c->shared && inst != first ? first->listeners : inst->listeners, tmp, &why);
+	struct listener *fresh = listener_open(tmp, inst->sockets, c,
+	    c->shared && inst != first ? first->sockets->listeners : inst->sockets->listeners, tmp,
+	    &why);
 
 	if (fresh == NULL) {
 		output_warn(deploy_of(inst->service)->base->out,
@@ -36,11 +35,8 @@ make_anew(struct instance *inst)
 	} else {
 		output_say(deploy_of(inst->service)->base->out,
 		    "%s: the file of a socket was removed; it is made anew", inst->name);
-		talloc_free(inst->listeners);
-		inst->listeners = talloc_steal(inst, fresh);
-		inst->nlisteners = c->nlistens;
-		listener_own(inst);
-		listener_settle(inst);
+		socket_set_use(inst->sockets, fresh);
+		socket_set_settle(inst->sockets);
 	}
 	talloc_free(tmp);
 	return fresh != NULL;
@@ -75,7 +71,7 @@ renew_sockets(struct deploy *d)
 			list[live++] = list[i];
 	}
 	if (some)
-		store_update(d->sup);
+		store_update(d->all->sockets);
 	if (live > 0 && roll_start_list(d, &task, list, live, NULL) < 0)
 		output_warn(d->base->out, "no memory to replace what has a socket without a file: "
 					  "`baton restart` does that");

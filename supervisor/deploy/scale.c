@@ -7,7 +7,7 @@
 
 #include "supervisor/deploy/asker.h"
 #include "supervisor/deploy/job.h"
-#include "supervisor/sockets/store.h"
+#include "supervisor/sockets/sockets.h"
 
 /* After which it is tried again, if there was no memory. */
 #define SHRINK_AGAIN_MS 100
@@ -26,7 +26,7 @@ remove_them(void *data)
 		job_forget(d, s->spares.places, s->spares.count);
 	while (s->ninstances > s->deploy->keep)
 		talloc_free(s->instances[--s->ninstances]);
-	store_update(d->sup);
+	store_update(d->all->sockets);
 	if (s->deploy->keep > 0)
 		return;
 	for (size_t i = 0; i < d->all->nservices; i++) {
@@ -76,7 +76,7 @@ grow(struct service *s, unsigned to, TALLOC_CTX *mem, char **why)
 	while (s->ninstances < to) {
 		struct instance *inst = instance_new(s, s->ninstances);
 
-		if (inst == NULL || listener_open_instance(inst, mem, why) < 0) {
+		if (inst == NULL || socket_set_open(inst->sockets, mem, why) < 0) {
 			talloc_free(inst);
 			while (s->ninstances > had)
 				talloc_free(s->instances[--s->ninstances]);
@@ -84,7 +84,7 @@ grow(struct service *s, unsigned to, TALLOC_CTX *mem, char **why)
 		}
 		s->instances[s->ninstances++] = inst;
 	}
-	store_update(deploy_of(s)->sup);
+	store_update(s->all->sockets);
 	return true;
 }
 
@@ -161,7 +161,7 @@ scale_shrink(struct service *s, unsigned keep)
 {
 	/* Their end must not make sockets refuse that others have. */
 	for (unsigned i = keep; i < s->ninstances; i++)
-		listener_let_go(s->instances[i]);
+		socket_set_let_go(s->instances[i]->sockets);
 	if (deploy_of(s)->all->phase != SUP_RUNNING || shrink_to(s, keep, NULL))
 		return;
 	s->deploy->shrinks = true;

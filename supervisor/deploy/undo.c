@@ -5,7 +5,7 @@
  * instance is replaced: outcome.c says which of them stays.
  */
 #include "supervisor/deploy/version.h"
-#include "supervisor/sockets/store.h"
+#include "supervisor/sockets/sockets.h"
 
 struct undo *
 undo_new(TALLOC_CTX *mem, const struct service *s, unsigned wants)
@@ -34,7 +34,6 @@ undo_keep(struct service *s, struct undo **undo)
 	u->wanted_number = s->deploy->wanted_number;
 	u->from = s->deploy->from;
 	u->read_unix_ms = s->deploy->read_unix_ms;
-	u->nlisteners = s->config->nlistens;
 }
 
 void
@@ -42,7 +41,7 @@ undo_keep_listeners(struct instance *inst)
 {
 	struct undo *u = inst->service->deploy->undo;
 
-	u->listeners[inst->index] = talloc_move(u->listeners, &inst->listeners);
+	u->listeners[inst->index] = talloc_move(u->listeners, &inst->sockets->listeners);
 }
 
 bool
@@ -78,11 +77,8 @@ put_listeners_back(struct service *s, struct undo *u)
 
 		if (inst == NULL || u->listeners[i] == NULL)
 			continue;
-		talloc_free(inst->listeners);
-		inst->listeners = talloc_move(inst, &u->listeners[i]);
-		inst->nlisteners = u->nlisteners;
-		listener_own(inst);
-		listener_settle(inst);
+		socket_set_use(inst->sockets, talloc_move(u, &u->listeners[i]));
+		socket_set_settle(inst->sockets);
 	}
 }
 
@@ -118,7 +114,7 @@ undo_apply(struct service *s)
 	put_listeners_back(s, u);
 	end_refused_spares(s);
 	places_look(s);
-	store_update(deploy_of(s)->sup);
+	store_update(s->all->sockets);
 	talloc_free(tmp);
 }
 

@@ -9,7 +9,7 @@
 #include <time.h>
 
 #include "supervisor/deploy/version.h"
-#include "supervisor/sockets/store.h"
+#include "supervisor/sockets/sockets.h"
 
 char *
 version_text(TALLOC_CTX *mem, const struct proved *proved)
@@ -40,8 +40,8 @@ reconfigure(
 	if (fresh == NULL)
 		return -ENOMEM;
 	for (unsigned i = 0; i < s->ninstances; i++) {
-		fresh[i] = listener_open(mem, s->instances[i], c,
-		    c->shared && i > 0 ? fresh[0] : s->instances[i]->listeners, mem, why);
+		fresh[i] = listener_open(mem, s->instances[i]->sockets, c,
+		    c->shared && i > 0 ? fresh[0] : s->instances[i]->sockets->listeners, mem, why);
 		if (fresh[i] == NULL)
 			return *why == NULL ? -ENOMEM : -EADDRINUSE;
 	}
@@ -51,13 +51,10 @@ reconfigure(
 	service_reconfigure(s, c, number);
 	logs_open_service(s, mem, &ignored); /* opened already: only found again */
 	for (unsigned i = 0; i < s->ninstances; i++) {
-		talloc_free(s->instances[i]->listeners);
-		s->instances[i]->listeners = talloc_steal(s->instances[i], fresh[i]);
-		s->instances[i]->nlisteners = c->nlistens;
-		listener_own(s->instances[i]);
-		listener_settle(s->instances[i]);
+		socket_set_use(s->instances[i]->sockets, fresh[i]);
+		socket_set_settle(s->instances[i]->sockets);
 	}
-	store_update(deploy_of(s)->sup);
+	store_update(s->all->sockets);
 	logs_close_unused(s->all);
 	return 0;
 }

@@ -38,7 +38,6 @@ struct undo {
 	const struct proved *from;
 	int64_t read_unix_ms;
 	struct listener **listeners; /* of each instance that stays; freed with this array */
-	size_t nlisteners;           /* of each */
 	unsigned ninstances, wants;  /* so many there were, and are to be */
 	bool decided;
 };

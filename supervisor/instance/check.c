@@ -80,12 +80,12 @@ check_begin(struct generation *g, const char *path, int64_t timeout_ms, unsigned
 	struct check *c = talloc_zero(g, struct check);
 	struct probe_target t = {.path = path, .timeout_ms = timeout_ms, .owners = all->owners};
 
-	if (c == NULL || g->instance->nlisteners == 0) {
+	if (c == NULL || g->instance->sockets->nlisteners == 0) {
 		talloc_free(c);
 		return NULL;
 	}
 	*c = (struct check){.g = g, .alone = alone(g), .fn = fn, .data = data};
-	t.address = g->instance->listeners[0].address;
+	t.address = g->instance->sockets->listeners[0].address;
 	t.session = c->alone ? 0 : g->pid;
 	for (unsigned i = 0; i < (c->alone ? 1 : width); i++)
 		c->pending +=

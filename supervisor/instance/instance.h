@@ -15,7 +15,7 @@
 #include "supervisor/process/channel.h"
 #include "supervisor/process/executable.h"
 #include "supervisor/process/notify.h"
-#include "supervisor/sockets/socket_file.h"
+#include "supervisor/sockets/sockets.h"
 
 struct generation;
 struct instances;
@@ -34,16 +34,6 @@ struct supervisor;
 /* … of which no more are told at once: it takes the loop's time. */
 #define RECENT_TOLD_MAX           5000
 
-/* One listening socket of one instance: open from before the first start to the very end. */
-struct listener {
-	int fd;
-	const char *name;         /* for LISTEN_FDNAMES */
-	struct address address;   /* as bound: a port of 0 has become the kernel's choice */
-	bool chosen;              /* … and so it was */
-	bool given;               /* it belongs to baton's own manager, which bound it */
-	struct socket_file *file; /* of a Unix socket; NULL: it is none */
-};
-
 struct instance {
 	struct supervisor *sup;
 	struct instances *all; /* with the others */
@@ -60,9 +50,7 @@ struct instance {
 	struct timer *timer, *old_timer;
 	struct timer *refuse_timer; /* runs while it is down and its sockets are open */
 	int64_t down_since_ms;      /* nothing serves since then; 0: something does */
-	bool refusing;              /* its sockets refuse connections */
-	struct listener *listeners;
-	size_t nlisteners;
+	struct socket_set *sockets;
 	unsigned last_number;  /* of the youngest generation */
 	unsigned unwell;       /* of its generations in a row, none has passed a health check */
 	unsigned restarts;     /* starts that were neither the first nor a replacement */
@@ -86,64 +74,6 @@ enum instance_news {
 	NEWS_DOWN,    /* told to stop, and nothing is left */
 	NEWS_HELD,    /* nothing is left either, but it is to be started again with others */
 };
-
-/* --- listener.c: binding ------------------------------------------------------------- */
-
-/* Binds every socket of every service. On failure everything bound so far is closed again,
- * and *WHY is one line naming address, service, and remedy. Returns 0 or a negative errno. */
-int listener_open_all(struct supervisor *sup, TALLOC_CTX *mem, char **why);
-
-/* Nothing runs any more: whoever wants the addresses may have them. */
-void listener_close_all(struct supervisor *sup);
-
-/* Binds the sockets of one more instance, as listener_open_all does. */
-int listener_open_instance(struct instance *inst, TALLOC_CTX *mem, char **why);
-/* Its sockets as C wants them, in MEM: those that BEFORE (or NULL) has are shared, others are
- * bound. NULL with *WHY set (in WHY_MEM) if that fails. */
-struct listener *listener_open(TALLOC_CTX *mem, const struct instance *inst,
-    const struct service_config *c, const struct listener *before, TALLOC_CTX *why_mem, char **why);
-/* The same for a reload, in which an address may come from another instance: its socket comes with
- * it, and both have it until listener_let_go. */
-struct listener *listener_take(TALLOC_CTX *mem, const struct instance *inst,
-    const struct service_config *c, const struct listener *before, TALLOC_CTX *why_mem, char **why);
-/* N of them, not open. NULL: no memory. */
-struct listener *listener_new(TALLOC_CTX *mem, size_t n);
-/* Makes its sockets refuse connections (those that wait are reset), or take them again. */
-void listener_refuse(struct instance *inst);
-void listener_resume(struct instance *inst);
-/* Its sockets may be others, or the configuration is: they refuse or take connections as they are
- * to, and their queues are as long as they are to be. */
-void listener_settle(struct instance *inst);
-/* One of a list, which is a hole in it then. */
-void listener_close(struct listener *l);
-/* The files of its Unix sockets get the owner and mode that the configuration says now. */
-void listener_own(struct instance *inst);
-void listener_own_all(struct supervisor *sup);
-/* INST is to go: it keeps no socket that another instance has, too, for it is that one's now. */
-void listener_let_go(struct instance *inst);
-
-/* --- listener_find.c: which of baton's sockets is it ------------------------------------- */
-
-/* The one of LIST (a talloc array, or NULL) that listens on A already, or where the kernel chose
- * for C's name. NULL: none. */
-const struct listener *
-listener_find(const struct listener *list, const struct listen_config *c, const struct address *a);
-/* The same among those of all instances. */
-const struct listener *listener_find_anyones(const struct supervisor *sup, const struct address *a);
-/* The first one beside which A cannot be bound, with whose it is. NULL: none. */
-const struct listener *listener_in_the_way(
-    const struct supervisor *sup, const struct address *a, const struct instance **whose);
-/* Whether both lists have the same sockets in the same order. */
-bool
-listener_same_sockets(const struct listener *a, size_t na, const struct listener *b, size_t nb);
-/* Whether an instance other than INST has the socket L, too. */
-bool listener_is_anothers(const struct instance *inst, const struct listener *l);
-
-/* --- listener_explain.c ---------------------------------------------------------------- */
-
-/* Why INST's line L could not be bound to A, in one line with what to do; REMEDY may be NULL. */
-char *listener_explain(TALLOC_CTX *mem, const struct instance *inst, const struct listen_config *l,
-    const struct address *a, int error, const char *remedy);
 
 /* --- instance_orders.c: carries out what life.c decides ------------------------------- */
 

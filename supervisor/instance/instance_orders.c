@@ -17,7 +17,7 @@ spawn(struct instance *inst)
 
 	/* What it inherits must be listening: programs do not expect anything else. */
 	if (!inst->spare)
-		listener_resume(inst);
+		socket_set_resume(inst->sockets);
 	g = generation_start(inst);
 	if (g == NULL)
 		return NULL;

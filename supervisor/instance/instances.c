@@ -26,7 +26,11 @@ instance_new(struct service *service, unsigned index)
 	inst->life = life_new();
 	inst->name = talloc_asprintf(inst, "%s.%u", service->config->name, index);
 	inst->prefix = talloc_asprintf(inst, "%s | ", inst->name);
-	if (inst->name == NULL || inst->prefix == NULL)
+	if (inst->name != NULL)
+		inst->sockets =
+		    socket_set_new(inst, inst->all->sockets, inst->name, index, &service->config,
+			service->ninstances > 0 ? service->instances[0]->sockets : NULL);
+	if (inst->sockets == NULL || inst->prefix == NULL)
 		TALLOC_FREE(inst);
 	return inst;
 }

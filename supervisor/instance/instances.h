@@ -78,9 +78,10 @@ struct instance_policy {
 struct instances {
 	void *owner; /* for the policy: what it finds its own things by */
 	enum instances_phase phase;
-	bool killing;          /* told twice to end */
-	struct base *base;     /* loop, clock, and baton's own output */
-	struct owners *owners; /* who has accepted the connections of checks */
+	bool killing;            /* told twice to end */
+	struct base *base;       /* loop, clock, and baton's own output */
+	struct sockets *sockets; /* of all of them */
+	struct owners *owners;   /* who has accepted the connections of checks */
 	struct service **services;
 	size_t nservices;
 	struct generation *generations; /* every process that has not been reaped */

@@ -60,6 +60,7 @@ place_new(struct service *s, unsigned index)
 	if (place == NULL)
 		return NULL;
 	place->spare = true;
+	socket_set_withdraw(place->sockets);
 	talloc_free(place->name);
 	talloc_free(place->prefix);
 	place->name = talloc_asprintf(place, "%s.spare.%u", s->config->name, index);

@@ -1,9 +1,33 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * When the sockets of an instance refuse: who is down for long, or for good, must not look alive
- * to those who connect. How they do is listener.c's.
+ * to those who connect. How they do is the business of sockets/.
  */
 #include "supervisor/instance/instances.h"
+
+/* Of those that share its sockets; and it is not about to end for good. */
+static bool
+another_lives(const struct instance *inst)
+{
+	const struct service *s = inst->service;
+
+	for (unsigned i = 0; s->config->shared && i < s->ninstances; i++) {
+		const struct life *l = &s->instances[i]->life;
+
+		if (s->instances[i] != inst && l->alive != 0 &&
+		    (l->state != LIFE_STOPPING || l->hold))
+			return true;
+	}
+	return false;
+}
+
+/* Unless another instance has the same sockets, and serves. */
+static void
+refuse(struct instance *inst)
+{
+	if (!another_lives(inst))
+		socket_set_refuse(inst->sockets);
+}
 
 static void
 down_for_long(void *data)
@@ -11,7 +35,7 @@ down_for_long(void *data)
 	struct instance *inst = talloc_get_type_abort(data, struct instance);
 
 	inst->refuse_timer = NULL;
-	listener_refuse(inst);
+	refuse(inst);
 }
 
 void
@@ -31,11 +55,11 @@ refuse_while_stopping(struct instance *inst)
 {
 	const struct generation *g = inst->current != NULL ? inst->current : inst->old;
 
-	if (inst->refusing || (inst->refuse_timer != NULL && (g == NULL || !g->stopping)))
+	if (inst->sockets->refusing || (inst->refuse_timer != NULL && (g == NULL || !g->stopping)))
 		return;
 	TALLOC_FREE(inst->refuse_timer);
 	if (g == NULL || g->stopping)
-		listener_refuse(inst);
+		refuse(inst);
 	else
 		inst->refuse_timer =
 		    timer_after(inst, inst->all->base->timers, STOP_MS, down_for_long, inst);
@@ -58,7 +82,7 @@ wait_to_refuse(struct instance *inst)
 	TALLOC_FREE(inst->refuse_timer);
 	if (inst->down_since_ms == 0)
 		inst->down_since_ms = now;
-	if ((inst->life.alive & LIFE_CURRENT) != 0 || inst->refusing)
+	if ((inst->life.alive & LIFE_CURRENT) != 0 || inst->sockets->refusing)
 		return;
 	wait = inst->down_since_ms + inst->service->config->refuse_after_ms - now;
 	inst->refuse_timer =
@@ -79,7 +103,7 @@ refuse_judge(struct instance *inst)
 	} else if (inst->life.state == LIFE_FAILED || inst->life.state == LIFE_DOWN) {
 		TALLOC_FREE(inst->refuse_timer);
 		if (!serves && !next_baton_listens(inst))
-			listener_refuse(inst);
+			refuse(inst);
 	} else if (serves || inst->life.state == LIFE_STOPPING) {
 		TALLOC_FREE(inst->refuse_timer);
 	} else {

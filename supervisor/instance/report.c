@@ -25,10 +25,10 @@ report_duration(TALLOC_CTX *mem, int64_t ms)
 char *
 report_urls(TALLOC_CTX *mem, const struct instance *inst)
 {
-	char *urls = talloc_strdup(mem, inst->nlisteners == 0 ? "-" : "");
+	char *urls = talloc_strdup(mem, inst->sockets->nlisteners == 0 ? "-" : "");
 
-	for (size_t i = 0; i < inst->nlisteners; i++) {
-		char *url = address_url(mem, &inst->listeners[i].address);
+	for (size_t i = 0; i < inst->sockets->nlisteners; i++) {
+		char *url = address_url(mem, &inst->sockets->listeners[i].address);
 
 		urls = talloc_asprintf_append(urls, "%s%s", i == 0 ? "" : " ", url);
 		talloc_free(url);

@@ -26,9 +26,9 @@ sharing_note(struct generation *g)
 	const struct instance *inst = g->instance;
 
 	talloc_free(g->sockets);
-	g->sockets = talloc_zero_array(g, ino_t, (unsigned)inst->nlisteners);
-	for (size_t i = 0; g->sockets != NULL && i < inst->nlisteners; i++)
-		g->sockets[i] = inode_of(inst->listeners[i].fd);
+	g->sockets = talloc_zero_array(g, ino_t, (unsigned)inst->sockets->nlisteners);
+	for (size_t i = 0; g->sockets != NULL && i < inst->sockets->nlisteners; i++)
+		g->sockets[i] = inode_of(inst->sockets->listeners[i].fd);
 }
 
 /* Of one that was started by the baton before an upgrade, it is not known: it may have all. */
@@ -61,8 +61,8 @@ sharing_settle(const struct generation *g)
 {
 	struct instance *inst = g->instance;
 
-	for (size_t i = 0; i < inst->nlisteners; i++) {
-		const struct listener *l = &inst->listeners[i];
+	for (size_t i = 0; i < inst->sockets->nlisteners; i++) {
+		const struct listener *l = &inst->sockets->listeners[i];
 		int flags = fcntl(l->fd, F_GETFL);
 		const struct generation *o;
 

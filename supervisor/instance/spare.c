@@ -72,8 +72,8 @@ list_descriptors(const struct generation *g, int *fds)
 	const struct instance *inst = g->instance;
 	unsigned n = 0;
 
-	for (size_t i = 0; i < inst->nlisteners; i++)
-		fds[n++] = inst->listeners[i].fd;
+	for (size_t i = 0; i < inst->sockets->nlisteners; i++)
+		fds[n++] = inst->sockets->listeners[i].fd;
 	fds[n++] = channel_give_fd(g->gives);
 	if (g->takes != NULL)
 		fds[n++] = channel_take_fd(g->takes);
@@ -89,8 +89,8 @@ send_word(const struct generation *g, const char *names)
 	    .type = BATON_SPARE_BECOME,
 	    .instance = g->instance->index,
 	    .generation = g->number,
-	    .sockets = (uint32_t)g->instance->nlisteners,
-	    .ends = n - (uint32_t)g->instance->nlisteners,
+	    .sockets = (uint32_t)g->instance->sockets->nlisteners,
+	    .ends = n - (uint32_t)g->instance->sockets->nlisteners,
 	    .names_size = (uint32_t)strlen(names) + 1};
 	char control[CMSG_SPACE(sizeof(fds))] __attribute__((aligned(8))) = {0};
 	struct iovec iov[2] = {{&m, sizeof(m)}, {(void *)names, m.names_size}};
@@ -161,7 +161,7 @@ spare_take(struct instance *inst, struct generation **role)
 	struct instance *place = inst->relief;
 
 	inst->relief = NULL;
-	listener_resume(inst);
+	socket_set_resume(inst->sockets);
 	inst->restarts += role == &inst->current;
 	*role = move(place, inst, role == &inst->old ? channel_of_the_dead(inst) : NULL);
 	instance_news(inst, *role, NEWS_STARTED);

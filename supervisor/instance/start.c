@@ -70,7 +70,7 @@ void
 start_number(struct generation *g)
 {
 	const struct ready_config *r = &g->ready;
-	int next = BATON_LISTEN_FDS_START + (int)g->instance->nlisteners;
+	int next = BATON_LISTEN_FDS_START + (int)g->instance->sockets->nlisteners;
 	int given = r->kind == READY_FD ? (int)r->fd : 0;
 
 	g->give_number = next == given ? ++next : next;
@@ -99,7 +99,7 @@ list_descriptors(struct spawn *s, const struct generation *g, int ready_fd, TALL
 	if (s->fds == NULL)
 		return -ENOMEM;
 	for (size_t i = 0; i < s->nfds; i++)
-		s->fds[i] = i < inst->nlisteners ? inst->listeners[i].fd : -1;
+		s->fds[i] = i < inst->sockets->nlisteners ? inst->sockets->listeners[i].fd : -1;
 	list_one(s, g->give_number,
 	    inst->spare ? channel_take_fd(g->becomes) : channel_give_fd(g->gives));
 	list_one(s, g->take_number, g->takes == NULL ? -1 : channel_take_fd(g->takes));
@@ -278,9 +278,9 @@ start_socket_names(TALLOC_CTX *mem, const struct instance *inst)
 {
 	char *names = talloc_strdup(mem, "");
 
-	for (size_t i = 0; i < inst->nlisteners && names != NULL; i++)
+	for (size_t i = 0; i < inst->sockets->nlisteners && names != NULL; i++)
 		names = talloc_asprintf_append(
-		    names, "%s%s", i == 0 ? "" : ":", inst->listeners[i].name);
+		    names, "%s%s", i == 0 ? "" : ":", inst->sockets->listeners[i].name);
 	return names;
 }
 
@@ -295,7 +295,7 @@ start_environment(TALLOC_CTX *mem, const struct generation *g, const struct iden
 	    .generation = g->number,
 	    .spare = inst->spare,
 	    .notify_path = notify_path(g->notify),
-	    .nsockets = inst->nlisteners,
+	    .nsockets = inst->sockets->nlisteners,
 	    .socket_names = start_socket_names(mem, inst),
 	    .give_number = g->give_number,
 	    .take_number = g->take_number,

@@ -13,8 +13,9 @@
 #include <unistd.h>
 
 #include "supervisor/base/state.h"
-#include "supervisor/daemon/supervisor.h"
 #include "supervisor/protocol.h"
+#include "supervisor/sockets/socket_file.h"
+#include "supervisor/sockets/sockets.h"
 
 struct given {
 	int fd; /* -1: it has a listener now, which closes it */
@@ -65,7 +66,7 @@ look_up(int fd, struct address *a)
 }
 
 static void
-take_one(struct supervisor *sup, struct given *g, int fd, const char *name, size_t len)
+take_one(struct sockets *all, struct given *g, int fd, const char *name, size_t len)
 {
 	int error, flags = fcntl(fd, F_GETFD);
 
@@ -74,14 +75,14 @@ take_one(struct supervisor *sup, struct given *g, int fd, const char *name, size
 		return; /* it cannot have come through exec: whoever said so was wrong */
 	g->fd = fd;
 	fcntl(fd, F_SETFD, FD_CLOEXEC);
-	g->name = talloc_strndup(sup->inherited, name, len);
+	g->name = talloc_strndup(all->inherited, name, len);
 	error = look_up(fd, &g->address);
 	g->ours = error == 0 && g->name != NULL && store_is_ours(g->name, fd);
 	if (g->ours)
-		store_has(sup, g->name);
+		store_has(all, g->name);
 	if (error == 0 && g->name != NULL)
 		return;
-	output_warn(sup->base.out, "descriptor %d (%s) in LISTEN_FDS is not used: %s", fd,
+	output_warn(all->out, "descriptor %d (%s) in LISTEN_FDS is not used: %s", fd,
 	    g->name == NULL ? "?" : g->name,
 	    error == -EPROTONOSUPPORT ? "it is no stream socket of TCP or Unix" : strerror(-error));
 	close(fd);
@@ -89,16 +90,16 @@ take_one(struct supervisor *sup, struct given *g, int fd, const char *name, size
 }
 
 int
-inherited_take(struct supervisor *sup)
+inherited_take(struct sockets *all)
 {
 	const char *number = getenv(BATON_ENV_LISTEN_FDS), *pid = getenv(BATON_ENV_LISTEN_PID);
 	const char *names = getenv(BATON_ENV_LISTEN_FDNAMES);
 	int n = number == NULL || pid == NULL || atoi(pid) != (int)getpid() ? 0 : atoi(number);
-	struct inherited *in = talloc_zero(sup, struct inherited);
+	struct inherited *in = talloc_zero(all, struct inherited);
 
 	if (in == NULL)
 		return -ENOMEM;
-	sup->inherited = in;
+	all->inherited = in;
 	in->list = talloc_zero_array(in, struct given, n < 0 ? 0 : (unsigned)n);
 	if (in->list == NULL)
 		return -ENOMEM;
@@ -106,7 +107,7 @@ inherited_take(struct supervisor *sup)
 	for (int i = 0; i < n; i++) {
 		size_t len = names == NULL ? 0 : strcspn(names, ":");
 
-		take_one(sup, &in->list[in->count++], BATON_LISTEN_FDS_START + i,
+		take_one(all, &in->list[in->count++], BATON_LISTEN_FDS_START + i,
 		    names == NULL ? "unknown" : names, names == NULL ? 7 : len);
 		if (names != NULL)
 			names += len + (names[len] == ':');
@@ -129,23 +130,23 @@ same_host(const struct address *a, const struct address *b)
 }
 
 static bool
-same_name(const struct given *g, const struct instance *inst, const char *name)
+same_name(const struct given *g, const struct socket_set *set, const char *name)
 {
-	size_t len = strlen(inst->name);
+	size_t len = strlen(set->name);
 
 	if (!g->ours)
 		return strcmp(g->name, name) == 0;
-	return strncmp(g->name, inst->name, len) == 0 && g->name[len] == '.' &&
+	return strncmp(g->name, set->name, len) == 0 && g->name[len] == '.' &&
 	       strncmp(g->name + len + 1, name, strlen(name)) == 0 &&
 	       g->name[len + 1 + strlen(name)] == '.';
 }
 
 /* How well G fits; 0: not at all. */
 static int
-fits(const struct given *g, const struct instance *inst, const struct listen_config *c,
+fits(const struct given *g, const struct socket_set *set, const struct listen_config *c,
     const struct address *a)
 {
-	bool named = same_name(g, inst, c->name);
+	bool named = same_name(g, set, c->name);
 
 	if (g->fd < 0)
 		return 0;
@@ -179,14 +180,14 @@ prepare(int fd, int backlog)
 
 int
 inherited_find(
-    const struct instance *inst, const struct listen_config *c, int backlog, struct listener *l)
+    const struct socket_set *set, const struct listen_config *c, int backlog, struct listener *l)
 {
-	struct inherited *in = inst->sup->inherited;
+	struct inherited *in = set->all->inherited;
 	struct given *best = NULL;
 	int most = 0, fd;
 
 	for (size_t i = 0; in != NULL && i < in->count; i++) {
-		int fit = fits(&in->list[i], inst, c, &l->address);
+		int fit = fits(&in->list[i], set, c, &l->address);
 
 		if (fit > most) {
 			most = fit;
@@ -214,9 +215,9 @@ inherited_find(
 }
 
 size_t
-inherited_settle(struct supervisor *sup)
+inherited_settle(struct sockets *all)
 {
-	struct inherited *in = sup->inherited;
+	struct inherited *in = all->inherited;
 	size_t used = 0;
 
 	for (size_t i = 0; in != NULL && i < in->count; i++) {
@@ -228,7 +229,7 @@ inherited_settle(struct supervisor *sup)
 			close(g->fd); /* and store_update has it thrown away */
 			g->fd = -1;
 		} else if (g->fd >= 0 && !g->used) {
-			output_warn(sup->base.out,
+			output_warn(all->out,
 			    "was given a socket on %s (%s) for which no service has a `listen` "
 			    "line: nobody answers there",
 			    text, g->name);
@@ -236,22 +237,22 @@ inherited_settle(struct supervisor *sup)
 		talloc_free(text);
 	}
 	if (used > 0)
-		output_say(sup->base.out, "sockets from the service manager: %zu", used);
+		output_say(all->out, "sockets from the service manager: %zu", used);
 	return used;
 }
 
 void
-inherited_state(struct state *s, struct supervisor *sup)
+inherited_state(struct state *s, struct sockets *all)
 {
 	static const struct state_field fields[] = {
 	    STATE_FLAG(struct given, ours),
 	    STATE_FLAG(struct given, used),
 	};
-	struct inherited *in = sup->inherited;
+	struct inherited *in = all->inherited;
 	unsigned n = state_array(s, "inherited", in == NULL ? 0 : in->count);
 
 	if (!state_saving(s)) {
-		in = sup->inherited = talloc_zero(sup, struct inherited);
+		in = all->inherited = talloc_zero(all, struct inherited);
 		if (in != NULL)
 			in->list = talloc_zero_array(in, struct given, n);
 		if (in == NULL || in->list == NULL) {

@@ -10,8 +10,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "supervisor/daemon/supervisor.h"
 #include "supervisor/process/identity.h"
+#include "supervisor/sockets/socket_file.h"
+#include "supervisor/sockets/sockets.h"
 
 static int
 bind_and_listen(int fd, const struct address *a, int backlog)
@@ -115,39 +116,27 @@ share(struct listener *l, const struct listener *had)
 	return l->fd < 0 ? -errno : 0;
 }
 
-/* Whose mark says whether they refuse: that of the first instance, if all have the same. */
-static struct instance *
-owner_of(const struct instance *inst)
-{
-	return inst->service->config->shared ? inst->service->instances[0]
-					     : (struct instance *)inst;
-}
-
 /* While ON, sockets that refuse are no obstacle to binding A; those that listen are one, whatever is
  * set. */
 static void
-step_aside(const struct supervisor *sup, const struct address *a, bool on)
+step_aside(const struct sockets *all, const struct address *a, bool on)
 {
+	const struct socket_set *set;
 	const int reuse = on;
 
-	for (size_t i = 0; i < sup->all.nservices; i++) {
-		for (unsigned n = 0; n < sup->all.services[i]->ninstances; n++) {
-			const struct instance *inst = sup->all.services[i]->instances[n];
+	TAILQ_FOREACH(set, &all->sets, entry) {
+		for (size_t k = 0; socket_set_refuses(set) && k < set->nlisteners; k++) {
+			const struct listener *l = &set->listeners[k];
 
-			for (size_t k = 0; k < inst->nlisteners; k++) {
-				const struct listener *l = &inst->listeners[k];
-
-				if (owner_of(inst)->refusing && !l->chosen && !l->given &&
-				    l->file == NULL && address_overlap(&l->address, a))
-					setsockopt(
-					    l->fd, SOL_SOCKET, SO_REUSEADDR, &reuse, sizeof(reuse));
-			}
+			if (!l->chosen && !l->given && l->file == NULL &&
+			    address_overlap(&l->address, a))
+				setsockopt(l->fd, SOL_SOCKET, SO_REUSEADDR, &reuse, sizeof(reuse));
 		}
 	}
 }
 
 static int
-open_new(struct listener *l, const struct instance *inst, const struct service_config *s,
+open_new(struct listener *l, const struct socket_set *set, const struct service_config *s,
     TALLOC_CTX *mem, char **remedy)
 {
 	int fd;
@@ -158,19 +147,19 @@ open_new(struct listener *l, const struct instance *inst, const struct service_c
 			    : open_address(&l->address, (int)s->backlog);
 	if (fd != -EADDRINUSE)
 		return fd;
-	step_aside(inst->sup, &l->address, true);
+	step_aside(set->all, &l->address, true);
 	fd = l->address.any ? open_any(&l->address, (int)s->backlog)
 			    : open_address(&l->address, (int)s->backlog);
-	step_aside(inst->sup, &l->address, false);
+	step_aside(set->all, &l->address, false);
 	return fd;
 }
 
-/* What its sockets are made from. */
+/* What the sockets of a set are made from. */
 struct wanted {
-	const struct instance *inst;
+	const struct socket_set *set;
 	const struct service_config *config;
 	const struct listener *before; /* its own until now, or those that it shares; or NULL */
-	bool anyones;                  /* those of other instances may be taken as well */
+	bool anyones;                  /* those of other sets may be taken as well */
 };
 
 /* C is one of the lines; *REMEDY (in MEM) is set if there is more to say about an error. */
@@ -184,22 +173,22 @@ open_listener(struct listener *l, const struct wanted *w, const struct listen_co
 
 	l->chosen = chosen;
 	l->address =
-	    chosen ? c->base : address_of_instance(&c->base, s->shared ? 0 : w->inst->index);
+	    chosen ? c->base : address_of_instance(&c->base, s->shared ? 0 : w->set->index);
 	had = listener_find(w->before, c, &l->address);
 	if (had == NULL && w->anyones && !chosen)
-		had = listener_find_anyones(w->inst->sup, &l->address);
+		had = listener_find_anyones(w->set->all, &l->address);
 	if (had != NULL)
 		return share(l, had);
-	l->fd = inherited_find(w->inst, c, (int)s->backlog, l);
+	l->fd = inherited_find(w->set, c, (int)s->backlog, l);
 	if (l->fd >= 0)
 		return 0;
-	if (address_is_unix(&l->address) && !s->shared && w->inst->index > 0 &&
+	if (address_is_unix(&l->address) && !s->shared && w->set->index > 0 &&
 	    !address_has_index(&c->base)) {
 		*remedy = talloc_strdup(mem, "instance 0 has this path; put %i, which becomes the "
 					     "instance's number, into it, or say `ports = shared`");
 		return -EADDRINUSE;
 	}
-	l->fd = open_new(l, w->inst, s, mem, remedy);
+	l->fd = open_new(l, w->set, s, mem, remedy);
 	return l->fd < 0 ? l->fd : 0;
 }
 
@@ -237,7 +226,7 @@ open_list(TALLOC_CTX *mem, const struct wanted *w, TALLOC_CTX *why_mem, char **w
 		if (error == 0)
 			continue;
 		*why = listener_explain(
-		    why_mem, w->inst, &c->listens[i], &list[i].address, error, remedy);
+		    why_mem, w->set, &c->listens[i], &list[i].address, error, remedy);
 		talloc_free(list);
 		return NULL;
 	}
@@ -245,196 +234,18 @@ open_list(TALLOC_CTX *mem, const struct wanted *w, TALLOC_CTX *why_mem, char **w
 }
 
 struct listener *
-listener_open(TALLOC_CTX *mem, const struct instance *inst, const struct service_config *c,
+listener_open(TALLOC_CTX *mem, const struct socket_set *set, const struct service_config *c,
     const struct listener *before, TALLOC_CTX *why_mem, char **why)
 {
 	return open_list(
-	    mem, &(struct wanted){.inst = inst, .config = c, .before = before}, why_mem, why);
+	    mem, &(struct wanted){.set = set, .config = c, .before = before}, why_mem, why);
 }
 
 struct listener *
-listener_take(TALLOC_CTX *mem, const struct instance *inst, const struct service_config *c,
+listener_take(TALLOC_CTX *mem, const struct socket_set *set, const struct service_config *c,
     const struct listener *before, TALLOC_CTX *why_mem, char **why)
 {
 	return open_list(mem,
-	    &(struct wanted){.inst = inst, .config = c, .before = before, .anyones = true}, why_mem,
+	    &(struct wanted){.set = set, .config = c, .before = before, .anyones = true}, why_mem,
 	    why);
-}
-
-int
-listener_open_instance(struct instance *inst, TALLOC_CTX *mem, char **why)
-{
-	const struct service_config *c = inst->service->config;
-	const struct instance *first = inst->service->instances[0];
-
-	inst->listeners = listener_open(
-	    inst, inst, c, c->shared && inst != first ? first->listeners : NULL, mem, why);
-	if (inst->listeners == NULL)
-		return *why == NULL ? -ENOMEM : -EADDRINUSE;
-	inst->nlisteners = c->nlistens;
-	return 0;
-}
-
-/*
- * shutdown(2) makes a listening TCP socket refuse, and keeps its port, unless the kernel has
- * chosen that. SO_REUSEADDR has to go meanwhile: with it, another process could bind the port
- * while nobody listens there. It comes back before listen(2), for accepted connections inherit
- * it, and one of those in TIME_WAIT without it would be in the next baton's way. A socket that
- * baton was given stays as it is: its owner waits at it too.
- */
-static void
-refuse_or_listen_tcp(const struct instance *inst, const struct listener *l, bool refuse)
-{
-	const int reuse = !refuse;
-
-	if (refuse)
-		shutdown(l->fd, SHUT_RD);
-	setsockopt(l->fd, SOL_SOCKET, SO_REUSEADDR, &reuse, sizeof(reuse));
-	if (!refuse && listen(l->fd, (int)inst->service->config->backlog) < 0)
-		output_warn(inst->sup->base.out, "%s: cannot listen on %s again: %s", inst->name,
-		    l->name, strerror(errno));
-}
-
-static void
-refuse_or_listen_unix(const struct instance *inst, const struct listener *l, bool refuse)
-{
-	int error = refuse ? socket_file_refuse(l->file, l->fd) : socket_file_resume(l->file);
-
-	if (!refuse && error == 0 && listen(l->fd, (int)inst->service->config->backlog) < 0)
-		error = -errno;
-	if (error < 0)
-		output_warn(inst->sup->base.out, "%s: cannot %s on %s%s: %s", inst->name,
-		    refuse ? "refuse connections" : "listen", l->address.un.sun_path,
-		    refuse ? "" : " again", strerror(-error));
-}
-
-static void
-refuse_or_listen(struct instance *inst, bool refuse)
-{
-	for (size_t i = 0; i < inst->nlisteners; i++) {
-		const struct listener *l = &inst->listeners[i];
-
-		if (l->file != NULL)
-			refuse_or_listen_unix(inst, l, refuse);
-		else if (!refuse || (!l->chosen && !l->given))
-			refuse_or_listen_tcp(inst, l, refuse);
-	}
-	inst->refusing = refuse;
-}
-
-/* … and is not about to end for good. */
-static bool
-another_lives(const struct instance *inst)
-{
-	const struct service *s = inst->service;
-
-	for (unsigned i = 0; s->config->shared && i < s->ninstances; i++) {
-		const struct life *l = &s->instances[i]->life;
-
-		if (s->instances[i] != inst && l->alive != 0 &&
-		    (l->state != LIFE_STOPPING || l->hold))
-			return true;
-	}
-	return false;
-}
-
-void
-listener_refuse(struct instance *inst)
-{
-	if (!owner_of(inst)->refusing && !another_lives(inst))
-		refuse_or_listen(owner_of(inst), true);
-}
-
-void
-listener_resume(struct instance *inst)
-{
-	if (owner_of(inst)->refusing)
-		refuse_or_listen(owner_of(inst), false);
-}
-
-void
-listener_settle(struct instance *inst)
-{
-	refuse_or_listen(inst, owner_of(inst)->refusing);
-}
-
-void
-listener_close_all(struct supervisor *sup)
-{
-	for (size_t i = 0; i < sup->all.nservices; i++) {
-		for (unsigned n = 0; n < sup->all.services[i]->ninstances; n++) {
-			struct instance *inst = sup->all.services[i]->instances[n];
-
-			for (size_t k = 0; k < inst->nlisteners; k++) {
-				if (inst->listeners[k].file != NULL &&
-				    store_keeps(sup, &inst->listeners[k]))
-					socket_file_leave(inst->listeners[k].file);
-			}
-			TALLOC_FREE(inst->listeners);
-			inst->nlisteners = 0;
-		}
-	}
-}
-
-void
-listener_let_go(struct instance *inst)
-{
-	size_t kept = 0;
-
-	for (size_t i = 0; i < inst->nlisteners; i++) {
-		struct listener *l = &inst->listeners[i], was = *l;
-
-		if (listener_is_anothers(inst, l)) {
-			listener_close(l);
-		} else if (kept++ != i) {
-			*l = (struct listener){.fd = -1};
-			inst->listeners[kept - 1] = was;
-		}
-	}
-	inst->nlisteners = kept;
-}
-
-void
-listener_own(struct instance *inst)
-{
-	const struct service_config *c = inst->service->config;
-	TALLOC_CTX *tmp = talloc_new(NULL);
-	struct socket_owner owner;
-	const char *why = "";
-	int error = identity_of_sockets(c, tmp, &owner, &why);
-
-	for (size_t i = 0; i < inst->nlisteners && error == 0; i++) {
-		const struct listener *l = &inst->listeners[i];
-		int failed = l->file == NULL ? 0 : socket_file_own(l->file, &owner);
-
-		if (failed < 0)
-			output_warn(inst->sup->base.out,
-			    "%s: cannot change owner and mode of %s: %s", inst->name,
-			    l->address.un.sun_path, strerror(-failed));
-	}
-	talloc_free(tmp);
-}
-
-void
-listener_own_all(struct supervisor *sup)
-{
-	for (size_t i = 0; i < sup->all.nservices; i++) {
-		for (unsigned n = 0; n < sup->all.services[i]->ninstances; n++)
-			listener_own(sup->all.services[i]->instances[n]);
-	}
-}
-
-int
-listener_open_all(struct supervisor *sup, TALLOC_CTX *mem, char **why)
-{
-	int error = 0;
-
-	for (size_t i = 0; i < sup->all.nservices && error == 0; i++) {
-		for (unsigned n = 0; n < sup->all.services[i]->ninstances && error == 0; n++)
-			error =
-			    listener_open_instance(sup->all.services[i]->instances[n], mem, why);
-	}
-	if (error < 0)
-		listener_close_all(sup);
-	return error;
 }

@@ -5,26 +5,25 @@
 #include <errno.h>
 #include <string.h>
 
-#include "supervisor/daemon/supervisor.h"
 #include "supervisor/sockets/holder.h"
+#include "supervisor/sockets/sockets.h"
 
 static char *
-left_behind(TALLOC_CTX *mem, const struct supervisor *sup, const struct address *taken)
+left_behind(TALLOC_CTX *mem, const struct sockets *sockets, const struct address *taken)
 {
 	struct address *all = NULL;
+	const struct socket_set *set;
 	unsigned n = 0;
 
-	for (size_t i = 0; i < sup->all.nservices; i++) {
-		const struct service_config *c = sup->all.services[i]->config;
+	TAILQ_FOREACH(set, &sockets->sets, entry) {
+		const struct service_config *c = *set->config;
 
-		for (unsigned k = 0; k < sup->all.services[i]->ninstances * c->nlistens; k++) {
-			all = talloc_realloc(mem, all, struct address, n + 1);
-			if (all == NULL)
-				return NULL;
-			all[n] = address_of_instance(&c->listens[k % c->nlistens].base,
-			    c->shared ? 0 : k / (unsigned)c->nlistens);
-			n++;
-		}
+		all = talloc_realloc(mem, all, struct address, n + (unsigned)c->nlistens);
+		if (all == NULL)
+			return NULL;
+		for (size_t k = 0; k < c->nlistens; k++)
+			all[n++] =
+			    address_of_instance(&c->listens[k].base, c->shared ? 0 : set->index);
 	}
 	return holder_left_behind(mem, taken, all, n);
 }
@@ -61,10 +60,10 @@ remedy_for(TALLOC_CTX *mem, const struct address *a, int error)
 
 /* One socket cannot become another while it is open; one that refuses is not in the way. */
 static char *
-own_in_the_way(TALLOC_CTX *mem, const struct supervisor *sup, const struct address *a)
+own_conflict(TALLOC_CTX *mem, const struct sockets *all, const struct address *a)
 {
-	const struct instance *whose;
-	const struct listener *l = listener_in_the_way(sup, a, &whose);
+	const struct socket_set *whose;
+	const struct listener *l = listener_find_conflict(all, a, &whose);
 	char *text;
 
 	if (l == NULL)
@@ -76,11 +75,11 @@ own_in_the_way(TALLOC_CTX *mem, const struct supervisor *sup, const struct addre
 	return talloc_asprintf(mem,
 	    "%s of this baton listens on %s, and both at a time cannot be; change the address, or "
 	    "stop it (`baton stop %s`), reload, and start it again",
-	    whose->name, text, whose->service->config->name);
+	    whose->name, text, (*whose->config)->name);
 }
 
 char *
-listener_explain(TALLOC_CTX *mem, const struct instance *inst, const struct listen_config *l,
+listener_explain(TALLOC_CTX *mem, const struct socket_set *set, const struct listen_config *l,
     const struct address *a, int error, const char *remedy)
 {
 	TALLOC_CTX *tmp = talloc_new(NULL);
@@ -88,15 +87,15 @@ listener_explain(TALLOC_CTX *mem, const struct instance *inst, const struct list
 	char *why;
 
 	if (error == -EADDRINUSE && remedy == NULL)
-		found = own_in_the_way(tmp, inst->sup, a);
+		found = own_conflict(tmp, set->all, a);
 	if (error == -EADDRINUSE && found == NULL)
-		found = left_behind(tmp, inst->sup, a);
+		found = left_behind(tmp, set->all, a);
 	if (found != NULL)
 		remedy = found;
 	else if (remedy == NULL)
 		remedy = remedy_for(tmp, a, error);
-	why = talloc_asprintf(mem, "%s of service %s: cannot listen on %s: %s: %s (%s)", inst->name,
-	    inst->service->config->name, text, strerror(-error), remedy, l->where);
+	why = talloc_asprintf(mem, "%s of service %s: cannot listen on %s: %s: %s (%s)", set->name,
+	    (*set->config)->name, text, strerror(-error), remedy, l->where);
 	talloc_free(tmp);
 	return why;
 }

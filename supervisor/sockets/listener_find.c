@@ -8,7 +8,8 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
-#include "supervisor/daemon/supervisor.h"
+#include "supervisor/sockets/socket_file.h"
+#include "supervisor/sockets/sockets.h"
 
 /* What ":PORT" is where there is no IPv6 is bound as IPv4's wildcard. */
 static bool
@@ -19,9 +20,8 @@ same(const struct listener *l, const struct address *a)
 	return l->address.any == a->any && address_equal(&l->address, a);
 }
 
-/* A Unix socket without its file is one that nobody finds. */
-static bool
-can_be_found(const struct listener *l)
+bool
+listener_can_be_found(const struct listener *l)
 {
 	return l->file == NULL || socket_file_is_there(l->file);
 }
@@ -32,7 +32,7 @@ listener_find(const struct listener *list, const struct listen_config *c, const 
 	for (size_t i = 0; list != NULL && i < talloc_array_length(list); i++) {
 		const struct listener *l = &list[i];
 
-		if (l->fd < 0 || !can_be_found(l))
+		if (l->fd < 0 || !listener_can_be_found(l))
 			continue;
 		if (address_port(a) == 0 && !address_is_unix(a)
 			? l->chosen && strcmp(l->name, c->name) == 0
@@ -43,35 +43,30 @@ listener_find(const struct listener *list, const struct listen_config *c, const 
 }
 
 const struct listener *
-listener_find_anyones(const struct supervisor *sup, const struct address *a)
+listener_find_anyones(const struct sockets *all, const struct address *a)
 {
-	for (size_t i = 0; i < sup->all.nservices; i++) {
-		for (unsigned n = 0; n < sup->all.services[i]->ninstances; n++) {
-			const struct instance *inst = sup->all.services[i]->instances[n];
+	const struct socket_set *set;
 
-			for (size_t k = 0; k < inst->nlisteners; k++) {
-				if (same(&inst->listeners[k], a) &&
-				    can_be_found(&inst->listeners[k]))
-					return &inst->listeners[k];
-			}
+	TAILQ_FOREACH(set, &all->sets, entry) {
+		for (size_t k = 0; k < set->nlisteners; k++) {
+			if (same(&set->listeners[k], a) &&
+			    listener_can_be_found(&set->listeners[k]))
+				return &set->listeners[k];
 		}
 	}
 	return NULL;
 }
 
 const struct listener *
-listener_in_the_way(
-    const struct supervisor *sup, const struct address *a, const struct instance **whose)
+listener_find_conflict(
+    const struct sockets *all, const struct address *a, const struct socket_set **whose)
 {
-	for (size_t i = 0; i < sup->all.nservices; i++) {
-		for (unsigned n = 0; n < sup->all.services[i]->ninstances; n++) {
-			*whose = sup->all.services[i]->instances[n];
-			for (size_t k = 0; k < (*whose)->nlisteners; k++) {
-				const struct listener *l = &(*whose)->listeners[k];
+	TAILQ_FOREACH(*whose, &all->sets, entry) {
+		for (size_t k = 0; k < (*whose)->nlisteners; k++) {
+			const struct listener *l = &(*whose)->listeners[k];
 
-				if (address_overlap(&l->address, a) && can_be_found(l))
-					return l;
-			}
+			if (address_overlap(&l->address, a) && listener_can_be_found(l))
+				return l;
 		}
 	}
 	return NULL;
@@ -96,19 +91,15 @@ listener_same_sockets(const struct listener *a, size_t na, const struct listener
 }
 
 bool
-listener_is_anothers(const struct instance *leaving, const struct listener *l)
+listener_is_anothers(const struct socket_set *leaving, const struct listener *l)
 {
-	const struct supervisor *sup = leaving->sup;
+	const struct socket_set *set;
 
-	for (size_t i = 0; i < sup->all.nservices; i++) {
-		for (unsigned n = 0; n < sup->all.services[i]->ninstances; n++) {
-			const struct instance *inst = sup->all.services[i]->instances[n];
-
-			for (size_t k = 0; inst != leaving && k < inst->nlisteners; k++) {
-				if (same(&inst->listeners[k], &l->address) &&
-				    inode_of(inst->listeners[k].fd) == inode_of(l->fd))
-					return true;
-			}
+	TAILQ_FOREACH(set, &leaving->all->sets, entry) {
+		for (size_t k = 0; set != leaving && k < set->nlisteners; k++) {
+			if (same(&set->listeners[k], &l->address) &&
+			    inode_of(set->listeners[k].fd) == inode_of(l->fd))
+				return true;
 		}
 	}
 	return false;

@@ -10,16 +10,13 @@
 #include <sys/stat.h>
 
 #include "supervisor/base/state.h"
-#include "supervisor/daemon/supervisor.h"
+#include "supervisor/sockets/socket_file.h"
+#include "supervisor/sockets/sockets.h"
 
 struct stored {
-	struct stored *next;
+	LIST_ENTRY(stored) entry;
 	char *name;
 	bool wanted;
-};
-
-struct store {
-	struct stored *first;
 };
 
 /* 0 if there is none. */
@@ -34,12 +31,12 @@ inode_of(int fd)
 /* "SERVICE.INSTANCE.NAME.INODE"; for a Unix socket, the number of its file comes before the
  * inode. */
 static char *
-name_of(TALLOC_CTX *mem, const struct instance *inst, const struct listener *l)
+name_of(TALLOC_CTX *mem, const struct socket_set *set, const struct listener *l)
 {
 	if (l->file != NULL)
-		return talloc_asprintf(mem, "%s.%s.%llu.%llu", inst->name, l->name,
+		return talloc_asprintf(mem, "%s.%s.%llu.%llu", set->name, l->name,
 		    socket_file_number(l->file), inode_of(l->fd));
-	return talloc_asprintf(mem, "%s.%s.%llu", inst->name, l->name, inode_of(l->fd));
+	return talloc_asprintf(mem, "%s.%s.%llu", set->name, l->name, inode_of(l->fd));
 }
 
 unsigned long long
@@ -62,119 +59,118 @@ store_is_ours(const char *name, int fd)
 
 /* By the inode: a socket may have got another name in the configuration meanwhile. */
 static struct stored *
-find(const struct store *store, int fd)
-{
-	struct stored *s = store->first;
-
-	while (s != NULL && !store_is_ours(s->name, fd))
-		s = s->next;
-	return s;
-}
-
-bool
-store_keeps(const struct supervisor *sup, const struct listener *l)
-{
-	return sup->store != NULL && find(sup->store, l->fd) != NULL;
-}
-
-static struct stored *
-add(struct supervisor *sup, const char *name)
+find(const struct sockets *all, int fd)
 {
 	struct stored *s;
 
-	if (sup->store == NULL)
-		sup->store = talloc_zero(sup, struct store);
-	s = sup->store == NULL ? NULL : talloc_zero(sup->store, struct stored);
-	if (s == NULL)
-		return NULL;
-	s->name = talloc_strdup(s, name);
-	if (s->name == NULL) {
-		talloc_free(s);
+	LIST_FOREACH(s, &all->stored, entry) {
+		if (store_is_ours(s->name, fd))
+			return s;
+	}
+	return NULL;
+}
+
+bool
+store_keeps(const struct sockets *all, const struct listener *l)
+{
+	return find(all, l->fd) != NULL;
+}
+
+/* NAME (NULL: no memory) is taken over. */
+static struct stored *
+add(struct sockets *all, char *name)
+{
+	struct stored *s = name == NULL ? NULL : talloc_zero(all, struct stored);
+
+	if (s == NULL) {
+		talloc_free(name);
 		return NULL;
 	}
-	s->next = sup->store->first;
-	sup->store->first = s;
+	s->name = talloc_steal(s, name);
+	LIST_INSERT_HEAD(&all->stored, s, entry);
 	return s;
 }
 
 void
-store_has(struct supervisor *sup, const char *name)
+store_has(struct sockets *all, const char *name)
 {
-	add(sup, name);
+	add(all, talloc_strdup(all, name));
+}
+
+/* LINES (NULL: no memory) are freed. */
+static void
+tell(const struct sockets *all, char *lines, int fd)
+{
+	if (lines != NULL)
+		all->calls->tell(all->calls_data, lines, fd);
+	talloc_free(lines);
 }
 
 static void
-keep(struct supervisor *sup, const struct instance *inst, const struct listener *l)
+keep(struct sockets *all, const struct socket_set *set, const struct listener *l)
 {
-	struct stored *s = sup->store == NULL ? NULL : find(sup->store, l->fd);
-	char *name;
+	struct stored *s = find(all, l->fd);
 
 	if (s == NULL) {
-		name = name_of(sup, inst, l);
-		s = name == NULL ? NULL : add(sup, name);
-		talloc_free(name);
-		/* FDPOLL=0: one that refuses for a while (listener_refuse) looks dead to the
+		s = add(all, name_of(all, set, l));
+		/* FDPOLL=0: one that refuses for a while (socket_set_refuse) looks dead to the
 		 * manager, which would throw it away. */
 		if (s != NULL)
-			manager_pass(sup, l->fd, "FDSTORE=1\nFDNAME=%s\nFDPOLL=0\n", s->name);
+			tell(all, talloc_asprintf(s, "FDSTORE=1\nFDNAME=%s\nFDPOLL=0\n", s->name),
+			    l->fd);
 	}
 	if (s != NULL)
 		s->wanted = true;
 }
 
 static void
-remove_unwanted(struct supervisor *sup)
+remove_unwanted(struct sockets *all)
 {
-	struct stored **where = &sup->store->first;
+	struct stored *next;
 
-	while (*where != NULL) {
-		struct stored *s = *where;
-
+	for (struct stored *s = LIST_FIRST(&all->stored); s != NULL; s = next) {
+		next = LIST_NEXT(s, entry);
 		if (s->wanted) {
 			s->wanted = false; /* for the next time */
-			where = &s->next;
 			continue;
 		}
-		manager_say(sup, "FDSTOREREMOVE=1\nFDNAME=%s\n", s->name);
-		*where = s->next;
+		tell(all, talloc_asprintf(s, "FDSTOREREMOVE=1\nFDNAME=%s\n", s->name), -1);
+		LIST_REMOVE(s, entry);
 		talloc_free(s);
 	}
 }
 
 void
-store_update(struct supervisor *sup)
+store_update(struct sockets *all)
 {
-	if (sup->manager == NULL)
-		return;
-	for (size_t i = 0; i < sup->all.nservices; i++) {
-		for (unsigned n = 0; n < sup->all.services[i]->ninstances; n++) {
-			const struct instance *inst = sup->all.services[i]->instances[n];
+	const struct socket_set *set;
 
-			for (size_t k = 0; k < inst->nlisteners; k++) {
-				if (!inst->listeners[k].given)
-					keep(sup, inst, &inst->listeners[k]);
-			}
+	if (all->calls == NULL)
+		return;
+	TAILQ_FOREACH(set, &all->sets, entry) {
+		for (size_t k = 0; k < set->nlisteners; k++) {
+			if (!set->listeners[k].given)
+				keep(all, set, &set->listeners[k]);
 		}
 	}
-	if (sup->store != NULL)
-		remove_unwanted(sup);
+	remove_unwanted(all);
 }
 
 void
-store_state(struct state *s, struct supervisor *sup)
+store_state(struct state *s, struct sockets *all)
 {
-	struct stored *at = sup->store == NULL ? NULL : sup->store->first;
+	struct stored *at = LIST_FIRST(&all->stored), *i;
 	unsigned n = 0;
 
-	for (struct stored *i = at; i != NULL; i = i->next)
+	LIST_FOREACH(i, &all->stored, entry)
 		n++;
 	n = state_array(s, "store", n);
-	for (unsigned i = 0; i < n && state_ok(s); i++) {
-		char *name = state_text_element(s, "store", i, sup, at == NULL ? NULL : at->name);
+	for (unsigned k = 0; k < n && state_ok(s); k++) {
+		char *name = state_text_element(s, "store", k, all, at == NULL ? NULL : at->name);
 
 		if (state_saving(s))
-			at = at == NULL ? NULL : at->next;
-		else if (name != NULL && add(sup, name) == NULL)
+			at = at == NULL ? NULL : LIST_NEXT(at, entry);
+		else if (name != NULL && add(all, name) == NULL)
 			state_fail(s, "store", "there is no memory");
 	}
 }

@@ -7,7 +7,6 @@
 static const struct state_field fields[] = {
     STATE_NUMBER(struct instance, last_number),
     STATE_NUMBER(struct instance, restarts),
-    STATE_FLAG(struct instance, refusing),
     STATE_NUMBER(struct instance, epoch),
     STATE_NUMBER(struct instance, refreshed),
     STATE_STRING(struct instance, last_exit),
@@ -50,6 +49,10 @@ static const struct state_word roles[] = {
     {"old", LIFE_OLD, 4},
 };
 
+static const struct state_field socket_fields[] = {
+    STATE_FLAG(struct socket_set, refusing),
+};
+
 static const struct state_field listener_fields[] = {
     STATE_NEEDED_STRING(struct listener, name),
     STATE_NEEDED_FD(struct listener, fd),
@@ -69,23 +72,25 @@ life(struct state *s, struct life *l)
 }
 
 static void
-listeners(struct state *s, struct instance *inst)
+sockets(struct state *s, struct socket_set *set)
 {
-	unsigned n = state_array(s, "listeners", inst->nlisteners);
+	unsigned n;
+
+	STATE_FIELDS(s, set, socket_fields);
+	n = state_array(s, "listeners", set->nlisteners);
 
 	if (!state_saving(s)) {
-		inst->listeners = listener_new(inst, n);
-		if (inst->listeners == NULL) {
+		socket_set_use(set, listener_new(set, n));
+		if (set->listeners == NULL) {
 			state_fail(s, "listeners", "there is no memory");
 			return;
 		}
-		inst->nlisteners = n;
 	}
 	for (unsigned i = 0; i < n && state_ok(s); i++) {
 		struct state sub = state_element(s, "listeners", i);
-		struct listener *l = &inst->listeners[i];
+		struct listener *l = &set->listeners[i];
 
-		STATE_FIELDS_OF(&sub, inst->listeners, l, listener_fields);
+		STATE_FIELDS_OF(&sub, set->listeners, l, listener_fields);
 		address_state(&sub, "address", &l->address);
 		state_socket_file(&sub, "file", &l->file);
 	}
@@ -99,7 +104,7 @@ state_instance(struct state *s, struct instance *inst)
 	STATE_FIELDS(s, inst, fields);
 	state_executable(s, "last_exe", &inst->last_exe);
 	life(s, &inst->life);
-	listeners(s, inst);
+	sockets(s, inst->sockets);
 	state_generation(s, "current", inst, &inst->current);
 	state_generation(s, "successor", inst, &inst->successor);
 	state_generation(s, "old", inst, &inst->old);

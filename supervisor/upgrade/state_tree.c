@@ -225,8 +225,8 @@ supervisor(struct state *s, struct supervisor *sup)
 	output_state(s, "output", sup->base.out);
 	logfiles_state(s, sup->base.logfiles);
 	event_state(s, sup->all.events);
-	inherited_state(s, sup);
-	store_state(s, sup);
+	inherited_state(s, sup->all.sockets);
+	store_state(s, sup->all.sockets);
 	manager_state(s, sup);
 	services(s, sup);
 	if (state_ok(s) && sup->all.phase == SUP_STARTING &&

@@ -99,7 +99,8 @@ nothing_is_lost_and_nobody_waits(void **state)
 	assert_int_equal(fstat(0, &ours), 0);
 	for (int i = 0; i < MESSAGES; i++) {
 		if (i == MESSAGES - 1)
-			manager_pass(sup, fd, "STATUS=%d\n", i);
+			sup->all.sockets->calls->tell(sup->all.sockets->calls_data,
+			    talloc_asprintf(sup, "STATUS=%d\n", i), fd);
 		else
 			manager_say(sup, "STATUS=%d\n", i);
 	}

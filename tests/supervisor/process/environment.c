@@ -45,8 +45,8 @@ generation_of(struct supervisor *sup, unsigned nlisteners)
 	struct instance *inst = instance_new(sup->all.services[0], 3);
 	struct generation *g = talloc_zero(inst, struct generation);
 
-	inst->listeners = listeners;
-	inst->nlisteners = nlisteners;
+	inst->sockets->listeners = listeners;
+	inst->sockets->nlisteners = nlisteners;
 	g->instance = inst;
 	g->number = 17;
 	g->notify = notify_new(g, sup->base.ev, 0, ignore_message, NULL);

@@ -156,7 +156,7 @@ setup(void **state)
 	assert_int_equal(control_start(st->sup->control,
 			     talloc_asprintf(st->mem, "%s/control", st->dir), st->mem, &why),
 	    0);
-	assert_int_equal(listener_open_all(st->sup, st->mem, &why), 0);
+	assert_int_equal(sockets_open(st->sup->all.sockets, st->mem, &why), 0);
 	for (size_t i = 0; i < st->sup->all.nservices; i++)
 		assert_int_equal(logs_open_service(st->sup->all.services[i], st->mem, &why), 0);
 	populate(st->sup);

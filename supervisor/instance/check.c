@@ -34,7 +34,9 @@ shares(const struct generation *g, const struct generation *o)
 static bool
 alone(const struct generation *g)
 {
-	for (const struct generation *o = g->instance->all->generations; o != NULL; o = o->next) {
+	const struct generation *o;
+
+	LIST_FOREACH(o, &g->instance->all->generations, entry) {
 		if (shares(g, o))
 			return false;
 	}

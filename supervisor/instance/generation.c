@@ -176,14 +176,14 @@ generation_check(struct generation *g)
 void
 generation_check_lingering(struct instances *all)
 {
-	struct generation *g = all->generations;
+	struct generation *g = LIST_FIRST(&all->generations);
 
 	while (g != NULL) {
 		if (g->lingers && has_ended(g)) {
 			generation_check(g);
-			g = all->generations; /* others may have gone with it */
+			g = LIST_FIRST(&all->generations); /* others may have gone with it */
 		} else {
-			g = g->next;
+			g = LIST_NEXT(g, entry);
 		}
 	}
 }
@@ -200,12 +200,7 @@ process_ended(struct tevent_context *ev, struct tevent_fd *fde, uint16_t flags, 
 static int
 generation_close(struct generation *g)
 {
-	if (g->prev != NULL)
-		g->prev->next = g->next;
-	else if (g->instance->all->generations == g)
-		g->instance->all->generations = g->next;
-	if (g->next != NULL)
-		g->next->prev = g->prev;
+	LIST_REMOVE(g, entry);
 	channel_drop(&g->gives);
 	channel_drop(&g->takes);
 	channel_drop(&g->becomes);
@@ -258,10 +253,7 @@ generation_new(struct instance *inst, unsigned number)
 	    .started_ms = timer_now_ms(),
 	    .ready_ms = -1,
 	    .watchdog_ms = inst->service->config->watchdog_ms};
-	g->next = inst->all->generations;
-	if (g->next != NULL)
-		g->next->prev = g;
-	inst->all->generations = g;
+	LIST_INSERT_HEAD(&inst->all->generations, g, entry);
 	talloc_set_destructor(g, generation_close);
 	g->ready.path = g->ready.path == NULL ? NULL : talloc_strdup(g, g->ready.path);
 	if (!generation_new_output(g) || (g->ready.kind == READY_HTTP && g->ready.path == NULL))

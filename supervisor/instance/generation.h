@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/queue.h>
 #include <sys/types.h>
 #include <talloc.h>
 #include <tevent.h>
@@ -62,7 +63,7 @@ enum {
 
 /* One process. A child of its instance. */
 struct generation {
-	struct generation *prev, *next; /* in supervisor.generations */
+	LIST_ENTRY(generation) entry; /* in struct instances */
 	struct instance *instance;
 	const struct generation_events *events; /* who hears what happens to it */
 	unsigned number;                        /* 1, 2, 3, … in its instance */
@@ -139,7 +140,7 @@ struct generation {
 /* G is given those that its instance has now. */
 void sharing_note(struct generation *g);
 /* G is about to be started: those that no other living process has are made to block. */
-void sharing_settle(const struct generation *g);
+void sharing_block(const struct generation *g);
 
 /* --- start.c --------------------------------------------------------------------------- */
 

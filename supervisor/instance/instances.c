@@ -45,11 +45,13 @@ instance_news(struct instance *inst, struct generation *g, enum instance_news ne
 struct generation *
 instances_generation(struct instances *all, pid_t pid)
 {
-	struct generation *g = all->generations;
+	struct generation *g;
 
-	while (g != NULL && g->pid != pid)
-		g = g->next;
-	return g;
+	LIST_FOREACH(g, &all->generations, entry) {
+		if (g->pid == pid)
+			return g;
+	}
+	return NULL;
 }
 
 void

@@ -84,7 +84,7 @@ struct instances {
 	struct owners *owners;   /* who has accepted the connections of checks */
 	struct service **services;
 	size_t nservices;
-	struct generation *generations; /* every process that has not been reaped */
+	LIST_HEAD(, generation) generations; /* every process that has not been reaped */
 	struct events *events;
 	uint64_t lines;           /* that they have written */
 	size_t recent_long_bytes; /* recent.c: what all its long lines take */

@@ -16,7 +16,7 @@
 /* --- Programs that know spares, and others -------------------------------------------------- */
 
 static void
-refuse(struct service *s, const struct instance *place, const char *what)
+do_without(struct service *s, const struct instance *place, const char *what)
 {
 	if (s->spares.refused)
 		return;
@@ -35,7 +35,7 @@ places_said_ready(struct generation *g, bool spare)
 	struct service *s = g->instance->service;
 
 	if (g->instance->spare && !spare && g->ready_ms < 0)
-		refuse(s, g->instance, "it said READY=1 without " BATON_NOTIFY_SPARE);
+		do_without(s, g->instance, "it said READY=1 without " BATON_NOTIFY_SPARE);
 	if (g->instance->spare && spare)
 		s->spares.known = true;
 	return g->instance->spare == spare;
@@ -47,7 +47,8 @@ places_ended(const struct generation *g)
 	struct spares *s = &g->instance->service->spares;
 
 	if (g->ready_ms < 0 && !g->told && !s->known && ++s->failures == TRIES)
-		refuse(g->instance->service, g->instance, "again it has ended before it was ready");
+		do_without(
+		    g->instance->service, g->instance, "again it has ended before it was ready");
 }
 
 /* --- How many there are, and which ----------------------------------------------------------- */
@@ -124,7 +125,7 @@ newest(const struct service *s, bool *serves, bool *lives)
 /* Starts it, or replaces one whose program is older than what serves: once, for if that fails
  * the next attempt would be no better. */
 static void
-settle_place(struct instance *place, bool serves, unsigned epoch)
+fill_place(struct instance *place, bool serves, unsigned epoch)
 {
 	const struct generation *g = place->current;
 
@@ -138,7 +139,7 @@ settle_place(struct instance *place, bool serves, unsigned epoch)
 }
 
 static void
-settle(void *data)
+fill(void *data)
 {
 	struct service *s = talloc_get_type_abort(data, struct service);
 	unsigned want = (unsigned)s->config->spares;
@@ -160,11 +161,11 @@ settle(void *data)
 		if (!lives || s->spares.refused)
 			instance_event(s->spares.places[i], LIFE_EV_STOP);
 		else if (!s->all->policy->restarting(s->all))
-			settle_place(s->spares.places[i], serves, epoch);
+			fill_place(s->spares.places[i], serves, epoch);
 	}
 	if (s->spares.look == NULL &&
 	    (s->spares.count > want || (want > 0 && s->all->policy->restarting(s->all))))
-		s->spares.look = timer_after(s, s->all->base->timers, LOOK_AGAIN_MS, settle, s);
+		s->spares.look = timer_after(s, s->all->base->timers, LOOK_AGAIN_MS, fill, s);
 }
 
 void
@@ -173,7 +174,7 @@ places_look(struct service *s)
 	if (s->config->spares == 0 && s->spares.count == 0)
 		return;
 	talloc_free(s->spares.look);
-	s->spares.look = timer_after(s, s->all->base->timers, 0, settle, s);
+	s->spares.look = timer_after(s, s->all->base->timers, 0, fill, s);
 }
 
 void

@@ -27,7 +27,7 @@ struct spares {
 	struct instance **places;
 	unsigned count;
 	unsigned epoch;     /* raised by each replacement: a lower one may be an older program */
-	struct timer *look; /* runs while there is something to settle */
+	struct timer *look; /* runs while places are to be filled or emptied */
 	bool known;         /* one of them has said that it knows what it is */
 	unsigned failures;  /* so many have ended before one had said so */
 	bool refused;       /* the program does not know spares … */

@@ -49,7 +49,9 @@ may_have(const struct generation *g, const struct instance *inst, ino_t socket)
 static const struct generation *
 another(const struct generation *g, ino_t socket)
 {
-	for (const struct generation *o = g->instance->all->generations; o != NULL; o = o->next) {
+	const struct generation *o;
+
+	LIST_FOREACH(o, &g->instance->all->generations, entry) {
 		if (o != g && generation_lives(o) && may_have(o, g->instance, socket))
 			return o;
 	}
@@ -57,7 +59,7 @@ another(const struct generation *g, ino_t socket)
 }
 
 void
-sharing_settle(const struct generation *g)
+sharing_block(const struct generation *g)
 {
 	struct instance *inst = g->instance;
 

@@ -135,7 +135,7 @@ spawn_with(struct generation *g, struct spawn *s, TALLOC_CTX *mem)
 		error = s->out < 0 ? s->out : s->err;
 	if (error == 0) {
 		sharing_note(g);
-		sharing_settle(g);
+		sharing_block(g);
 	}
 	if (error == 0)
 		error = spawn_process(s, &g->pid, &g->pidfd, &g->exec_fd);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The life of a request as a pure table: state × event → next state and actions. wire/ and sched/ tell it what happens, and carry the actions out; nothing else decides
- * whether a request runs, is answered, or is freed.
+ * The life of a request as a pure table: state × event → next state and actions. wire/ and sched/
+ * tell it what happens, and carry the actions out; nothing else decides whether a request runs, is
+ * answered, or is freed. It knows no thread, no parser and no list.
  *
  * Two have a part in a request: its connection, from the request line to the last byte of the
  * answer, and the scheduler, from the last byte of the request until the handler has returned.
@@ -13,9 +14,9 @@
  *   what its connection does the parser asks for the answer in each of its runs; it is HELD: the
  *                            parser is suspended until RESUME; it sends one; or it has LEFT
  *
- * Which threads: the state belongs to the leader, whoever that is; so the events all happen in the
- * leader, also those about a handler elsewhere, which are told when the leader learns of them. While
- * it is RUNNING, AWAY or OVERDUE, the request's content, its answer `res` and its memory belong to
+ * Which threads: the state belongs to the leader, whoever that is. So all events happen in the
+ * leader, also those about a handler elsewhere, which the leader learns of later. From RUN or GIVEN
+ * until its handler has returned, the request's content, its answer `res` and its memory belong to
  * the thread that runs the handler, and the leader reads none of them. All that both write is
  * `handler`, one atomic: RUNS → RETURNED by the thread that ran it, RUNS → OVERDUE by the leader.
  * Who comes first decides which answer the client gets.
@@ -29,8 +30,9 @@
  *     before it touches anything else.
  *   - What is AWAY comes BACK exactly once, however late, and whoever has left meanwhile.
  *
- * A request whose handler begins when its head is there, and reads its content as it comes, would
- * be WAITING after HEAD, and COMPLETE an event of WAITING, RUNNING and AWAY. There is none yet.
+ * A request whose middleware and handler begin when its head is there, and read the content as it
+ * comes, would be WAITING after HEAD; its connection would still receive, and be HELD while nobody
+ * reads; COMPLETE would be an event of WAITING, RUNNING and AWAY. There is none yet.
  */
 #ifndef BATON_HTTP_REQUEST_LIFE_H
 #define BATON_HTTP_REQUEST_LIFE_H

@@ -116,6 +116,13 @@ deploy_of(const struct service *s)
 	return s->deploy->room;
 }
 
+/* So many of its instances stay. */
+static inline unsigned
+deploy_stay(const struct service *s)
+{
+	return s->deploy->shrinks ? s->deploy->keep : s->ninstances;
+}
+
 /* --- busy.c ---------------------------------------------------------------------------------- */
 
 /* Whether instances are being removed, or a service is about to go back by itself: then nothing else
@@ -134,6 +141,8 @@ struct service *service_new_empty(struct deploy *d, const struct service_config 
 void service_configure(struct service *s, const struct service_config *config);
 /* The same for one that counted before, under its number then. */
 void service_reconfigure(struct service *s, const struct service_config *config, unsigned number);
+/* NULL: there is none of that name. */
+struct service *service_find(const struct deploy *d, const char *name);
 
 /* --- sequence.c: starting one after the other, stopping in reverse ------------------------ */
 

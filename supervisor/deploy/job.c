@@ -318,23 +318,36 @@ job_reset(struct deploy *d, const char *name, struct asker *asker)
 	advance(job);
 }
 
+/* NULL: no memory, and ASKER has not been told. */
+static struct job *
+job_of_list(
+    struct deploy *d, struct instance **list, size_t count, struct asker *asker, enum job_goal goal)
+{
+	struct instance **copy = talloc_memdup(d, list, count * sizeof(struct instance *));
+	struct job *job = copy == NULL ? NULL : job_new(d, NULL, goal);
+
+	if (job == NULL) {
+		talloc_free(copy);
+		return NULL;
+	}
+	asker_later(asker, &job->asker);
+	job->list = talloc_steal(job, copy);
+	job->count = count;
+	return job;
+}
+
 void
 job_start_list(struct deploy *d, struct instance **list, size_t count, struct asker *asker)
 {
-	struct instance **copy = talloc_memdup(d, list, count * sizeof(struct instance *));
-	struct job *job = copy == NULL ? NULL : job_new(d, NULL, GOAL_READY);
+	struct job *job = job_of_list(d, list, count, asker, GOAL_READY);
 
 	if (job == NULL) {
 		/* They are there, and must run: all at once then, and nobody waits. */
-		talloc_free(copy);
 		asker_error(asker, "there is no memory to wait for what is started");
 		for (size_t i = 0; i < count; i++)
 			instance_event(list[i], LIFE_EV_START);
 		return;
 	}
-	asker_later(asker, &job->asker);
-	job->list = talloc_steal(job, copy);
-	job->count = count;
 	advance(job);
 }
 
@@ -342,16 +355,10 @@ bool
 job_stop_list(struct deploy *d, struct instance **list, size_t count, struct asker *asker,
     job_then_fn *then, void *data)
 {
-	struct instance **copy = talloc_memdup(d, list, count * sizeof(struct instance *));
-	struct job *job = copy == NULL ? NULL : job_new(d, NULL, GOAL_DOWN);
+	struct job *job = job_of_list(d, list, count, asker, GOAL_DOWN);
 
-	if (job == NULL) {
-		talloc_free(copy);
+	if (job == NULL)
 		return false;
-	}
-	asker_later(asker, &job->asker);
-	job->list = talloc_steal(job, copy);
-	job->count = count;
 	job->then = then;
 	job->then_data = data;
 	forget_all(d, job->list, count, true);

@@ -208,9 +208,7 @@ replace_refused(struct deploy *d)
 		if (grown == NULL)
 			break;
 		list = grown;
-		for (unsigned k = 0; s->deploy->runs_refused &&
-				     k < (s->deploy->shrinks ? s->deploy->keep : s->ninstances);
-		     k++) {
+		for (unsigned k = 0; s->deploy->runs_refused && k < deploy_stay(s); k++) {
 			if (runs_another(s->instances[k]))
 				list[n++] = s->instances[k];
 		}

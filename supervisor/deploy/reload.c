@@ -260,7 +260,7 @@ struct reload {
 
 /* For the asker, and for everybody. */
 static void
-say_refused(struct deploy *d, struct asker *asker, const char *why)
+say_failed(struct deploy *d, struct asker *asker, const char *why)
 {
 	output_warn(d->base->out, "reload failed: %s", why);
 	event_emit(d->all, NULL, NULL, "reload", json_pack("{s:b}", "ok", 0), "failed: %s", why);
@@ -316,7 +316,7 @@ checked(const char *why, const void *owners, size_t n, void *data)
 		/* What only came at the wrong time may be good. */
 		if (judged)
 			outcome_refused(d, why != NULL ? why : no_memory);
-		say_refused(d, asker, why != NULL ? why : no_memory);
+		say_failed(d, asker, why != NULL ? why : no_memory);
 	}
 	if (tell)
 		d->calls->reloaded(d->sup, good);
@@ -357,7 +357,7 @@ reload(struct deploy *d, struct asker *asker)
 	}
 	if (why != NULL) {
 		talloc_free(r);
-		say_refused(d, asker, why);
+		say_failed(d, asker, why);
 	} else {
 		d->reload = r;
 		asker_later(asker, &r->asker);
@@ -373,7 +373,7 @@ reload_cancel(struct deploy *d, const char *why)
 
 	if (d->reload != NULL) {
 		asker = end(d->reload);
-		say_refused(d, asker, unchanged(tmp, why));
+		say_failed(d, asker, unchanged(tmp, why));
 	}
 	talloc_free(tmp);
 }

@@ -6,16 +6,6 @@
 #include "supervisor/deploy/reload.h"
 #include "supervisor/deploy/version.h"
 
-static struct service *
-running(const struct deploy *d, const char *name)
-{
-	for (size_t i = 0; i < d->all->nservices; i++) {
-		if (strcmp(d->all->services[i]->config->name, name) == 0)
-			return d->all->services[i];
-	}
-	return NULL;
-}
-
 static int
 prepare_new(struct plan *p, struct part *part, TALLOC_CTX *mem, char **why)
 {
@@ -192,7 +182,7 @@ reload_prepare(struct plan *p, TALLOC_CTX *mem, char **why)
 		struct part *part = &p->parts[i];
 
 		part->config = p->config->services[i];
-		part->service = running(p->deploy, part->config->name);
+		part->service = service_find(p->deploy, part->config->name);
 		error = part->service == NULL ? prepare_new(p, part, mem, why)
 					      : prepare_running(p, part, mem, why);
 	}

@@ -69,8 +69,7 @@ revert_next(struct deploy *d)
 	    .back = true,
 	    .waiters = &b->waiters,
 	    .failed = b->verdict};
-	if (roll_start_list(d, &task, s->instances,
-		s->deploy->shrinks ? s->deploy->keep : s->ninstances, NULL) == 0)
+	if (roll_start_list(d, &task, s->instances, deploy_stay(s), NULL) == 0)
 		talloc_free(b); /* the roll has those who wait */
 	else
 		end(b, json_pack("{s:b s:s}", "ok", 0, "error", "there is no memory"));

@@ -88,16 +88,6 @@ grow(struct service *s, unsigned to, TALLOC_CTX *mem, char **why)
 	return true;
 }
 
-static struct service *
-service_named(struct deploy *d, const char *name)
-{
-	for (size_t i = 0; i < d->all->nservices; i++) {
-		if (strcmp(d->all->services[i]->config->name, name) == 0)
-			return d->all->services[i];
-	}
-	return NULL;
-}
-
 /* Whether the number may be changed now; if not, the asker has been told why. */
 static bool
 may_scale(struct deploy *d, const char *name, long instances, struct asker *asker)
@@ -109,7 +99,7 @@ may_scale(struct deploy *d, const char *name, long instances, struct asker *aske
 
 	if (d->all->phase != SUP_RUNNING)
 		asker_error(asker, "baton is starting or stopping");
-	else if (service_named(d, name) == NULL)
+	else if (service_find(d, name) == NULL)
 		asker_error(asker, "%s", instances_no_such(tmp, d->all, name));
 	else if (instances < k->min || instances > k->max)
 		asker_error(asker, "expected %s, found %ld", key_expected(tmp, k), instances);
@@ -126,7 +116,7 @@ may_scale(struct deploy *d, const char *name, long instances, struct asker *aske
 void
 scale_service(struct deploy *d, const char *name, long instances, struct asker *asker)
 {
-	struct service *s = service_named(d, name);
+	struct service *s = service_find(d, name);
 	unsigned to = (unsigned)instances, had;
 	char *why = NULL;
 

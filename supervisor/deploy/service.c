@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* A service, and which configuration counts for it. */
+#include <string.h>
+
 #include "supervisor/deploy/version.h"
 
 /* How long a draining instance may take to say that it serves again before another is started
@@ -84,4 +86,14 @@ service_new(struct deploy *d, const struct service_config *config)
 		return NULL;
 	}
 	return s;
+}
+
+struct service *
+service_find(const struct deploy *d, const char *name)
+{
+	for (size_t i = 0; i < d->all->nservices; i++) {
+		if (strcmp(d->all->services[i]->config->name, name) == 0)
+			return d->all->services[i];
+	}
+	return NULL;
 }

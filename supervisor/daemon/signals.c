@@ -9,6 +9,7 @@
 #include "supervisor/base/state.h"
 #include "supervisor/control/control.h"
 #include "supervisor/daemon/supervisor.h"
+#include "supervisor/deploy/deploy.h"
 
 /* make(1), timeout(1) and their like signal the process group and the child as well: so soon
  * after the first, another SIGTERM is the same request, not an impatient second one. */

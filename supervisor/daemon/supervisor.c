@@ -10,6 +10,7 @@
 
 #include "supervisor/base/json_memory.h"
 #include "supervisor/control/control.h"
+#include "supervisor/deploy/deploy.h"
 #include "supervisor/protocol.h"
 
 /* How long the very last lines may take to reach a reader. */

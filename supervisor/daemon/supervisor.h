@@ -18,36 +18,22 @@
 #ifndef SUPERVISOR_SUPERVISOR_H
 #define SUPERVISOR_SUPERVISOR_H
 
-#include <jansson.h>
 #include <signal.h>
 #include <stdbool.h>
-#include <stdint.h>
 #include <sys/types.h>
 #include <talloc.h>
 
 #include "supervisor/base/base.h"
-#include "supervisor/base/lines.h"
-#include "supervisor/config/config.h"
-#include "supervisor/control/control.h"
-#include "supervisor/deploy/deploy.h"
-#include "supervisor/instance/generation.h"
-#include "supervisor/instance/instance.h"
 #include "supervisor/instance/instances.h"
-#include "supervisor/instance/life.h"
-#include "supervisor/instance/service.h"
-#include "supervisor/process/channel.h"
-#include "supervisor/process/executable.h"
-#include "supervisor/process/identity.h"
-#include "supervisor/process/notify.h"
-#include "supervisor/process/probe.h"
 
 struct supervisor;
-struct events;
+struct asker;
+struct config;
+struct control;
+struct deploy;
+struct manager;
 struct state;
 struct upgrade;
-struct control;
-struct asker;
-struct manager;
 
 /* Replacing baton's own program, for clients and signals: filled in by who can do that. */
 struct upgrade_calls {

@@ -2,6 +2,7 @@
 /* One process in the document: what it said and how it is, and the descriptors to it. */
 #include "supervisor/base/state.h"
 #include "supervisor/daemon/supervisor.h"
+#include "supervisor/deploy/deploy.h"
 #include "supervisor/upgrade/state_tree.h"
 
 static const struct state_field fields[] = {

@@ -6,6 +6,7 @@
 #include "supervisor/base/state.h"
 #include "supervisor/control/control.h"
 #include "supervisor/daemon/supervisor.h"
+#include "supervisor/deploy/deploy.h"
 #include "supervisor/process/spawn.h"
 #include "supervisor/upgrade/state_tree.h"
 

@@ -16,6 +16,7 @@
 #include "supervisor/control/control.h"
 #include "supervisor/daemon/supervisor.h"
 #include "supervisor/deploy/asker.h"
+#include "supervisor/deploy/deploy.h"
 #include "supervisor/process/program.h"
 #include "supervisor/upgrade/state_tree.h"
 

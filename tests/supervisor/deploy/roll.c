@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "supervisor/daemon/supervisor.h"
+#include "supervisor/deploy/deploy.h"
 
 static struct supervisor *sup;
 static const struct roll_task all = {.what = "restart"};

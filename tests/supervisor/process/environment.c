@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "supervisor/daemon/supervisor.h"
+#include "supervisor/deploy/deploy.h"
 
 /* The value of NAME, NULL if it is not there; it must not be there twice. */
 static const char *

@@ -23,6 +23,7 @@
 #include "supervisor/base/state.h"
 #include "supervisor/control/control.h"
 #include "supervisor/daemon/supervisor.h"
+#include "supervisor/deploy/deploy.h"
 #include "supervisor/upgrade/state_tree.h"
 #include "supervisor/upgrade/upgrade.h"
 
@@ -169,9 +170,10 @@ static inline int
 teardown(void **state)
 {
 	struct stage *st = *state;
+	struct generation *g;
 	char path[128];
 
-	for (struct generation *g = st->sup->all.generations; g != NULL; g = g->next) {
+	LIST_FOREACH(g, &st->sup->all.generations, entry) {
 		kill(g->pid, SIGKILL);
 		waitpid(g->pid, NULL, 0);
 	}

@@ -66,6 +66,16 @@ pause_is_over(void *data)
 	roll_advance(r);
 }
 
+/* Without a time it lasts until `baton continue`. */
+static void
+time_pause(struct roll *r)
+{
+	long ms = r->paused == NULL ? 0 : r->paused->inst->service->config->canary_time_ms;
+
+	if (ms > 0 && r->pause_timer == NULL)
+		r->pause_timer = timer_after(r, r->deploy->base->timers, ms, pause_is_over, r);
+}
+
 /* Begins what may begin now: only of the first service that is not through. */
 static void
 begin_some(struct roll *r)
@@ -74,11 +84,8 @@ begin_some(struct roll *r)
 	struct turn *t = first_open(r);
 	const struct service *s = t == NULL ? NULL : t->inst->service;
 	long room = s == NULL ? 0 : roll_room(r, s);
-	long pause_ms = r->paused == NULL ? 0 : s->config->canary_time_ms;
 
-	if (pause_ms > 0 && r->pause_timer == NULL)
-		r->pause_timer =
-		    timer_after(r, r->deploy->base->timers, pause_ms, pause_is_over, r);
+	time_pause(r);
 	for (; t != NULL && t < end && t->inst->service == s && room > 0; t++) {
 		if (t->stage == TURN_QUEUED || t->stage == TURN_WAITS) {
 			if (t->inst->life.state == LIFE_DOWN ||

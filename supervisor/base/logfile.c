@@ -24,7 +24,7 @@ struct logfile {
 	char *path;
 	int fd;
 	uint64_t dropped; /* lines, in all */
-	uint64_t unsaid;  /* … of which the file itself does not tell yet */
+	uint64_t unsaid;  /* dropped lines of which the file itself does not tell yet */
 	bool middle;      /* the last write ended within a line */
 };
 

@@ -28,7 +28,7 @@ struct state_doc {
 json_t *state_get(const struct state *s, const char *name);
 /* Makes VALUE, which is taken over, the member NAME. */
 void state_put(struct state *s, const char *name, json_t *value);
-/* … the next element of the array NAME. */
+/* Makes VALUE, which is taken over, the next element of the array NAME. */
 void state_append(struct state *s, const char *name, json_t *value);
 
 #endif

@@ -11,7 +11,7 @@
 
 #define SEALS (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
 
-/* More than ten thousand instances need. */
+/* The state of ten thousand instances is smaller; what is larger is not read. */
 #define TEXT_MAX_BYTES (64L * 1024 * 1024)
 
 static int

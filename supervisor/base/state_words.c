@@ -107,7 +107,7 @@ save_words(
 	state_put(s, name, array);
 }
 
-/* Bits of the first format. */
+/* The first format has the bits as one number: these are ours for it. */
 static unsigned
 bits_of_number(struct state *s, const char *name, const json_t *found,
     const struct state_word *words, size_t n)

@@ -15,7 +15,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-/* As many as the kernel follows. */
+/* The kernel follows as many symbolic links on one path. */
 #define LINKS_MAX 40
 
 struct walk {

@@ -58,7 +58,7 @@ struct ready_config {
 };
 
 struct limit_config {
-	int resource; /* RLIMIT_… */
+	int resource; /* as setrlimit(2) numbers it */
 	struct rlimit value;
 };
 
@@ -85,12 +85,12 @@ struct service_config {
 	long shared;                      /* all instances have the same sockets */
 	long backlog;                     /* for listen(2) */
 	long socket_mode;                 /* of Unix sockets' files */
-	char *socket_user, *socket_group; /* … NULL: baton's own */
-	struct socket_owner owner;        /* both, looked up */
-	bool owner_known;                 /* … they have been */
+	char *socket_user, *socket_group; /* of these files; NULL: baton's own */
+	struct socket_owner owner;        /* socket_user and socket_group, looked up */
+	bool owner_known;                 /* they have been looked up */
 	long surge;                       /* how many instances a roll replaces at a time */
 	long canary;                      /* yes or no: a roll pauses after the first instance */
-	long canary_time_ms;              /* … so long; 0: until somebody says so */
+	long canary_time_ms;              /* how long it pauses; 0: until somebody says so */
 	struct ready_config ready;
 	long start_timeout_ms;
 	long drain_timeout_ms;
@@ -112,7 +112,7 @@ struct service_config {
 	long umask;         /* -1: baton's own */
 	long nice;          /* added to baton's own */
 	long no_new_privs;  /* yes or no */
-	long env_inherit;   /* … */
+	long env_inherit;   /* yes or no */
 	char *env_file;     /* NULL: none */
 	char **env;         /* "NAME=value", a talloc array */
 	struct limit_config *limits;

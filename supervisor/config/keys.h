@@ -32,10 +32,10 @@ enum key_kind {
 	KEY_READY,    /* service_config.ready */
 	KEY_HEALTH,   /* char * at offset: the path */
 	KEY_LISTEN,   /* a new element of service_config.listens */
-	KEY_ENV,      /* … of service_config.env */
-	KEY_HTTP,     /* … of service_config.env */
-	KEY_LIMIT,    /* … of service_config.limits */
-	KEY_CGROUP,   /* … of service_config.cgroups */
+	KEY_ENV,      /* a new element of service_config.env */
+	KEY_HTTP,     /* a new element of service_config.env */
+	KEY_LIMIT,    /* a new element of service_config.limits */
+	KEY_CGROUP,   /* a new element of service_config.cgroups */
 	KEY_KINDS
 };
 

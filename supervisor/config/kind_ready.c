@@ -8,7 +8,7 @@
 #include "supervisor/config/config.h"
 #include "supervisor/config/kinds.h"
 
-/* Only keeps typing errors out. */
+/* Any descriptor would do; a larger number is a typing error. */
 #define READY_FD_MAX 255
 
 #define HOUR_MS 3600000L

@@ -31,10 +31,10 @@ struct kind {
 	bool (*same)(const struct key *k, const void *a, const void *b);
 	/* To the document of state.h or from it. NULL: another kind of key does it as well. */
 	void (*state)(struct state *s, const struct key *k, void *object);
-	/* What a value must be is one of: these words, … */
+	/* What a value must be: one of these words, if there are any; */
 	const struct state_word *words;
 	size_t nwords;
-	/* … a number in the key's range, or this text. */
+	/* or a number in the key's range, which this says; or what TEXT says. */
 	char *(*range)(TALLOC_CTX *mem, const struct key *k);
 	const char *text;
 };

@@ -64,7 +64,7 @@ const char *upgrade_program(TALLOC_CTX *mem, const char *argv0);
 struct upgrade_inherited {
 	int state_fd;
 	int before_fd;   /* the program that was replaced; -1: there is no way back */
-	const char *why; /* … it has replaced itself in vain; NULL: it has not */
+	const char *why; /* why it has replaced itself in vain; NULL: it has not */
 };
 
 /* What this process is to go on from; false: it is a fresh one. */

@@ -11,7 +11,7 @@
 #include "supervisor/control/control.h"
 #include "supervisor/daemon/supervisor.h"
 #include "supervisor/instance/preflight.h"
-#include "supervisor/process/identity.h"
+#include "supervisor/process/credentials.h"
 #include "supervisor/process/spawn.h"
 #include "supervisor/protocol.h"
 #include "supervisor/upgrade/upgrade.h"
@@ -219,7 +219,7 @@ cli_run(TALLOC_CTX *mem, const struct cli *cli)
 	preflight_start(c);
 	if (print_errors(c) != CLI_OK)
 		return CLI_USAGE;
-	identity_know_owners(c);
+	credentials_know_owners(c);
 	notes_crashes(c);
 	print_notes(c, stderr, "baton: ");
 	open_standard_descriptors();

@@ -149,12 +149,12 @@ supervisor_new(TALLOC_CTX *mem, struct config *config, const char *argv0)
 	sup->how_to_reach = "";
 	started = base_start(&sup->base, sup);
 	sup->all.events = events_new(sup);
-	sup->all.owners = started ? owners_new(sup, sup->base.timers) : NULL;
+	sup->all.accepted_by = started ? accepted_by_queue_new(sup, sup->base.timers) : NULL;
 	sup->all.sockets = sockets_new(sup, sup->base.out);
 	sup->all.services = talloc_zero_array(sup, struct service *, config->nservices);
 	sup->deploy = deploy_new(sup, sup, &deploy_calls, &sup->base, &sup->all, config);
 	sup->control = control_new(sup, &sup->all, sup->deploy, &control_calls, sup);
-	if (sup->all.services == NULL || sup->all.events == NULL || sup->all.owners == NULL ||
+	if (sup->all.services == NULL || sup->all.events == NULL || sup->all.accepted_by == NULL ||
 	    sup->all.sockets == NULL || sup->deploy == NULL || sup->control == NULL) {
 		talloc_free(sup);
 		return NULL;

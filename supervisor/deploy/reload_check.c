@@ -14,7 +14,7 @@
 
 #include "supervisor/deploy/reload.h"
 #include "supervisor/instance/preflight.h"
-#include "supervisor/process/identity.h"
+#include "supervisor/process/credentials.h"
 #include "supervisor/process/spawn.h"
 
 /* Longer takes only what does not answer at all. */
@@ -78,7 +78,7 @@ check_in_child(const char *file)
 	for (size_t i = 0; errors[0] == '\0' && i < c->nservices; i++) {
 		struct socket_owner owner = {.mode = 0};
 
-		if (identity_of_sockets(c->services[i], c, &owner, &why) < 0)
+		if (credentials_of_sockets(c->services[i], c, &owner, &why) < 0)
 			_exit(1);
 		put(&owner, sizeof(owner));
 	}

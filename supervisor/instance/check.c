@@ -80,7 +80,8 @@ check_begin(struct generation *g, const char *path, int64_t timeout_ms, unsigned
 {
 	const struct instances *all = g->instance->all;
 	struct check *c = talloc_zero(g, struct check);
-	struct probe_target t = {.path = path, .timeout_ms = timeout_ms, .owners = all->owners};
+	struct probe_target t = {
+	    .path = path, .timeout_ms = timeout_ms, .accepted_by = all->accepted_by};
 
 	if (c == NULL || g->instance->sockets->nlisteners == 0) {
 		talloc_free(c);

@@ -14,12 +14,7 @@
 #include "supervisor/base/lines.h"
 #include "supervisor/base/timer.h"
 #include "supervisor/config/config.h"
-#include "supervisor/process/channel.h"
-#include "supervisor/process/executable.h"
-#include "supervisor/process/identity.h"
-#include "supervisor/process/notify.h"
-#include "supervisor/process/probe.h"
-#include "supervisor/process/spawn.h"
+#include "supervisor/process/process.h"
 
 struct check;
 struct instance;
@@ -146,8 +141,8 @@ void sharing_block(const struct generation *g);
 
 /* The names of its sockets as in LISTEN_FDNAMES; NULL: no memory. */
 char *start_socket_names(TALLOC_CTX *mem, const struct instance *inst);
-/* The environment of G as identity ID. For the child, as environment_build is. */
-int start_environment(TALLOC_CTX *mem, const struct generation *g, const struct identity *id,
+/* The environment of G with the credentials ID. For the child, as environment_build is. */
+int start_environment(TALLOC_CTX *mem, const struct generation *g, const struct credentials *id,
     char ***out, const char **why);
 /* Which descriptors of its own G will have: sockets, the ends of the handover (or a spare's own),
  * the readiness pipe; if the last one's number is given, the others make way. */

@@ -36,7 +36,7 @@
 #define EVENTS_KEPT 200
 
 struct events;
-struct owners;
+struct accepted_by_queue;
 
 /* Who hears of what happens to an instance. G is the process that it is about, or NULL; it lives
  * until all have heard. */
@@ -78,10 +78,10 @@ struct instance_policy {
 struct instances {
 	void *owner; /* for the policy: what it finds its own things by */
 	enum instances_phase phase;
-	bool killing;            /* told twice to end */
-	struct base *base;       /* loop, clock, and baton's own output */
-	struct sockets *sockets; /* of all of them */
-	struct owners *owners;   /* who has accepted the connections of checks */
+	bool killing;                          /* told twice to end */
+	struct base *base;                     /* loop, clock, and baton's own output */
+	struct sockets *sockets;               /* of all of them */
+	struct accepted_by_queue *accepted_by; /* who has accepted the connections of checks */
 	struct service **services;
 	size_t nservices;
 	LIST_HEAD(, generation) generations; /* every process that has not been reaped */

@@ -19,8 +19,8 @@
 #include "supervisor/base/trusted_path.h"
 #include "supervisor/config/config.h"
 #include "supervisor/process/cgroup.h"
+#include "supervisor/process/credentials.h"
 #include "supervisor/process/environment.h"
-#include "supervisor/process/identity.h"
 #include "supervisor/process/program.h"
 
 /* One service that is looked at. */
@@ -28,10 +28,10 @@ struct look {
 	struct config *c;
 	const struct service_config *s; /* NULL: [supervisor] */
 	TALLOC_CTX *tmp;
-	bool only;          /* nothing is to be started */
-	bool needs_root;    /* and who asks is not root, so that his own rights say nothing */
-	struct identity id; /* as whom it would run */
-	bool known;         /* … id is good */
+	bool only;             /* nothing is to be started */
+	bool needs_root;       /* and who asks is not root, so that his own rights say nothing */
+	struct credentials id; /* as whom it would run */
+	bool known;            /* … id is good */
 };
 
 static void __attribute__((format(printf, 3, 4)))
@@ -85,7 +85,7 @@ has_capability(unsigned capability)
 }
 
 static bool
-in_group(const struct identity *id, gid_t gid)
+in_group(const struct credentials *id, gid_t gid)
 {
 	bool in = id->gid == gid;
 
@@ -96,7 +96,7 @@ in_group(const struct identity *id, gid_t gid)
 
 /* Whether ID may execute PATH, or go through it, by its mode. True if it cannot be known. */
 static bool
-may_pass(const struct identity *id, const char *path)
+may_pass(const struct credentials *id, const char *path)
 {
 	struct stat st;
 	mode_t bit;
@@ -168,12 +168,12 @@ check_user(struct look *l)
 {
 	const struct service_config *s = l->s;
 	const char *key = s->user != NULL ? "user" : "group", *why;
-	int error = identity_find(l->tmp, s->user, s->group, &l->id, &why);
+	int error = credentials_find(l->tmp, s->user, s->group, &l->id, &why);
 
 	if (error == -EPERM && l->only) {
 		l->needs_root = true;
 		not_judged(l, key, why);
-		error = identity_look_up(l->tmp, s->user, s->group, &l->id, &why);
+		error = credentials_look_up(l->tmp, s->user, s->group, &l->id, &why);
 	}
 	l->known = error == 0;
 	if (error < 0)
@@ -185,7 +185,7 @@ check_socket_owner(struct look *l)
 {
 	const char *key = l->s->socket_user != NULL ? "socket_user" : "socket_group", *why;
 	struct socket_owner owner;
-	int error = identity_of_sockets(l->s, l->tmp, &owner, &why);
+	int error = credentials_of_sockets(l->s, l->tmp, &owner, &why);
 
 	if (error == -EPERM && l->only)
 		not_judged(l, key, why);
@@ -437,10 +437,10 @@ preflight_check(struct config *c, const char *control)
 
 	/* Who needs root for one service has it for all. */
 	for (size_t i = 0; i < c->nservices; i++) {
-		struct identity id;
+		struct credentials id;
 		const char *why;
 
-		needs_root = needs_root || identity_find(tmp, c->services[i]->user,
+		needs_root = needs_root || credentials_find(tmp, c->services[i]->user,
 					       c->services[i]->group, &id, &why) == -EPERM;
 	}
 	check_services(c, tmp, true, needs_root);

@@ -285,12 +285,12 @@ start_socket_names(TALLOC_CTX *mem, const struct instance *inst)
 }
 
 int
-start_environment(TALLOC_CTX *mem, const struct generation *g, const struct identity *id,
+start_environment(TALLOC_CTX *mem, const struct generation *g, const struct credentials *id,
     char ***out, const char **why)
 {
 	const struct instance *inst = g->instance;
 	const struct environment e = {.config = inst->service->config,
-	    .identity = id,
+	    .credentials = id,
 	    .index = inst->index,
 	    .generation = g->number,
 	    .spare = inst->spare,
@@ -308,11 +308,11 @@ start_environment(TALLOC_CTX *mem, const struct generation *g, const struct iden
 /* In the child: users come from wherever nsswitch.conf(5) says, which may be a server that does not
  * answer, and the file may lie on a disk that is gone. */
 static int
-look_up(TALLOC_CTX *mem, void *data, struct identity *id, char ***envp, const char **why)
+look_up(TALLOC_CTX *mem, void *data, struct credentials *id, char ***envp, const char **why)
 {
 	const struct generation *g = data;
 	const struct service_config *c = g->instance->service->config;
-	int error = identity_find(mem, c->user, c->group, id, why);
+	int error = credentials_find(mem, c->user, c->group, id, why);
 
 	return error < 0 ? error : start_environment(mem, g, id, envp, why);
 }

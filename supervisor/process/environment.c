@@ -16,7 +16,7 @@
 
 #include "supervisor/base/trusted_path.h"
 #include "supervisor/config/config.h"
-#include "supervisor/process/identity.h"
+#include "supervisor/process/credentials.h"
 #include "supervisor/protocol.h"
 
 /* Of an env_file; a process could not be given much more (execve(2)). */
@@ -182,7 +182,7 @@ environment_check_file(TALLOC_CTX *mem, const char *file, const char **why)
 }
 
 static void
-put_identity(struct list *l, const struct identity *id, TALLOC_CTX *mem)
+put_credentials(struct list *l, const struct credentials *id, TALLOC_CTX *mem)
 {
 	if (!id->other || id->name == NULL)
 		return;
@@ -227,7 +227,7 @@ environment_build(TALLOC_CTX *mem, const struct environment *e, char ***out, con
 	int error = 0;
 
 	put_inherited(&l, c);
-	put_identity(&l, e->identity, mem);
+	put_credentials(&l, e->credentials, mem);
 	if (c->env_file != NULL)
 		error = put_file(&l, c->env_file, mem, &wrong);
 	if (wrong != NULL)

@@ -8,13 +8,13 @@
 #include <stdint.h>
 #include <talloc.h>
 
-struct identity;
+struct credentials;
 struct service_config;
 
 /* What the process is told of itself. The numbers are those of its descriptors; -1: none. */
 struct environment {
-	const struct service_config *config; /* of its service */
-	const struct identity *identity;     /* as whom it runs */
+	const struct service_config *config;   /* of its service */
+	const struct credentials *credentials; /* as whom it runs */
 	unsigned index, generation;
 	bool spare; /* it waits to become an instance */
 	const char *notify_path;

@@ -156,18 +156,18 @@ look_later(struct probe *p)
 /* Between accept(2) and the descriptor's being in place the other end is nobody's: so that is looked
  * at twice. */
 static void
-found(enum owner owner, const char *why, void *data)
+found(enum accepted_by by, const char *why, void *data)
 {
 	struct probe *p = talloc_get_type_abort(data, struct probe);
 
-	switch (owner) {
-	case OWNER_SESSION:
+	switch (by) {
+	case ACCEPTED_BY_SESSION:
 		transmit(p);
 		break;
-	case OWNER_UNKNOWN:
+	case ACCEPTED_BY_UNKNOWN:
 		finish(p, PROBE_BLIND, why);
 		break;
-	case OWNER_OTHER:
+	case ACCEPTED_BY_OTHER:
 		if (p->seen_other) {
 			finish(p, PROBE_OTHER, "another process has accepted the connection");
 			break;
@@ -175,7 +175,7 @@ found(enum owner owner, const char *why, void *data)
 		p->seen_other = true;
 		look_later(p);
 		break;
-	case OWNER_NOBODY:
+	case ACCEPTED_BY_NOBODY:
 		look_later(p);
 		break;
 	}
@@ -192,7 +192,8 @@ look(void *data)
 	/* Data before anything was asked is nothing that a server of HTTP sends. */
 	if (recv(p->fd, &none, 1, MSG_DONTWAIT | MSG_PEEK) >= 0 || errno != EAGAIN)
 		finish(p, PROBE_OTHER, "the connection was closed before it was used");
-	else if (owner_find(p, p->target.owners, p->fd, p->target.session, found, p) == NULL)
+	else if (accepted_by_find(p, p->target.accepted_by, p->fd, p->target.session, found, p) ==
+		 NULL)
 		finish(p, PROBE_BLIND, "there is no memory");
 }
 

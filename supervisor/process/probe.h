@@ -11,14 +11,15 @@
 
 #include "supervisor/base/timer.h"
 #include "supervisor/config/address.h"
-#include "supervisor/process/owner.h"
+#include "supervisor/process/accepted_by.h"
 
 struct probe_target {
 	struct address address;
 	const char *path; /* read by probe_start only */
 	pid_t session;    /* only an answer of a process of that session counts; 0: anybody's */
-	struct owners *owners; /* by whom that is found out, if there is a session */
-	int64_t timeout_ms;    /* for all of it; 0: none */
+	struct accepted_by_queue
+	    *accepted_by;   /* by whom that is found out, if there is a session */
+	int64_t timeout_ms; /* for all of it; 0: none */
 };
 
 enum probe_verdict {

@@ -163,7 +163,7 @@ set_nice(const struct service_config *c)
 /* A pipe is opened again as /dev/stdout or /dev/stderr by its owner only, whose it therefore has to
  * be. What is no pipe of ours, or cannot be given, stays as it is. */
 static void
-give_output(const struct identity *id)
+give_output(const struct credentials *id)
 {
 	struct stat st;
 
@@ -174,7 +174,7 @@ give_output(const struct identity *id)
 
 /* Groups first: whoever is no longer root may not change them. */
 static int
-set_identity(const struct identity *id)
+set_credentials(const struct credentials *id)
 {
 	if (!id->other)
 		return 0;
@@ -188,7 +188,7 @@ set_identity(const struct identity *id)
 /* What the configuration asks for. Limits and priority while there is the right to raise
  * them; the directory as the user who is to work in it. Returns 0 or -errno, with *AT set. */
 static int
-become(const struct spawn *s, const struct identity *id, enum report_at *at)
+become(const struct spawn *s, const struct credentials *id, enum report_at *at)
 {
 	const struct service_config *c = s->config;
 	int error;
@@ -203,7 +203,7 @@ become(const struct spawn *s, const struct identity *id, enum report_at *at)
 	}
 	if (error == 0) {
 		*at = AT_IDENTITY;
-		error = set_identity(id);
+		error = set_credentials(id);
 	}
 	if (error == 0 && c->directory != NULL) {
 		*at = AT_DIRECTORY;
@@ -260,7 +260,7 @@ run(const struct spawn *s, int program, char **envp)
 static void
 child(const struct spawn *s, int exec_fd, pid_t supervisor)
 {
-	struct identity id = {.other = false};
+	struct credentials id = {.other = false};
 	const char *why = NULL;
 	char **envp = NULL;
 	struct report r = {.error = 0};

@@ -9,7 +9,7 @@
 #include <talloc.h>
 
 #include "supervisor/config/config.h"
-#include "supervisor/process/identity.h"
+#include "supervisor/process/credentials.h"
 
 struct spawn {
 	const char *path; /* for execve */
@@ -23,7 +23,7 @@ struct spawn {
 	/* In the child, before its program: as whom, and with which environment. That may take
 	 * long, and nobody but the child waits. Returns 0, or -errno with *WHY set. */
 	int (*look_up)(
-	    TALLOC_CTX *mem, void *data, struct identity *id, char ***envp, const char **why);
+	    TALLOC_CTX *mem, void *data, struct credentials *id, char ***envp, const char **why);
 	void *data; /* for look_up */
 };
 

@@ -10,7 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "supervisor/process/identity.h"
+#include "supervisor/process/credentials.h"
 #include "supervisor/sockets/socket_file.h"
 #include "supervisor/sockets/sockets.h"
 
@@ -75,7 +75,7 @@ static int
 open_unix(struct listener *l, const struct service_config *c, TALLOC_CTX *mem, char **remedy)
 {
 	struct socket_owner owner;
-	int fd = -1, error = identity_of_sockets(c, mem, &owner, (const char **)remedy);
+	int fd = -1, error = credentials_of_sockets(c, mem, &owner, (const char **)remedy);
 
 	if (error < 0)
 		return error;

@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "supervisor/sockets/holder.h"
+#include "supervisor/sockets/port_holder.h"
 #include "supervisor/sockets/sockets.h"
 
 static char *
@@ -25,7 +25,7 @@ left_behind(TALLOC_CTX *mem, const struct sockets *sockets, const struct address
 			all[n++] =
 			    address_of_instance(&c->listens[k].base, c->shared ? 0 : set->index);
 	}
-	return holder_left_behind(mem, taken, all, n);
+	return port_holder_left_behind(mem, taken, all, n);
 }
 
 static const char *
@@ -41,7 +41,7 @@ remedy_for(TALLOC_CTX *mem, const struct address *a, int error)
 			   : "change the path";
 	switch (-error) {
 	case EADDRINUSE:
-		found = holder_text(mem, a);
+		found = port_holder_text(mem, a);
 		if (found != NULL)
 			return found;
 		return talloc_asprintf(mem,

@@ -34,7 +34,7 @@ struct socket_inode {
 };
 
 struct socket_file {
-	unsigned holders;
+	unsigned users;
 	char *path;
 	char *away;
 	struct socket_inode real;
@@ -256,7 +256,7 @@ socket_file_new(const struct address *a)
 
 	if (f == NULL)
 		return NULL;
-	f->holders = 1;
+	f->users = 1;
 	f->stub_fd = -1;
 	f->path = talloc_strdup(f, a->un.sun_path);
 	f->away = talloc_asprintf(f, "%s" AWAY_SUFFIX, a->un.sun_path);
@@ -324,14 +324,14 @@ socket_file_adopt(const struct address *a, unsigned long long number)
 struct socket_file *
 socket_file_hold(struct socket_file *f)
 {
-	f->holders++;
+	f->users++;
 	return f;
 }
 
 void
 socket_file_drop(struct socket_file **f)
 {
-	if (*f != NULL && --(*f)->holders == 0)
+	if (*f != NULL && --(*f)->users == 0)
 		talloc_free(*f);
 	*f = NULL;
 }
@@ -484,7 +484,7 @@ socket_file_load(struct state *s)
 
 	if (f == NULL)
 		return NULL;
-	f->holders = 1;
+	f->users = 1;
 	socket_file_state(s, f);
 	if (state_ok(s) && (f->path == NULL || f->away == NULL))
 		state_fail(s, "path", "is missing");

@@ -18,7 +18,7 @@ struct socket_file;
 
 /*
  * Binds FD to A's path and makes it listen. A stale socket file is replaced in one step, so that
- * nobody finds the path empty. Returns 0, with one holder, or a negative errno; then *WHY (in MEM)
+ * nobody finds the path empty. Returns 0, with one user, or a negative errno; then *WHY (in MEM)
  * may say more, as a remedy. Nothing is left behind then.
  */
 int socket_file_bind(int fd, const struct address *a, const struct socket_owner *owner, int backlog,
@@ -50,7 +50,7 @@ int socket_file_refuse(struct socket_file *f, int fd);
 int socket_file_resume(struct socket_file *f);
 
 struct state;
-/* To the document of state.h or from it; and one that is made from it, with one holder, or NULL if
+/* To the document of state.h or from it; and one that is made from it, with one user, or NULL if
  * that has an error. */
 void socket_file_state(struct state *s, struct socket_file *f);
 struct socket_file *socket_file_load(struct state *s);

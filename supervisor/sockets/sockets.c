@@ -9,7 +9,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "supervisor/process/identity.h"
+#include "supervisor/process/credentials.h"
 #include "supervisor/sockets/socket_file.h"
 
 static int
@@ -152,7 +152,7 @@ own(const struct socket_set *set)
 	TALLOC_CTX *tmp = talloc_new(NULL);
 	struct socket_owner owner;
 	const char *why = "";
-	int error = identity_of_sockets(*set->config, tmp, &owner, &why);
+	int error = credentials_of_sockets(*set->config, tmp, &owner, &why);
 
 	for (size_t i = 0; i < set->nlisteners && error == 0; i++) {
 		const struct listener *l = &set->listeners[i];

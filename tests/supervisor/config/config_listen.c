@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Unix sockets in configuration files: what is right, and what each mistake is told. */
-#include "supervisor/process/identity.h"
+#include "supervisor/process/credentials.h"
 #include "tests/supervisor/config/config_stage.h"
 
 #include <unistd.h>
@@ -57,11 +57,12 @@ owner_and_mode_are_what_is_said(void **state)
 	const char *why;
 
 	(void)state;
-	assert_int_equal(identity_of_sockets(c->services[0], harness_mem(), &owner, &why), 0);
+	assert_int_equal(credentials_of_sockets(c->services[0], harness_mem(), &owner, &why), 0);
 	assert_int_equal(owner.mode, 0640);
 	assert_int_equal(owner.uid, geteuid());
 	assert_int_equal(owner.gid, getegid());
-	assert_int_equal(identity_of_sockets(plain->services[0], harness_mem(), &owner, &why), 0);
+	assert_int_equal(
+	    credentials_of_sockets(plain->services[0], harness_mem(), &owner, &why), 0);
 	assert_int_equal(owner.mode, 0666);
 	assert_int_equal(owner.uid, (uid_t)-1);
 	assert_int_equal(owner.gid, (gid_t)-1);

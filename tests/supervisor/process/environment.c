@@ -74,7 +74,7 @@ it_is_built_anew_for_each_generation(void **state)
 	struct supervisor *sup = supervisor_of("front");
 	struct generation *g = generation_of(sup, 2);
 	TALLOC_CTX *mem = talloc_new(sup);
-	const struct identity nobody = {.other = false};
+	const struct credentials nobody = {.other = false};
 	char **env;
 	const char *why;
 
@@ -117,7 +117,7 @@ what_is_configured_replaces_what_was_there(void **state)
 	struct generation *g = generation_of(sup, 0);
 	struct service_config *c = sup->deploy->config->services[0];
 	TALLOC_CTX *mem = talloc_new(sup);
-	const struct identity www = {
+	const struct credentials www = {
 	    .other = true, .name = "www", .home = "/srv/www", .shell = "/bin/false"};
 	const char *file = "/tmp/baton-test-environment", *why = NULL;
 	char **env;
@@ -165,7 +165,7 @@ without_sockets_none_are_spoken_of(void **state)
 	struct supervisor *sup = supervisor_of("front");
 	struct generation *g = generation_of(sup, 0);
 	TALLOC_CTX *mem = talloc_new(sup);
-	const struct identity nobody = {.other = false};
+	const struct credentials nobody = {.other = false};
 	char **env;
 	const char *why;
 
@@ -193,7 +193,7 @@ a_spare_has_neither_sockets_nor_a_predecessor(void **state)
 	struct supervisor *sup = supervisor_of("front");
 	struct generation *g = generation_of(sup, 0);
 	TALLOC_CTX *mem = talloc_new(sup);
-	const struct identity nobody = {.other = false};
+	const struct credentials nobody = {.other = false};
 	char **env;
 	const char *why;
 
@@ -230,7 +230,7 @@ a_given_number_is_kept_and_the_others_make_way(void **state)
 {
 	struct supervisor *sup = supervisor_of("front");
 	struct generation *g = generation_of(sup, 2);
-	const struct identity nobody = {.other = false};
+	const struct credentials nobody = {.other = false};
 	char **env;
 	const char *why;
 

@@ -15,7 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "supervisor/process/owner.h"
+#include "supervisor/process/accepted_by.h"
 #include "supervisor/process/probe.h"
 
 #define NOT_HTTP "the answer is not HTTP/1.1"
@@ -91,7 +91,7 @@ scene_of(int family)
 
 	s->ev = tevent_context_init(s);
 	s->timers = timers_new(s, s->ev);
-	s->target.owners = owners_new(s, s->timers);
+	s->target.accepted_by = accepted_by_queue_new(s, s->timers);
 	s->target.path = "/up?x=1";
 	a->sa.sa_family = (sa_family_t)family;
 	a->len = family == AF_INET6 ? sizeof(a->in6) : sizeof(a->in);
@@ -258,25 +258,26 @@ an_answer_that_does_not_come_or_end_is_not_waited_for(void **state)
 }
 
 static void
-note_owner(enum owner owner, const char *why, void *data)
+note_acceptor(enum accepted_by by, const char *why, void *data)
 {
 	(void)why;
-	*(int *)data = (int)owner;
+	*(int *)data = (int)by;
 }
 
 /* Whom the search finds, in how many turns of the loop. */
-static enum owner
-owner_of(struct scene *s, int fd, pid_t session, unsigned *turns)
+static enum accepted_by
+accepted_by_whom(struct scene *s, int fd, pid_t session, unsigned *turns)
 {
-	int owner = -1;
+	int by = -1;
 
-	assert_non_null(owner_find(s, s->target.owners, fd, session, note_owner, &owner));
+	assert_non_null(
+	    accepted_by_find(s, s->target.accepted_by, fd, session, note_acceptor, &by));
 	*turns = 0;
-	while (owner < 0) {
+	while (by < 0) {
 		assert_int_equal(tevent_loop_once(s->ev), 0);
 		++*turns;
 	}
-	return (enum owner)owner;
+	return (enum accepted_by)by;
 }
 
 /* Of two processes with one socket, the one that did not accept has not answered. */
@@ -295,11 +296,11 @@ who_has_accepted_is_found_out(void **state)
 			continue;
 		fd = socket(families[i], SOCK_STREAM, 0);
 		assert_int_equal(connect(fd, &s->target.address.sa, s->target.address.len), 0);
-		assert_int_equal(owner_of(s, fd, getpid(), &turns), OWNER_NOBODY);
+		assert_int_equal(accepted_by_whom(s, fd, getpid(), &turns), ACCEPTED_BY_NOBODY);
 		s->child = server(s, "HTTP/1.1 200 OK\r\n\r\n", false);
-		while (owner_of(s, fd, s->child, &turns) != OWNER_SESSION)
+		while (accepted_by_whom(s, fd, s->child, &turns) != ACCEPTED_BY_SESSION)
 			;
-		assert_int_equal(owner_of(s, fd, getpid(), &turns), OWNER_OTHER);
+		assert_int_equal(accepted_by_whom(s, fd, getpid(), &turns), ACCEPTED_BY_OTHER);
 		close(fd);
 		s->target.session = s->child;
 		ask(s);
@@ -319,14 +320,14 @@ one_who_has_many_descriptors_keeps_nobody_waiting(void **state)
 	struct scene *s = scene_of(AF_INET);
 	struct rlimit given, all;
 	unsigned many = 0, turns;
-	int fd, owners[3] = {-1, -1, -1};
+	int fd, found[3] = {-1, -1, -1};
 
 	(void)state;
 	assert_int_equal(getrlimit(RLIMIT_NOFILE, &given), 0);
 	all = given;
 	all.rlim_cur = all.rlim_max;
 	setrlimit(RLIMIT_NOFILE, &all);
-	while (many < 8U * OWNER_TURN_MAX && dup(s->listener) >= 0)
+	while (many < 8U * ACCEPTED_BY_TURN_MAX && dup(s->listener) >= 0)
 		many++;
 	s->crowded = true;
 	s->child = server(s, "HTTP/1.1 200 OK\r\n\r\n", false);
@@ -335,15 +336,15 @@ one_who_has_many_descriptors_keeps_nobody_waiting(void **state)
 	setrlimit(RLIMIT_NOFILE, &given);
 	fd = socket(AF_INET, SOCK_STREAM, 0);
 	assert_int_equal(connect(fd, &s->target.address.sa, s->target.address.len), 0);
-	while (owner_of(s, fd, s->child, &turns) != OWNER_SESSION)
+	while (accepted_by_whom(s, fd, s->child, &turns) != ACCEPTED_BY_SESSION)
 		;
-	assert_true(turns >= many / OWNER_TURN_MAX);
+	assert_true(turns >= many / ACCEPTED_BY_TURN_MAX);
 	for (size_t i = 0; i < 3; i++)
-		owner_find(s, s->target.owners, fd, s->child, note_owner, &owners[i]);
-	for (turns = 0; owners[2] < 0; turns++)
+		accepted_by_find(s, s->target.accepted_by, fd, s->child, note_acceptor, &found[i]);
+	for (turns = 0; found[2] < 0; turns++)
 		tevent_loop_once(s->ev);
-	assert_true(turns >= 3 * many / OWNER_TURN_MAX);
-	assert_int_equal(owners[0], OWNER_SESSION);
+	assert_true(turns >= 3 * many / ACCEPTED_BY_TURN_MAX);
+	assert_int_equal(found[0], ACCEPTED_BY_SESSION);
 	close(fd);
 	scene_end(s);
 }

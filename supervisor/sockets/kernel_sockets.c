@@ -4,7 +4,7 @@
  * that a program has opened to somewhere gets any free port of this side, and then nobody can
  * listen there until it is gone.
  */
-#include "supervisor/sockets/in_the_way.h"
+#include "supervisor/sockets/kernel_sockets.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -54,7 +54,7 @@ overlaps(const struct address *taken, const struct address *a)
 }
 
 static size_t
-find_port(const struct address *a, bool listens, const char *table, struct in_the_way *list,
+find_port(const struct address *a, bool listens, const char *table, struct kernel_socket *list,
     size_t n, size_t room)
 {
 	FILE *f = fopen(table, "re");
@@ -71,7 +71,7 @@ find_port(const struct address *a, bool listens, const char *table, struct in_th
 			continue;
 		at = read_host(host, port);
 		if (overlaps(&at, a))
-			list[n++] = (struct in_the_way){.inode = inode,
+			list[n++] = (struct kernel_socket){.inode = inode,
 			    .listens = listens,
 			    .other = read_host(other, other_port)};
 	}
@@ -82,7 +82,7 @@ find_port(const struct address *a, bool listens, const char *table, struct in_th
 
 /* By the name with which it was bound: its path, or beside it if it was renamed (socket_file.c). */
 static size_t
-find_path(const struct address *a, struct in_the_way *list, size_t room)
+find_path(const struct address *a, struct kernel_socket *list, size_t room)
 {
 	const char *path = a->un.sun_path, *slash = strrchr(path, '/');
 	int dir = slash == NULL ? 0 : (int)(slash + 1 - path);
@@ -98,7 +98,7 @@ find_path(const struct address *a, struct in_the_way *list, size_t room)
 			3 &&
 		    (flags & UNIX_LISTENS) != 0 &&
 		    (strcmp(name, path) == 0 || strncmp(name, renamed, strlen(renamed)) == 0))
-			list[n++] = (struct in_the_way){.inode = inode, .listens = true};
+			list[n++] = (struct kernel_socket){.inode = inode, .listens = true};
 	}
 	talloc_free(renamed);
 	if (f != NULL)
@@ -107,7 +107,7 @@ find_path(const struct address *a, struct in_the_way *list, size_t room)
 }
 
 size_t
-in_the_way_find(const struct address *a, struct in_the_way *list, size_t room)
+kernel_sockets_find(const struct address *a, struct kernel_socket *list, size_t room)
 {
 	size_t n = 0;
 
@@ -121,7 +121,7 @@ in_the_way_find(const struct address *a, struct in_the_way *list, size_t room)
 }
 
 bool
-in_the_way_is_bound(int fd, const struct address *a)
+kernel_socket_is_bound(int fd, const struct address *a)
 {
 	struct address at = {.len = sizeof(at.un)};
 	socklen_t size = sizeof(int);

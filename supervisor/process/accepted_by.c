@@ -5,7 +5,7 @@
  * other end as an inode (sock_diag(7)), and /proc/PID/fd says who has it: a descriptor after the
  * other, some in each turn of the loop.
  */
-#include "supervisor/process/owner.h"
+#include "supervisor/process/accepted_by.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -19,6 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/queue.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -149,12 +150,12 @@ struct directory {
 /* What is done next, each a step of a search. */
 enum phase { ASK_KERNEL, OPEN_PROCESS, LOOK_AT_DESCRIPTORS, NEXT_PROCESS };
 
-struct owner_search {
-	struct owner_search *next;
-	struct owners *owners;
+struct accepted_by_search {
+	TAILQ_ENTRY(accepted_by_search) entry;
+	struct accepted_by_queue *queue; /* NULL: it has gone first */
 	int socket;
 	pid_t session;
-	owner_fn *fn;
+	accepted_by_fn *fn;
 	void *data;
 	enum phase phase;
 	char link[40];                /* what a descriptor of the other end links to */
@@ -163,10 +164,10 @@ struct owner_search {
 	struct directory processes;   /* once the session's leader, the likeliest, has been seen */
 };
 
-struct owners {
+struct accepted_by_queue {
 	struct timers *timers;
 	struct timer *turn; /* NULL: nobody asks */
-	struct owner_search *first;
+	TAILQ_HEAD(, accepted_by_search) searches;
 };
 
 static int
@@ -204,31 +205,31 @@ directory_next(struct directory *d)
 	return e->d_name;
 }
 
-/* Each step returns OWNER_SEARCHING or what was found, with *WHY set for OWNER_UNKNOWN. */
-#define OWNER_SEARCHING ((enum owner) - 1)
+/* Each step returns ACCEPTED_BY_SEARCHING or what was found, with *WHY set for ACCEPTED_BY_UNKNOWN. */
+#define ACCEPTED_BY_SEARCHING ((enum accepted_by) - 1)
 
-static enum owner
-ask_kernel(struct owner_search *s, const char **why)
+static enum accepted_by
+ask_kernel(struct accepted_by_search *s, const char **why)
 {
 	ino_t inode = 0;
 	int error = other_end(s->socket, &inode);
 
 	if (error == -ENOENT)
-		return OWNER_OTHER;
+		return ACCEPTED_BY_OTHER;
 	if (error < 0) {
 		*why = strerror(-error);
-		return OWNER_UNKNOWN;
+		return ACCEPTED_BY_UNKNOWN;
 	}
 	if (inode == 0)
-		return OWNER_NOBODY;
+		return ACCEPTED_BY_NOBODY;
 	snprintf(s->link, sizeof(s->link), "socket:[%lu]", (unsigned long)inode);
 	s->pid = s->session;
 	s->phase = OPEN_PROCESS;
-	return OWNER_SEARCHING;
+	return ACCEPTED_BY_SEARCHING;
 }
 
-static enum owner
-open_process(struct owner_search *s, const char **why)
+static enum accepted_by
+open_process(struct accepted_by_search *s, const char **why)
 {
 	char path[40];
 	int error;
@@ -237,13 +238,13 @@ open_process(struct owner_search *s, const char **why)
 	error = directory_open(&s->descriptors, path);
 	s->phase = error < 0 ? NEXT_PROCESS : LOOK_AT_DESCRIPTORS;
 	if (error == 0 || error == -ENOENT)
-		return OWNER_SEARCHING;
+		return ACCEPTED_BY_SEARCHING;
 	*why = strerror(-error);
-	return OWNER_UNKNOWN;
+	return ACCEPTED_BY_UNKNOWN;
 }
 
-static enum owner
-look_at_descriptor(struct owner_search *s, const char **why)
+static enum accepted_by
+look_at_descriptor(struct accepted_by_search *s, const char **why)
 {
 	const char *name = directory_next(&s->descriptors);
 	char found[sizeof(s->link)];
@@ -253,36 +254,37 @@ look_at_descriptor(struct owner_search *s, const char **why)
 	if (name == NULL) {
 		directory_close(&s->descriptors);
 		s->phase = NEXT_PROCESS;
-		return OWNER_SEARCHING;
+		return ACCEPTED_BY_SEARCHING;
 	}
 	n = readlinkat(s->descriptors.fd, name, found, sizeof(found) - 1);
 	found[n < 0 ? 0 : n] = '\0';
-	return strcmp(found, s->link) == 0 ? OWNER_SESSION : OWNER_SEARCHING;
+	return strcmp(found, s->link) == 0 ? ACCEPTED_BY_SESSION : ACCEPTED_BY_SEARCHING;
 }
 
-static enum owner
-next_process(struct owner_search *s, const char **why)
+static enum accepted_by
+next_process(struct accepted_by_search *s, const char **why)
 {
 	const char *name;
 	int error = s->processes.fd >= 0 ? 0 : directory_open(&s->processes, "/proc");
 
 	if (error < 0) {
 		*why = strerror(-error);
-		return OWNER_UNKNOWN;
+		return ACCEPTED_BY_UNKNOWN;
 	}
 	name = directory_next(&s->processes);
 	if (name == NULL)
-		return OWNER_OTHER;
+		return ACCEPTED_BY_OTHER;
 	s->pid = (pid_t)strtol(name, NULL, 10);
 	if (s->pid > 0 && s->pid != s->session && getsid(s->pid) == s->session)
 		s->phase = OPEN_PROCESS;
-	return OWNER_SEARCHING;
+	return ACCEPTED_BY_SEARCHING;
 }
 
-static enum owner
-step(struct owner_search *s, const char **why)
+static enum accepted_by
+step(struct accepted_by_search *s, const char **why)
 {
-	static enum owner (*const steps[])(struct owner_search * s, const char **why) = {
+	static enum accepted_by (*const steps[])(
+	    struct accepted_by_search * s, const char **why) = {
 	    [ASK_KERNEL] = ask_kernel,
 	    [OPEN_PROCESS] = open_process,
 	    [LOOK_AT_DESCRIPTORS] = look_at_descriptor,
@@ -295,88 +297,85 @@ step(struct owner_search *s, const char **why)
 static void take_turn(void *data);
 
 static void
-turn_later(struct owners *o)
+turn_later(struct accepted_by_queue *q)
 {
-	if (o->turn == NULL && o->first != NULL)
-		o->turn = timer_after(o, o->timers, 0, take_turn, o);
+	if (q->turn == NULL && !TAILQ_EMPTY(&q->searches))
+		q->turn = timer_after(q, q->timers, 0, take_turn, q);
 }
 
 /* The first of those who ask gets this turn, or as much of it as it needs. */
 static void
 take_turn(void *data)
 {
-	struct owners *o = talloc_get_type_abort(data, struct owners);
-	int left = OWNER_TURN_MAX;
+	struct accepted_by_queue *q = talloc_get_type_abort(data, struct accepted_by_queue);
+	int left = ACCEPTED_BY_TURN_MAX;
 
-	o->turn = NULL;
-	while (left > 0 && o->first != NULL) {
-		struct owner_search *s = o->first;
-		enum owner owner = OWNER_SEARCHING;
+	q->turn = NULL;
+	while (left > 0 && !TAILQ_EMPTY(&q->searches)) {
+		struct accepted_by_search *s = TAILQ_FIRST(&q->searches);
+		enum accepted_by by = ACCEPTED_BY_SEARCHING;
 		const char *why = NULL;
-		owner_fn *fn = s->fn;
+		accepted_by_fn *fn = s->fn;
 		void *arg = s->data;
 
-		for (; left > 0 && owner == OWNER_SEARCHING; left--)
-			owner = step(s, &why);
-		if (owner == OWNER_SEARCHING)
+		for (; left > 0 && by == ACCEPTED_BY_SEARCHING; left--)
+			by = step(s, &why);
+		if (by == ACCEPTED_BY_SEARCHING)
 			break;
 		talloc_free(s);
-		fn(owner, why, arg);
+		fn(by, why, arg);
 	}
-	turn_later(o);
+	turn_later(q);
 }
 
 static int
-search_end(struct owner_search *s)
+search_end(struct accepted_by_search *s)
 {
-	struct owner_search **p = s->owners == NULL ? NULL : &s->owners->first;
-
+	if (s->queue != NULL)
+		TAILQ_REMOVE(&s->queue->searches, s, entry);
 	directory_close(&s->descriptors);
 	directory_close(&s->processes);
-	if (p == NULL)
-		return 0; /* they went first */
-	while (*p != s)
-		p = &(*p)->next;
-	*p = s->next;
 	return 0;
 }
 
-struct owner_search *
-owner_find(TALLOC_CTX *mem, struct owners *owners, int fd, pid_t session, owner_fn *fn, void *data)
+struct accepted_by_search *
+accepted_by_find(TALLOC_CTX *mem, struct accepted_by_queue *queue, int fd, pid_t session,
+    accepted_by_fn *fn, void *data)
 {
-	struct owner_search *s = talloc_zero(mem, struct owner_search), **p = &owners->first;
+	struct accepted_by_search *s = talloc_zero(mem, struct accepted_by_search);
 
 	if (s == NULL)
 		return NULL;
-	*s = (struct owner_search){
-	    .owners = owners, .socket = fd, .session = session, .fn = fn, .data = data};
+	*s = (struct accepted_by_search){
+	    .queue = queue, .socket = fd, .session = session, .fn = fn, .data = data};
 	s->descriptors.fd = s->processes.fd = -1;
-	while (*p != NULL)
-		p = &(*p)->next;
-	*p = s;
+	TAILQ_INSERT_TAIL(&queue->searches, s, entry);
 	talloc_set_destructor(s, search_end);
-	turn_later(owners);
-	if (owners->turn == NULL)
+	turn_later(queue);
+	if (queue->turn == NULL)
 		TALLOC_FREE(s);
 	return s;
 }
 
 static int
-owners_end(struct owners *o)
+queue_end(struct accepted_by_queue *q)
 {
-	for (struct owner_search *s = o->first; s != NULL; s = s->next)
-		s->owners = NULL;
+	struct accepted_by_search *s;
+
+	TAILQ_FOREACH(s, &q->searches, entry)
+		s->queue = NULL;
 	return 0;
 }
 
-struct owners *
-owners_new(TALLOC_CTX *mem, struct timers *timers)
+struct accepted_by_queue *
+accepted_by_queue_new(TALLOC_CTX *mem, struct timers *timers)
 {
-	struct owners *o = talloc_zero(mem, struct owners);
+	struct accepted_by_queue *q = talloc_zero(mem, struct accepted_by_queue);
 
-	if (o == NULL)
+	if (q == NULL)
 		return NULL;
-	o->timers = timers;
-	talloc_set_destructor(o, owners_end);
-	return o;
+	q->timers = timers;
+	TAILQ_INIT(&q->searches);
+	talloc_set_destructor(q, queue_end);
+	return q;
 }

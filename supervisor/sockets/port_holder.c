@@ -13,15 +13,15 @@
 #include <unistd.h>
 
 #include "supervisor/protocol.h"
-#include "supervisor/sockets/holder.h"
-#include "supervisor/sockets/in_the_way.h"
+#include "supervisor/sockets/kernel_sockets.h"
+#include "supervisor/sockets/port_holder.h"
 
 /* No more processes than this are named, and no more sockets looked for. */
 #define PIDS_MAX    64
 #define SOCKETS_MAX 512
 
 struct search {
-	struct in_the_way sockets[SOCKETS_MAX];
+	struct kernel_socket sockets[SOCKETS_MAX];
 	size_t nsockets;
 	pid_t pids[PIDS_MAX];
 	char *names[PIDS_MAX]; /* "web.0" for an instance, or NULL */
@@ -36,7 +36,7 @@ static bool
 is_bound(int pidfd, int fd, const struct address *a)
 {
 	int copy = pidfd < 0 ? -1 : pidfd_getfd(pidfd, fd, 0);
-	bool is = copy >= 0 && in_the_way_is_bound(copy, a);
+	bool is = copy >= 0 && kernel_socket_is_bound(copy, a);
 
 	if (copy >= 0)
 		close(copy);
@@ -186,8 +186,8 @@ static void
 search(struct search *s, const struct address *list, size_t n, TALLOC_CTX *mem)
 {
 	for (size_t i = 0; i < n; i++)
-		s->nsockets +=
-		    in_the_way_find(&list[i], s->sockets + s->nsockets, SOCKETS_MAX - s->nsockets);
+		s->nsockets += kernel_sockets_find(
+		    &list[i], s->sockets + s->nsockets, SOCKETS_MAX - s->nsockets);
 	find_processes(s, list, mem);
 	find_parent(s, mem);
 }
@@ -213,7 +213,7 @@ name_instances(TALLOC_CTX *mem, const struct search *s)
 }
 
 char *
-holder_left_behind(
+port_holder_left_behind(
     TALLOC_CTX *mem, const struct address *taken, const struct address *all, size_t n)
 {
 	struct search s = {.npids = 0};
@@ -254,7 +254,7 @@ who_escaped(TALLOC_CTX *mem, const struct search *s)
 static char *
 who_is_connected(TALLOC_CTX *mem, const struct search *s)
 {
-	const struct in_the_way *first = &s->sockets[0];
+	const struct kernel_socket *first = &s->sockets[0];
 
 	for (size_t i = 0; i < s->nsockets && first->inode == 0; i++)
 		first = &s->sockets[i];
@@ -272,7 +272,7 @@ who_is_connected(TALLOC_CTX *mem, const struct search *s)
 }
 
 char *
-holder_text(TALLOC_CTX *mem, const struct address *taken)
+port_holder_text(TALLOC_CTX *mem, const struct address *taken)
 {
 	struct search s = {.npids = 0};
 

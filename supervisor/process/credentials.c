@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Users and groups: names or numbers into what setgroups, setgid and setuid take. */
-#include "supervisor/process/identity.h"
+#include "supervisor/process/credentials.h"
 
 #include <errno.h>
 #include <grp.h>
@@ -28,7 +28,7 @@ as_number(const char *text, unsigned *id)
 }
 
 static int
-find_user(TALLOC_CTX *mem, const char *user, struct identity *out, const char **why)
+find_user(TALLOC_CTX *mem, const char *user, struct credentials *out, const char **why)
 {
 	struct passwd *pw;
 	unsigned id;
@@ -59,7 +59,7 @@ find_user(TALLOC_CTX *mem, const char *user, struct identity *out, const char **
 }
 
 static int
-find_group(TALLOC_CTX *mem, const char *group, struct identity *out, const char **why)
+find_group(TALLOC_CTX *mem, const char *group, struct credentials *out, const char **why)
 {
 	const struct group *gr;
 	unsigned id;
@@ -78,7 +78,7 @@ find_group(TALLOC_CTX *mem, const char *group, struct identity *out, const char 
 }
 
 static int
-find_groups(TALLOC_CTX *mem, struct identity *out, const char **why)
+find_groups(TALLOC_CTX *mem, struct credentials *out, const char **why)
 {
 	int n = GROUPS_MAX;
 
@@ -97,10 +97,10 @@ find_groups(TALLOC_CTX *mem, struct identity *out, const char **why)
 }
 
 int
-identity_look_up(
-    TALLOC_CTX *mem, const char *user, const char *group, struct identity *out, const char **why)
+credentials_look_up(
+    TALLOC_CTX *mem, const char *user, const char *group, struct credentials *out, const char **why)
 {
-	struct identity id = {.uid = geteuid(), .gid = getegid()};
+	struct credentials id = {.uid = geteuid(), .gid = getegid()};
 	int error = 0;
 
 	if (user != NULL)
@@ -118,11 +118,11 @@ identity_look_up(
 }
 
 int
-identity_find(
-    TALLOC_CTX *mem, const char *user, const char *group, struct identity *out, const char **why)
+credentials_find(
+    TALLOC_CTX *mem, const char *user, const char *group, struct credentials *out, const char **why)
 {
-	struct identity id;
-	int error = identity_look_up(mem, user, group, &id, why);
+	struct credentials id;
+	int error = credentials_look_up(mem, user, group, &id, why);
 
 	if (error != 0)
 		return error;
@@ -154,10 +154,10 @@ is_member(gid_t gid)
 }
 
 int
-identity_owner(
+credentials_owner(
     TALLOC_CTX *mem, const char *user, const char *group, uid_t *uid, gid_t *gid, const char **why)
 {
-	struct identity id = {.uid = (uid_t)-1, .gid = (gid_t)-1};
+	struct credentials id = {.uid = (uid_t)-1, .gid = (gid_t)-1};
 	int error = 0;
 
 	if (user != NULL)
@@ -178,12 +178,12 @@ identity_owner(
 }
 
 int
-identity_of_sockets(
+credentials_of_sockets(
     const struct service_config *s, TALLOC_CTX *mem, struct socket_owner *out, const char **why)
 {
 	struct socket_owner owner = s->owner;
 	int error = s->owner_known ? 0
-				   : identity_owner(mem, s->socket_user, s->socket_group,
+				   : credentials_owner(mem, s->socket_user, s->socket_group,
 					 &owner.uid, &owner.gid, why);
 
 	owner.mode = (mode_t)s->socket_mode;
@@ -193,7 +193,7 @@ identity_of_sockets(
 }
 
 void
-identity_know_owners(struct config *c)
+credentials_know_owners(struct config *c)
 {
 	TALLOC_CTX *tmp = talloc_new(NULL);
 	const char *why;
@@ -201,7 +201,7 @@ identity_know_owners(struct config *c)
 	for (size_t i = 0; i < c->nservices; i++) {
 		struct service_config *s = c->services[i];
 
-		s->owner_known = identity_of_sockets(s, tmp, &s->owner, &why) == 0;
+		s->owner_known = credentials_of_sockets(s, tmp, &s->owner, &why) == 0;
 	}
 	talloc_free(tmp);
 }

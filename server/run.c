@@ -65,7 +65,7 @@ close_all(struct http_server *s)
 {
 	take_close(&s->handover);
 	/* To stop it would shut down what was given away. */
-	if (s->wire.mhd != NULL && !(TAILQ_EMPTY(&s->net.given) && TAILQ_EMPTY(&s->net.offered)))
+	if (s->wire.mhd != NULL && !(s->net.in_n[CONN_LIST_GIVEN] == 0 && s->net.in_n[CONN_LIST_OFFERED] == 0))
 		parser_abandon(&s->wire);
 	parser_stop(&s->wire);
 	files_close(&s->net);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The handover channel: its messages, and what each side does at each event. The order OFFER, HAVE, YOURS means: at any moment exactly one process may
+ * The handover channel: its messages. What each side does at each is in net/conn_life.c. The order OFFER, HAVE, YOURS means: at any moment exactly one process may
  * read from a connection, and whichever of the two dies, the other one knows whose it is.
  */
 #include <errno.h>
@@ -13,54 +13,6 @@
 #include <unistd.h>
 
 #include "server/handover/channel.h"
-
-struct give_step
-handover_give(enum give_state state, enum give_event event)
-{
-	static const struct give_step steps[GIVE_STATES][GIVE_EVENTS] = {
-	    /* Late answers to an offer that was taken back mean nothing. */
-	    [GIVE_KEPT] = {[GIVE_ON_HAVE] = {GIVE_KEPT, GIVE_NOTHING},
-		[GIVE_ON_REFUSE] = {GIVE_KEPT, GIVE_NOTHING},
-		[GIVE_ON_TAKER_GONE] = {GIVE_KEPT, GIVE_NOTHING},
-		[GIVE_ON_DEADLINE] = {GIVE_KEPT, GIVE_NOTHING}},
-	    [GIVE_OFFERED] = {[GIVE_ON_HAVE] = {GIVE_GIVEN, GIVE_SAY_YOURS},
-		[GIVE_ON_REFUSE] = {GIVE_KEPT, GIVE_RESUME},
-		/* The next successor may find the offer in the channel, unread. */
-		[GIVE_ON_TAKER_GONE] = {GIVE_KEPT, GIVE_SAY_BACK_AND_RESUME},
-		[GIVE_ON_DEADLINE] = {GIVE_KEPT, GIVE_SAY_BACK_AND_RESUME}},
-	    /* Theirs, unless they died without having read from it. */
-	    [GIVE_GIVEN] = {[GIVE_ON_HAVE] = {GIVE_GIVEN, GIVE_NOTHING},
-		[GIVE_ON_REFUSE] = {GIVE_GIVEN, GIVE_NOTHING},
-		[GIVE_ON_TAKER_GONE] = {GIVE_KEPT, GIVE_RECALL},
-		[GIVE_ON_DEADLINE] = {GIVE_GIVEN, GIVE_NOTHING}},
-	};
-
-	return steps[state][event];
-}
-
-struct take_step
-handover_take(enum take_state state, enum take_event event)
-{
-	static const struct take_step steps[TAKE_STATES][TAKE_EVENTS] = {
-	    [TAKE_NONE] = {[TAKE_ON_OFFER] = {TAKE_HELD, TAKE_SAY_HAVE},
-		[TAKE_ON_YOURS] = {TAKE_NONE, TAKE_NOTHING},
-		[TAKE_ON_BACK] = {TAKE_NONE, TAKE_NOTHING},
-		[TAKE_ON_GIVER_GONE] = {TAKE_NONE, TAKE_NOTHING}},
-	    [TAKE_HELD] = {[TAKE_ON_OFFER] = {TAKE_HELD, TAKE_NOTHING},
-		[TAKE_ON_YOURS] = {TAKE_OWNED, TAKE_SERVE},
-		[TAKE_ON_BACK] = {TAKE_NONE, TAKE_CLOSE},
-		/* Nobody else can read from it any more. */
-		[TAKE_ON_GIVER_GONE] = {TAKE_OWNED, TAKE_SERVE}},
-	    [TAKE_OWNED] = {[TAKE_ON_OFFER] = {TAKE_OWNED, TAKE_NOTHING},
-		[TAKE_ON_YOURS] = {TAKE_OWNED, TAKE_NOTHING},
-		[TAKE_ON_BACK] = {TAKE_OWNED, TAKE_NOTHING},
-		[TAKE_ON_GIVER_GONE] = {TAKE_OWNED, TAKE_NOTHING}},
-	};
-
-	return steps[state][event];
-}
-
-/* ---- Messages ---------------------------------------------------------------------------------- */
 
 union control {
 	struct cmsghdr align;

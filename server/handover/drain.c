@@ -112,10 +112,10 @@ report(struct handover *h)
 	(void)snprintf(text, sizeof(text),
 	    BATON_NOTIFY_MOVED "%u\n" BATON_NOTIFY_FINISHED "%lld\n" BATON_NOTIFY_ENDED
 			       "%lld\n" BATON_NOTIFY_CUT "%lld\nSTATUS=drained",
-	    h->net->given_n, finished, ended, cut);
+	    h->net->in_n[CONN_LIST_GIVEN], finished, ended, cut);
 	notify_send(h->notify, text);
-	log_line(LOG_INFO, "drained: moved=%u finished=%lld ended=%lld cut=%lld", h->net->given_n,
-	    finished, ended, cut);
+	log_line(LOG_INFO, "drained: moved=%u finished=%lld ended=%lld cut=%lld",
+	    h->net->in_n[CONN_LIST_GIVEN], finished, ended, cut);
 }
 
 /* The deadline: who still works is told why, and every connection ends. */
@@ -128,7 +128,7 @@ cut_all(struct handover *h)
 	TAILQ_FOREACH(c, &h->net->conns, all_entry) {
 		if (!c->wire.cut)
 			counter_add(h->counters, COUNTER_DRAIN_CUT);
-		conn_cut(c);
+		conn_advance(c, CONN_EV_CUT);
 	}
 	h->drain = DRAIN_CUT;
 	conn_leave(h->net, LEAVE_CUT);
@@ -165,7 +165,7 @@ drain_step(struct handover *h)
 	}
 	/* A handler whose client has left is in flight as well, until the deadline; and what a
 	 * predecessor is about to give goes on to the successor. */
-	if (h->drain >= DRAIN_CLOSING && h->net->conns_n + h->net->held_n == 0 &&
+	if (h->drain >= DRAIN_CLOSING && h->net->conns_n + h->net->in_n[CONN_LIST_HELD] == 0 &&
 	    TAILQ_EMPTY(&h->net->lingers) && (h->sched->away_n == 0 || h->drain == DRAIN_CUT))
 		h->drain = DRAIN_OVER;
 	if (h->drain == DRAIN_OVER) {

@@ -44,22 +44,6 @@ describe(const struct http_conn *c, struct baton_handover_state *state)
 	strncpy(state->listener, c->listener->name, sizeof(state->listener) - 1);
 }
 
-/* Takes it from everybody who might read from it. */
-static void
-hold(struct http_conn *c)
-{
-	parser_hold(&c->wire);
-	source_unwatch(c->net->epoll_fd, c->wire.fd);
-}
-
-static void
-resume(struct http_conn *c)
-{
-	conn_watch(c);
-	conn_idle(c);
-	parser_release(&c->wire);
-}
-
 /* Asked before anything is held: letting it go again would wake the loop, which would ask again. */
 static bool
 has_room(int channel)
@@ -75,113 +59,80 @@ offer(void *data, struct http_conn *c)
 	struct handover *h = data;
 	struct baton_handover_state state;
 
-	if (c->wire.cut || c->refused || c->wire.peer_done || c->wire.used_inexact ||
+	if (c->state != CONN_IDLE || c->refused || c->wire.used_inexact ||
 	    !account_between_requests(&c->wire))
 		return OFFER_NOT_IDLE;
-	if (h->net->offered_n >= WINDOW)
+	if (h->net->in_n[CONN_LIST_OFFERED] >= WINDOW)
 		return OFFER_NO_ANSWER;
 	if (!has_room(h->give_fd))
-		return h->net->offered_n > 0 ? OFFER_NO_ANSWER : OFFER_NO_ROOM;
-	hold(c);
+		return h->net->in_n[CONN_LIST_OFFERED] > 0 ? OFFER_NO_ANSWER : OFFER_NO_ROOM;
+	conn_advance(c, CONN_EV_PARK); /* now nobody can read from it */
 	describe(c, &state);
 	if (handover_send(h->give_fd, BATON_HANDOVER_OFFER, ++h->offer_id, &state, c->wire.fd) !=
 	    0) {
-		resume(c);
+		conn_advance(c, CONN_EV_RESUME);
 		return OFFER_NO_ROOM;
 	}
 	c->offer_id = h->offer_id;
-	c->give = GIVE_OFFERED;
-	conn_move(c, &h->net->offered);
-	h->net->offered_n++;
+	conn_advance(c, CONN_EV_OFFERED);
 	return OFFER_MADE;
 }
 
 const struct net_events give_events = {.offer = offer};
 
-/* The parser keeps its record and its fd; for us the connection is gone. */
+/* YOURS must arrive. If the channel is full for now, the connection stays as it is, and give_flush
+ * tries again. */
 static void
-let_go(struct http_conn *c)
+say_yours(struct handover *h, struct http_conn *c)
 {
-	struct net *net = c->net;
-
-	conn_forget(c);
-	c->in = &net->given;
-	TAILQ_INSERT_TAIL(&net->given, c, list_entry);
-	net->given_n++;
-	counter_add(net->counters, COUNTER_MOVED);
-}
-
-/* Its taker died. What it has read is lost, and so is what the client waits for. */
-static void
-recall(struct http_conn *c)
-{
-	bool untouched = account_untouched(&c->wire);
-
-	c->net->given_n--;
-	conn_recall(c);
-	resume(c);
-	if (!untouched)
-		conn_cut(c);
+	if (handover_send(h->give_fd, BATON_HANDOVER_YOURS, c->offer_id, NULL, -1) != 0)
+		return;
+	conn_advance(c, CONN_EV_SAID);
+	counter_add(h->counters, COUNTER_MOVED);
 }
 
 static void
-act(struct handover *h, struct http_conn *c, struct give_step step)
+tell(struct handover *h, struct http_conn *c, enum conn_event event)
 {
-	/* YOURS must arrive. If the channel is full for now, the offer stays as it is: its
-	 * answer was HAVE, and is repeated to us by the flush. */
-	if (step.action == GIVE_SAY_YOURS &&
-	    handover_send(h->give_fd, BATON_HANDOVER_YOURS, c->offer_id, NULL, -1) != 0) {
-		c->owed = true;
-		return;
-	}
-	c->give = step.next;
-	c->owed = false;
-	switch (step.action) {
-	case GIVE_NOTHING:
-		return;
-	case GIVE_RECALL:
-		recall(c);
-		return;
-	case GIVE_SAY_YOURS:
-		let_go(c);
-		break;
-	case GIVE_SAY_BACK_AND_RESUME:
+	/* What a taker that died has read is lost, and so is what the client waits for. */
+	bool lost =
+	    c->state == CONN_GIVEN && event == CONN_EV_TAKER_GONE && !account_untouched(&c->wire);
+	unsigned orders = conn_advance(c, event);
+
+	if ((orders & CONN_SAY_YOURS) != 0)
+		say_yours(h, c);
+	if ((orders & CONN_SAY_BACK) != 0)
 		(void)handover_send(h->give_fd, BATON_HANDOVER_BACK, c->offer_id, NULL, -1);
-		resume(c);
-		break;
-	case GIVE_RESUME:
-		resume(c);
-		break;
-	}
-	h->net->offered_n--;
+	if (lost)
+		conn_advance(c, CONN_EV_CUT);
 }
 
 static void
-on_answer(struct handover *h, uint64_t id, enum give_event event)
+on_answer(struct handover *h, uint64_t id, enum conn_event event)
 {
 	struct http_conn *c;
 
-	TAILQ_FOREACH(c, &h->net->offered, list_entry)
+	TAILQ_FOREACH(c, &h->net->in[CONN_LIST_OFFERED], list_entry)
 		if (c->offer_id == id) {
 			/* It is not offered again, but ended politely. */
-			if (event == GIVE_ON_REFUSE)
+			if (event == CONN_EV_REFUSED)
 				c->refused = true;
-			act(h, c, handover_give(c->give, event));
+			tell(h, c, event);
 			return;
 		}
 	/* One who came later has found an old offer in the channel. */
-	if (event == GIVE_ON_HAVE)
+	if (event == CONN_EV_HAVE)
 		(void)handover_send(h->give_fd, BATON_HANDOVER_BACK, id, NULL, -1);
 }
 
 static void
-tell_all(struct handover *h, struct http_conns *list, enum give_event event)
+tell_all(struct handover *h, enum conn_list list, enum conn_event event)
 {
 	struct http_conn *c, *next;
 
-	for (c = TAILQ_FIRST(list); c != NULL; c = next) {
+	for (c = TAILQ_FIRST(&h->net->in[list]); c != NULL; c = next) {
 		next = TAILQ_NEXT(c, list_entry);
-		act(h, c, handover_give(c->give, event));
+		tell(h, c, event);
 	}
 }
 
@@ -204,10 +155,10 @@ give_flush(struct handover *h)
 
 	if (h->successor != SUCCESSOR_READY)
 		return INT64_MAX;
-	for (c = TAILQ_FIRST(&h->net->offered); c != NULL; c = next) {
+	for (c = TAILQ_FIRST(&h->net->in[CONN_LIST_OFFERED]); c != NULL; c = next) {
 		next = TAILQ_NEXT(c, list_entry);
-		if (c->owed) {
-			act(h, c, handover_give(c->give, GIVE_ON_HAVE));
+		if (c->state == CONN_YIELDED) {
+			say_yours(h, c);
 			owed = true;
 		}
 	}
@@ -218,7 +169,7 @@ void
 give_stop(struct handover *h)
 {
 	if (h->successor == SUCCESSOR_READY)
-		tell_all(h, &h->net->offered, GIVE_ON_DEADLINE);
+		tell_all(h, CONN_LIST_OFFERED, CONN_EV_TAKE_BACK);
 }
 
 /* ---- What the successor, or the supervisor in its place, says ----------------------------------- */
@@ -232,22 +183,22 @@ on_message(struct handover *h, const struct handover_message *m)
 		h->successor_news = true;
 		break;
 	case BATON_HANDOVER_HAVE:
-		on_answer(h, m->id, GIVE_ON_HAVE);
+		on_answer(h, m->id, CONN_EV_HAVE);
 		break;
 	case BATON_HANDOVER_REFUSE:
-		on_answer(h, m->id, GIVE_ON_REFUSE);
+		on_answer(h, m->id, CONN_EV_REFUSED);
 		break;
 	case BATON_HANDOVER_TAKER_GONE:
 		/* Only now does come back what was given: an end of the channel may also mean
 		 * that the successor has given it to a successor of its own. */
-		tell_all(h, &h->net->offered, GIVE_ON_TAKER_GONE);
-		tell_all(h, &h->net->given, GIVE_ON_TAKER_GONE);
+		tell_all(h, CONN_LIST_OFFERED, CONN_EV_TAKER_GONE);
+		tell_all(h, CONN_LIST_GIVEN, CONN_EV_TAKER_GONE);
 		forget_refusals(h);
 		/* Another one says HELLO before we are told to stop, or comes while we drain. */
 		h->successor = h->drain == DRAIN_NO ? SUCCESSOR_NONE : SUCCESSOR_AWAITED;
 		break;
 	case BATON_HANDOVER_CALLED_OFF:
-		tell_all(h, &h->net->offered, GIVE_ON_DEADLINE); /* should somebody hold it */
+		tell_all(h, CONN_LIST_OFFERED, CONN_EV_TAKE_BACK); /* should somebody hold it */
 		forget_refusals(h);
 		h->successor = SUCCESSOR_NONE;
 		h->called_off = true;
@@ -275,7 +226,7 @@ give_read(struct handover *h)
 	if (got == -EAGAIN || got == -EINTR)
 		return;
 	/* Nobody holds the other end: there is, and will be, no successor. */
-	tell_all(h, &h->net->offered, GIVE_ON_TAKER_GONE);
+	tell_all(h, CONN_LIST_OFFERED, CONN_EV_TAKER_GONE);
 	h->successor = SUCCESSOR_NONE;
 	h->successor_news = true;
 	source_unwatch(h->net->epoll_fd, h->give_fd);

@@ -36,7 +36,7 @@ hold(struct handover *h, const struct handover_message *m)
 	struct http_conn *c;
 
 	if (m->fd < 0 || h->drain != DRAIN_NO ||
-	    h->net->conns_n + h->net->held_n >= (size_t)h->set->connections_max)
+	    h->net->conns_n + h->net->in_n[CONN_LIST_HELD] >= (size_t)h->set->connections_max)
 		return NULL;
 	c = conn_new(h->net, listener_of(h, &m->state), m->fd);
 	if (c == NULL)
@@ -49,9 +49,6 @@ hold(struct handover *h, const struct handover_message *m)
 	peer_format(&c->wire.peer, c->wire.peer_text);
 	c->inherited = true;
 	c->offer_id = m->id;
-	c->in = &h->net->held;
-	TAILQ_INSERT_TAIL(&h->net->held, c, list_entry);
-	h->net->held_n++;
 	return c;
 }
 
@@ -60,7 +57,7 @@ held(const struct handover *h, uint64_t id)
 {
 	struct http_conn *c;
 
-	TAILQ_FOREACH(c, &h->net->held, list_entry)
+	TAILQ_FOREACH(c, &h->net->in[CONN_LIST_HELD], list_entry)
 		if (c->offer_id == id)
 			return c;
 	return NULL;
@@ -82,51 +79,48 @@ refuse(struct handover *h, uint64_t id)
 	owed[n] = id;
 }
 
+/* If the channel has no room for it, take_flush says it. */
 static void
-on_offer(struct handover *h, const struct handover_message *m)
+say_have(struct handover *h, struct http_conn *c)
 {
-	struct http_conn *c = held(h, m->id);
-	struct take_step step = handover_take(c == NULL ? TAKE_NONE : c->take, TAKE_ON_OFFER);
-
-	if (step.action == TAKE_SAY_HAVE)
-		c = hold(h, m);
-	if (c == NULL || step.action != TAKE_SAY_HAVE) {
-		if (m->fd >= 0)
-			close(m->fd);
-		if (c == NULL)
-			refuse(h, m->id);
-		return;
-	}
-	c->take = step.next;
-	c->owed = handover_send(h->take_fd, BATON_HANDOVER_HAVE, m->id, NULL, -1) == -EAGAIN;
+	if (handover_send(h->take_fd, BATON_HANDOVER_HAVE, c->offer_id, NULL, -1) != -EAGAIN)
+		conn_advance(c, CONN_EV_SAID);
 }
 
 static void
-act(struct handover *h, struct http_conn *c, struct take_step step)
+on_offer(struct handover *h, const struct handover_message *m)
 {
-	c->take = step.next;
-	if (step.action == TAKE_NOTHING)
-		return;
-	TAILQ_REMOVE(&h->net->held, c, list_entry);
-	h->net->held_n--;
-	if (step.action == TAKE_CLOSE) {
-		close(c->wire.fd);
-		talloc_free(c);
+	bool anew = held(h, m->id) == NULL;
+	struct http_conn *c = anew ? hold(h, m) : NULL;
+
+	if (c == NULL) {
+		if (m->fd >= 0)
+			close(m->fd);
+		if (anew)
+			refuse(h, m->id);
 		return;
 	}
-	(void)address_count(h->net->addresses, c);
+	if ((conn_advance(c, CONN_EV_OFFER) & CONN_SAY_HAVE) != 0)
+		say_have(h, c);
+}
+
+static void
+tell(struct handover *h, struct http_conn *c, enum conn_event event)
+{
+	if ((conn_advance(c, event) & CONN_SERVE) == 0)
+		return;
 	counter_add(h->counters, COUNTER_TAKEN);
 	if (parser_add(&c->wire) != 0)
 		log_line(LOG_ERR, "handover: a connection was lost: no memory for it");
 }
 
 static void
-on_word(struct handover *h, uint64_t id, enum take_event event)
+on_word(struct handover *h, uint64_t id, enum conn_event event)
 {
 	struct http_conn *c = held(h, id);
 
 	if (c != NULL)
-		act(h, c, handover_take(c->take, event));
+		tell(h, c, event);
 }
 
 static void
@@ -134,9 +128,9 @@ giver_gone(struct handover *h)
 {
 	struct http_conn *c, *next;
 
-	for (c = TAILQ_FIRST(&h->net->held); c != NULL; c = next) {
+	for (c = TAILQ_FIRST(&h->net->in[CONN_LIST_HELD]); c != NULL; c = next) {
 		next = TAILQ_NEXT(c, list_entry);
-		act(h, c, handover_take(c->take, TAKE_ON_GIVER_GONE));
+		tell(h, c, CONN_EV_GIVER_GONE);
 	}
 	/* It may have been told of newcomers that it did not live to accept. */
 	accept_again(h->net);
@@ -150,10 +144,10 @@ on_message(struct handover *h, const struct handover_message *m)
 		on_offer(h, m);
 		return; /* the fd is somebody's */
 	case BATON_HANDOVER_YOURS:
-		on_word(h, m->id, TAKE_ON_YOURS);
+		on_word(h, m->id, CONN_EV_YOURS);
 		break;
 	case BATON_HANDOVER_BACK:
-		on_word(h, m->id, TAKE_ON_BACK);
+		on_word(h, m->id, CONN_EV_BACK);
 		break;
 	case BATON_HANDOVER_GIVER_GONE:
 		giver_gone(h);
@@ -189,15 +183,14 @@ take_flush(struct handover *h)
 	struct http_conn *c;
 	bool owed = false;
 
-	if ((h->net->held_n == 0 && h->refuse_owed == NULL) || h->take_fd < 0)
+	if ((h->net->in_n[CONN_LIST_HELD] == 0 && h->refuse_owed == NULL) || h->take_fd < 0)
 		return INT64_MAX;
 	if (h->refuse_owed != NULL)
 		owed = flush_refusals(h);
-	TAILQ_FOREACH(c, &h->net->held, list_entry)
-		if (c->owed) {
-			c->owed = handover_send(h->take_fd, BATON_HANDOVER_HAVE, c->offer_id, NULL,
-				      -1) == -EAGAIN;
-			owed = owed || c->owed;
+	TAILQ_FOREACH(c, &h->net->in[CONN_LIST_HELD], list_entry)
+		if (c->state == CONN_FOUND) {
+			say_have(h, c);
+			owed = owed || c->state == CONN_FOUND;
 		}
 	return owed ? *h->now_ms + 1 : INT64_MAX;
 }
@@ -229,6 +222,6 @@ take_close(struct handover *h)
 {
 	struct http_conn *c;
 
-	while ((c = TAILQ_FIRST(&h->net->held)) != NULL)
-		act(h, c, (struct take_step){TAKE_NONE, TAKE_CLOSE});
+	while ((c = TAILQ_FIRST(&h->net->in[CONN_LIST_HELD])) != NULL)
+		tell(h, c, CONN_EV_BACK);
 }

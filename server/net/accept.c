@@ -92,9 +92,9 @@ make_room(struct net *net)
 	struct http_conn *c;
 
 	TAILQ_FOREACH(c, &net->oldest, oldest_entry)
-		if (!c->wire.cut && account_unread(&c->wire) == 0 && !account_partial(&c->wire)) {
+		if (account_unread(&c->wire) == 0 && !account_partial(&c->wire)) {
 			counter_add(net->counters, COUNTER_CONNECTIONS_MAX);
-			conn_cut(c);
+			conn_advance(c, CONN_EV_CUT);
 			return;
 		}
 }
@@ -122,7 +122,7 @@ accept_one(struct net *net, struct listener *l)
 		(void)send(fd, HTTP_429_CLOSE, strlen(HTTP_429_CLOSE), MSG_NOSIGNAL | MSG_DONTWAIT);
 		(void)linger_start(net, fd);
 		close(fd);
-		talloc_free(c);
+		conn_lost(&c->wire);
 		return 0;
 	}
 	account_open(&c->wire);
@@ -147,7 +147,7 @@ accept_from(struct net *net, struct listener *l, int most)
 	for (int i = 0; i < most; i++) {
 		int err;
 
-		if (net->conns_n + net->held_n >= (size_t)net->set->connections_max) {
+		if (net->conns_n + net->in_n[CONN_LIST_HELD] >= (size_t)net->set->connections_max) {
 			if (!newcomer_waits(l))
 				return;
 			make_room(net);

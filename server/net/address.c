@@ -69,7 +69,7 @@ address_count(struct addresses *a, struct http_conn *c)
 	struct in6_addr addr;
 	struct address **at;
 
-	if (a == NULL || !address_of(c, &addr))
+	if (a == NULL || c->counted || !address_of(c, &addr))
 		return true;
 	at = place(a, &addr);
 	if (*at == NULL) {

@@ -51,7 +51,7 @@ check_answer(struct http_conn *c)
 		c->sent_since_ms = now;
 	} else if (now - c->sent_since_ms >= set->send_timeout_ms) {
 		counter_add(c->net->counters, COUNTER_SEND_TIMEOUT);
-		conn_cut(c);
+		conn_advance(c, CONN_EV_CUT);
 	}
 }
 
@@ -79,15 +79,16 @@ check(struct http_conn *c)
 int64_t
 busy_expire(struct net *net)
 {
-	struct http_conn *c;
+	struct http_conn *c, *next;
 
-	if (TAILQ_EMPTY(&net->busy))
+	if (TAILQ_EMPTY(&net->in[CONN_LIST_BUSY]))
 		return INT64_MAX;
 	if (*net->now_ms < net->busy_look_ms)
 		return net->busy_look_ms;
-	TAILQ_FOREACH(c, &net->busy, list_entry)
-		if (!c->wire.cut && c->wire.current != NULL)
-			check(c);
+	for (c = TAILQ_FIRST(&net->in[CONN_LIST_BUSY]); c != NULL; c = next) {
+		next = TAILQ_NEXT(c, list_entry);
+		check(c);
+	}
 	net->busy_look_ms = *net->now_ms + STEP_MS;
 	return net->busy_look_ms;
 }

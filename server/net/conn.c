@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Connections: those that there are, in which list each is, whose peer has gone, and how one is
- * ended. The parser owns the fd; we end a connection by shutting it down, which it notices.
+ * Connections, as the table of their life says (conn_life.h): where each is, what is done with it, and
+ * what the parser and the peer do that is an event of it.
  */
 #include <errno.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <unistd.h>
 
 #include "server/net/net.h"
 
@@ -22,34 +23,6 @@ conn_new(struct net *net, const struct listener *l, int fd)
 	wire_conn_init(&c->wire, net->wire, fd);
 	c->wire.listener = l->name;
 	return c;
-}
-
-void
-conn_watch(struct http_conn *c)
-{
-	/* The parser misses an end that arrives together with the last data, so the end has an
-	 * event of its own; edge-triggered, it costs nothing while requests come. */
-	struct epoll_event ev = {.events = EPOLLRDHUP | EPOLLET, .data.ptr = c};
-
-	epoll_ctl(c->net->epoll_fd, EPOLL_CTL_ADD, c->wire.fd, &ev);
-}
-
-static void
-leave_list(struct http_conn *c)
-{
-	if (c->in == &c->net->idle)
-		TAILQ_REMOVE(&c->net->oldest, c, oldest_entry);
-	TAILQ_REMOVE(c->in, c, list_entry);
-}
-
-void
-conn_move(struct http_conn *c, struct http_conns *list)
-{
-	leave_list(c);
-	TAILQ_INSERT_TAIL(list, c, list_entry);
-	if (list == &c->net->idle)
-		TAILQ_INSERT_TAIL(&c->net->oldest, c, oldest_entry);
-	c->in = list;
 }
 
 int64_t
@@ -76,7 +49,7 @@ conn_look_interval(const struct net *net)
 void
 conn_look_later(struct http_conn *c, int64_t interval)
 {
-	struct http_conns *idle = &c->net->idle;
+	struct http_conns *idle = &c->net->in[CONN_LIST_IDLE];
 
 	c->look_ms = *c->net->now_ms + interval;
 	TAILQ_REMOVE(idle, c, list_entry);
@@ -86,49 +59,10 @@ conn_look_later(struct http_conn *c, int64_t interval)
 		TAILQ_INSERT_HEAD(idle, c, list_entry);
 }
 
-void
-conn_idle(struct http_conn *c)
-{
-	struct net *net = c->net;
+/* ---- Where it is, and what is done with it, by the table ------------------------------------ */
 
-	conn_move(c, &net->idle);
-	c->since_ms = *net->now_ms;
-	c->began_ms = 0;
-	conn_look_later(c, conn_look_interval(net));
-	if (c->wire.peer_done)
-		conn_hup(c);
-}
-
-void
-conn_opened(struct wire_conn *w)
-{
-	struct http_conn *c = conn_of(w);
-	struct net *net = c->net;
-
-	TAILQ_INSERT_TAIL(&net->conns, c, all_entry);
-	TAILQ_INSERT_TAIL(&net->busy, c, list_entry);
-	c->in = &net->busy;
-	c->opened_ms = *net->now_ms;
-	net->conns_n++;
-	conn_watch(c);
-	conn_idle(c);
-}
-
-void
-conn_forget(struct http_conn *c)
-{
-	struct net *net = c->net;
-
-	leave_list(c);
-	if (c->hup)
-		TAILQ_REMOVE(&net->hups, c, hup_entry);
-	TAILQ_REMOVE(&net->conns, c, all_entry);
-	net->conns_n--;
-	address_uncount(net->addresses, c);
-}
-
-void
-conn_recall(struct http_conn *c)
+static void
+count_in(struct http_conn *c)
 {
 	struct net *net = c->net;
 
@@ -137,45 +71,153 @@ conn_recall(struct http_conn *c)
 	(void)address_count(net->addresses, c);
 }
 
+static void
+count_out(struct http_conn *c)
+{
+	struct net *net = c->net;
+
+	TAILQ_REMOVE(&net->conns, c, all_entry);
+	net->conns_n--;
+	address_uncount(net->addresses, c);
+}
+
+static void
+enter_list(struct http_conn *c, enum conn_list list)
+{
+	struct net *net = c->net;
+
+	if (list == CONN_LIST_NONE)
+		return;
+	TAILQ_INSERT_TAIL(&net->in[list], c, list_entry);
+	net->in_n[list]++;
+	if (list == CONN_LIST_IDLE) {
+		TAILQ_INSERT_TAIL(&net->oldest, c, oldest_entry);
+		c->began_ms = 0;
+		conn_look_later(c, conn_look_interval(net));
+	}
+	c->since_ms = *net->now_ms;
+	c->sent_since_ms = 0;
+}
+
+static void
+leave_list(struct http_conn *c, enum conn_list list)
+{
+	struct net *net = c->net;
+
+	if (list == CONN_LIST_NONE)
+		return;
+	TAILQ_REMOVE(&net->in[list], c, list_entry);
+	net->in_n[list]--;
+	if (list == CONN_LIST_IDLE)
+		TAILQ_REMOVE(&net->oldest, c, oldest_entry);
+}
+
+static void
+move(struct http_conn *c, enum conn_state next)
+{
+	const struct conn_place *from = &conn_places[c->state], *to = &conn_places[next];
+
+	if (from->list != to->list) {
+		leave_list(c, from->list);
+		enter_list(c, to->list);
+	}
+	if (from->ending && !to->ending)
+		TAILQ_REMOVE(&c->net->hups, c, hup_entry);
+	if (!from->ending && to->ending)
+		TAILQ_INSERT_TAIL(&c->net->hups, c, hup_entry);
+	if (from->ours && !to->ours)
+		count_out(c);
+	if (!from->ours && to->ours)
+		count_in(c);
+	c->state = next;
+	c->wire.cut = next == CONN_ENDING || next == CONN_LEFT;
+}
+
+static void
+watch(struct http_conn *c)
+{
+	/* The parser misses an end that arrives together with the last data, so the end has an
+	 * event of its own; edge-triggered, it costs nothing while requests come. */
+	struct epoll_event ev = {.events = EPOLLRDHUP | EPOLLET, .data.ptr = c};
+
+	epoll_ctl(c->net->epoll_fd, EPOLL_CTL_ADD, c->wire.fd, &ev);
+}
+
+static void
+carry_out(struct http_conn *c, unsigned orders)
+{
+	if ((orders & CONN_TELL) != 0 && c->wire.current->ctx != NULL)
+		ctxi_soon_cancel(c->wire.current->ctx, &http_client_gone);
+	if ((orders & CONN_UNWATCH) != 0)
+		source_unwatch(c->net->epoll_fd, c->wire.fd);
+	if ((orders & CONN_WATCH) != 0)
+		watch(c);
+	if ((orders & CONN_SHUT) != 0)
+		shutdown(c->wire.fd, SHUT_RDWR);
+	if ((orders & CONN_HOLD) != 0)
+		parser_hold(&c->wire);
+	if ((orders & CONN_RELEASE) != 0)
+		parser_release(&c->wire);
+	if ((orders & CONN_CLOSE) != 0)
+		close(c->wire.fd);
+	if ((orders & CONN_FORGET) != 0) {
+		address_uncount(c->net->addresses, c); /* a newcomer is counted before it is ours */
+		talloc_free(c);
+	}
+}
+
+unsigned
+conn_advance(struct http_conn *c, enum conn_event event)
+{
+	struct conn_step step = conn_life(c->state, event);
+
+	if (step.next != c->state)
+		move(c, step.next);
+	if (step.orders != 0)
+		carry_out(c, step.orders);
+	return step.orders;
+}
+
+/* ---- What the parser tells ------------------------------------------------------------------ */
+
+void
+conn_opened(struct wire_conn *w)
+{
+	struct http_conn *c = conn_of(w);
+
+	c->opened_ms = *c->net->now_ms;
+	conn_advance(c, CONN_EV_OPENED);
+}
+
 void
 conn_closed(struct wire_conn *w, bool ours)
 {
 	struct http_conn *c = conn_of(w);
 	struct net *net = c->net;
-	bool lingers = (c->wire.linger || ours) && !c->wire.peer_done;
+	bool lingers = (w->linger || ours) && !w->peer_done;
 
 	/* Neither is done by the close of one of two duplicates. */
-	epoll_ctl(net->epoll_fd, EPOLL_CTL_DEL, c->wire.fd, NULL);
-	if (!(lingers && linger_start(net, c->wire.fd)) && c->inherited)
-		shutdown(c->wire.fd, SHUT_RDWR);
-	conn_forget(c);
+	source_unwatch(net->epoll_fd, w->fd);
+	if (!(lingers && linger_start(net, w->fd)) && c->inherited)
+		shutdown(w->fd, SHUT_RDWR);
 	/* By us, not by a client that left. */
 	if (net->leave != LEAVE_NOT && net->leave != LEAVE_CUT &&
-	    (c->wire.linger || (c->wire.cut && !c->left)))
+	    (w->linger || c->state == CONN_ENDING))
 		counter_add(net->counters, COUNTER_ENDED);
-	talloc_free(c);
+	conn_advance(c, CONN_EV_CLOSED);
 	net->room = true;
 }
 
 void
 conn_lost(struct wire_conn *w)
 {
-	struct http_conn *c = conn_of(w);
-
-	address_uncount(c->net->addresses, c);
-	talloc_free(c);
+	conn_advance(conn_of(w), CONN_EV_LOST);
 }
 
 void
 conn_begun(struct wire_conn *w)
 {
-	struct http_conn *c = conn_of(w);
-	struct net *net = c->net;
-
-	if (c->in != &net->busy)
-		conn_move(c, &net->busy);
-	c->since_ms = *net->now_ms;
-	c->sent_since_ms = 0;
+	conn_advance(conn_of(w), CONN_EV_BEGUN);
 }
 
 void
@@ -212,16 +254,10 @@ conn_ended(struct wire_conn *w)
 
 	if (c->net->leave != LEAVE_NOT)
 		counter_add(c->net->counters, COUNTER_FINISHED);
-	conn_idle(c);
+	conn_advance(c, CONN_EV_ENDED);
 }
 
-void
-conn_cut(struct http_conn *c)
-{
-	if (!c->wire.cut)
-		shutdown(c->wire.fd, SHUT_RDWR);
-	c->wire.cut = true;
-}
+/* ---- Its end -------------------------------------------------------------------------------- */
 
 /*
  * Not cut at once: a reset would follow if the client is still sending. The parser is left with
@@ -230,23 +266,20 @@ conn_cut(struct http_conn *c)
 void
 conn_end(struct http_conn *c, const char *answer)
 {
-	if (c->wire.cut)
-		return;
 	if (!c->wire.peer_done)
 		(void)send(c->wire.fd, answer, strlen(answer), MSG_NOSIGNAL | MSG_DONTWAIT);
-	epoll_ctl(c->net->epoll_fd, EPOLL_CTL_DEL, c->wire.fd, NULL);
-	if (c->wire.peer_done || !linger_start(c->net, c->wire.fd))
-		conn_cut(c);
-	c->wire.cut = true;
+	source_unwatch(c->net->epoll_fd, c->wire.fd);
+	if (!c->wire.peer_done && linger_start(c->net, c->wire.fd))
+		conn_advance(c, CONN_EV_LAST_WORD);
+	else
+		conn_advance(c, CONN_EV_CUT);
 }
 
 void
 conn_hup(struct http_conn *c)
 {
 	c->wire.peer_done = true;
-	if (!c->hup)
-		TAILQ_INSERT_TAIL(&c->net->hups, c, hup_entry);
-	c->hup = true;
+	conn_advance(c, CONN_EV_END);
 }
 
 /*
@@ -265,14 +298,9 @@ conn_settle_hups(struct net *net)
 
 		next = TAILQ_NEXT(c, hup_entry);
 		/* The parser may need several runs for what came before the end. */
-		if (waits && !c->wire.cut && account_unread(&c->wire) > 0)
-			continue;
-		TAILQ_REMOVE(&net->hups, c, hup_entry);
-		c->hup = false;
-		if (waits) {
-			c->left = c->left || !c->wire.cut; /* our own cut is told as an end, too */
-			conn_cut(c);
-		} else if (req->ctx != NULL)
-			ctxi_soon_cancel(req->ctx, &http_client_gone);
+		if (!waits)
+			conn_advance(c, CONN_EV_COMPLETE);
+		else if (account_unread(&c->wire) == 0)
+			conn_advance(c, CONN_EV_IN_VAIN);
 	}
 }

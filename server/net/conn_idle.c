@@ -61,7 +61,7 @@ look_while_leaving(struct http_conn *c)
 	    account_silent_ms(&c->wire, *net->now_ms - c->since_ms) < linger) {
 		conn_look_later(c, linger > 0 ? linger : 1);
 	} else {
-		conn_cut(c);
+		conn_advance(c, CONN_EV_CUT);
 	}
 }
 
@@ -77,7 +77,7 @@ look(struct http_conn *c)
 			return;
 	} else if (idle >= net->set->idle_timeout_ms) {
 		counter_add(net->counters, COUNTER_IDLE_TIMEOUT);
-		conn_cut(c);
+		conn_advance(c, CONN_EV_CUT);
 		return;
 	}
 	conn_look_later(c, conn_look_interval(net));
@@ -100,8 +100,6 @@ expire_oldest(struct net *net)
 		int64_t end_ms = c->since_ms + net->set->idle_timeout_ms;
 
 		next = TAILQ_NEXT(c, oldest_entry);
-		if (c->wire.cut)
-			continue; /* the parser is about to notice */
 		if (end_ms > *net->now_ms)
 			return end_ms;
 		look(c);
@@ -114,7 +112,7 @@ conn_expire(struct net *net)
 {
 	struct http_conn *c;
 
-	while ((c = TAILQ_FIRST(&net->idle)) != NULL) {
+	while ((c = TAILQ_FIRST(&net->in[CONN_LIST_IDLE])) != NULL) {
 		int64_t wait = 0;
 
 		if (nothing_came(net, c))
@@ -122,9 +120,7 @@ conn_expire(struct net *net)
 		if (c->look_ms > *net->now_ms)
 			break;
 
-		if (c->wire.cut)
-			conn_look_later(c, net->set->idle_timeout_ms); /* the parser will notice */
-		else if (net->leave == LEAVE_NOT)
+		if (net->leave == LEAVE_NOT)
 			look(c);
 		else if (conn_is_last(&c->wire))
 			look_while_leaving(c);
@@ -144,6 +140,6 @@ conn_leave(struct net *net, enum leave leave)
 	struct http_conn *c;
 
 	net->leave = leave;
-	TAILQ_FOREACH(c, &net->idle, list_entry)
+	TAILQ_FOREACH(c, &net->in[CONN_LIST_IDLE], list_entry)
 		c->look_ms = *net->now_ms + conn_look_interval(net);
 }

@@ -121,7 +121,8 @@ lower(struct net *net)
 void
 files_fit(struct net *net)
 {
-	size_t open = net->conns_n + net->held_n + net->given_n + net->offered_n + net->lingers_n;
+	size_t open =
+	    net->conns_n + net->in_n[CONN_LIST_HELD] + net->in_n[CONN_LIST_GIVEN] + net->lingers_n;
 
 	if (!net->files_raised && open >= net->files_given / 2) {
 		if (!files_raise(net) && !net->files_raised)

@@ -15,13 +15,10 @@ net_init(struct net *net, TALLOC_CTX *mem, struct wire *wire, const int64_t *now
 	    .epoll_fd = -1};
 	TAILQ_INIT(&net->listeners);
 	TAILQ_INIT(&net->conns);
-	TAILQ_INIT(&net->idle);
-	TAILQ_INIT(&net->busy);
+	for (int list = 0; list < CONN_LISTS; list++)
+		TAILQ_INIT(&net->in[list]);
 	TAILQ_INIT(&net->oldest);
 	TAILQ_INIT(&net->hups);
-	TAILQ_INIT(&net->offered);
-	TAILQ_INIT(&net->given);
-	TAILQ_INIT(&net->held);
 	TAILQ_INIT(&net->lingers);
 }
 

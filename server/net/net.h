@@ -24,6 +24,7 @@
 #include "server/base/base.h"
 #include "server/base/source.h"
 #include "server/http/http_internal.h"
+#include "server/net/conn_life.h"
 #include "server/wire/wire.h"
 
 struct addresses;
@@ -75,13 +76,10 @@ struct net {
 
 	struct http_conns conns; /* all that are ours */
 	size_t conns_n;
-	struct http_conns idle, busy;
+	struct http_conns in[CONN_LISTS]; /* by their state */
+	unsigned in_n[CONN_LISTS];
 	struct http_conns oldest; /* the idle ones again, the one idle for longest first */
 	struct http_conns hups; /* those whose peer has sent its last, and nothing was made of it */
-	/* Of a handover: ours to give, not answered yet; given, as far as the taker lives; a
-	 * predecessor's, not ours yet. */
-	struct http_conns offered, given, held;
-	unsigned offered_n, given_n, held_n;
 	enum leave leave;
 	int64_t heard_ms; /* the last time the parser may have read something */
 	int64_t busy_look_ms;
@@ -150,6 +148,7 @@ void accept_again(struct net *net);
 
 struct http_conn {
 	enum source source;
+	enum conn_state state;
 	struct net *net;
 	const struct listener *listener;
 	struct wire_conn wire;
@@ -157,21 +156,23 @@ struct http_conn {
 	int64_t look_ms;             /* idle: when it is looked at */
 	int64_t sent, sent_since_ms; /* sending: how much the peer has got, and since when */
 	int64_t began_ms;            /* part of a request was seen then; 0: not yet */
-	bool counted;                /* in the table of addresses */
-	struct http_conns *in;       /* the list it is in: idle, busy, offered or held */
 	int64_t opened_ms;           /* accepted here */
 	int64_t opened_unix_ms;      /* accepted by a predecessor; 0: here */
 	uint64_t offer_id;           /* in a handover */
-	int give, take;              /* enum give_state, enum take_state */
-	bool owed;                   /* the next word of the handover, for want of room */
-	bool left;                   /* the peer has ended it, not we */
-	bool refused;                /* by this successor */
-	bool inherited;              /* from a predecessor, which may still have a duplicate */
-	bool hup;                    /* in the hup list: the peer will send no more */
+	/* What is true of it in several states. */
+	bool counted;   /* it is in the table of addresses, where there is room for it */
+	bool refused;   /* by this successor, which is not asked again */
+	bool inherited; /* from a predecessor, which may still have a duplicate */
 	TAILQ_ENTRY(http_conn) all_entry, list_entry, oldest_entry, hup_entry;
 };
 
+/* In CONN_NEW; NULL only for lack of memory. */
 struct http_conn *conn_new(struct net *net, const struct listener *l, int fd);
+/*
+ * Something has happened to it: it goes into its next state, and its orders are carried out. They are
+ * returned for the sake of those that are the handover's. After CONN_FORGET it is there no more.
+ */
+unsigned conn_advance(struct http_conn *c, enum conn_event event);
 /* What the parser tells (struct wire_events). */
 void conn_opened(struct wire_conn *w);
 void conn_begun(struct wire_conn *w);
@@ -185,21 +186,12 @@ conn_of(const struct wire_conn *w)
 {
 	return (struct http_conn *)((char *)w - offsetof(struct http_conn, wire));
 }
-/* Listens for the end of the peer's data. */
-void conn_watch(struct http_conn *c);
-void conn_move(struct http_conn *c, struct http_conns *list);
-/* It is idle from now on. */
-void conn_idle(struct http_conn *c);
 /* How long after it has become idle, or was looked at, an idle one is looked at. */
 int64_t conn_look_interval(const struct net *net);
 /* So long from now; 0: before all others. */
 void conn_look_later(struct http_conn *c, int64_t interval);
-/* It was given away: it is none of ours any more, although the parser still has it. */
-void conn_forget(struct http_conn *c);
-/* It is ours again, in whatever list it is now. */
-void conn_recall(struct http_conn *c);
-void conn_cut(struct http_conn *c);
-/* The peer has sent FIN: settle it after the parser has read what came before. */
+/* The peer has sent its last: something is made of it by conn_settle_hups, after the parser has read
+ * what came before. */
 void conn_hup(struct http_conn *c);
 void conn_settle_hups(struct net *net);
 /* Ends it with a last answer, of which the parser, who must not have begun one, knows nothing. */
@@ -226,7 +218,7 @@ int64_t busy_expire(struct net *net);
 /* ---- address.c: connections of each client address ----------------------------------------------------- */
 
 int address_start(struct net *net);
-/* False if the address has as many as it may. A NULL table counts nothing. */
+/* Once for each; false if the address has as many as it may. A NULL table counts nothing. */
 bool address_count(struct addresses *a, struct http_conn *c);
 void address_uncount(struct addresses *a, struct http_conn *c);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The handover channel: both state machines, cell by cell, and messages of every kind. */
+/* The handover channel: messages of every kind. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -8,113 +8,6 @@
 
 #include "server/handover/channel.h"
 #include "tests/server/serving.h"
-
-/* ---- The machines ------------------------------------------------------------------------------ */
-
-static void
-the_giver_knows_what_to_do_in_every_state(void **state)
-{
-	static const struct {
-		enum give_state in;
-		enum give_event on;
-		enum give_state next;
-		enum give_action action;
-	} cells[] = {
-	    {GIVE_KEPT, GIVE_ON_HAVE, GIVE_KEPT, GIVE_NOTHING},
-	    {GIVE_KEPT, GIVE_ON_REFUSE, GIVE_KEPT, GIVE_NOTHING},
-	    {GIVE_KEPT, GIVE_ON_TAKER_GONE, GIVE_KEPT, GIVE_NOTHING},
-	    {GIVE_KEPT, GIVE_ON_DEADLINE, GIVE_KEPT, GIVE_NOTHING},
-	    {GIVE_OFFERED, GIVE_ON_HAVE, GIVE_GIVEN, GIVE_SAY_YOURS},
-	    {GIVE_OFFERED, GIVE_ON_REFUSE, GIVE_KEPT, GIVE_RESUME},
-	    {GIVE_OFFERED, GIVE_ON_TAKER_GONE, GIVE_KEPT, GIVE_SAY_BACK_AND_RESUME},
-	    {GIVE_OFFERED, GIVE_ON_DEADLINE, GIVE_KEPT, GIVE_SAY_BACK_AND_RESUME},
-	    {GIVE_GIVEN, GIVE_ON_HAVE, GIVE_GIVEN, GIVE_NOTHING},
-	    {GIVE_GIVEN, GIVE_ON_REFUSE, GIVE_GIVEN, GIVE_NOTHING},
-	    {GIVE_GIVEN, GIVE_ON_TAKER_GONE, GIVE_KEPT, GIVE_RECALL},
-	    {GIVE_GIVEN, GIVE_ON_DEADLINE, GIVE_GIVEN, GIVE_NOTHING},
-	};
-
-	(void)state;
-	assert_int_equal(COUNT(cells), GIVE_STATES * GIVE_EVENTS);
-	for (size_t i = 0; i < COUNT(cells); i++) {
-		struct give_step step = handover_give(cells[i].in, cells[i].on);
-
-		assert_int_equal(step.next, cells[i].next);
-		assert_int_equal(step.action, cells[i].action);
-	}
-}
-
-static void
-the_taker_knows_what_to_do_in_every_state(void **state)
-{
-	static const struct {
-		enum take_state in;
-		enum take_event on;
-		enum take_state next;
-		enum take_action action;
-	} cells[] = {
-	    {TAKE_NONE, TAKE_ON_OFFER, TAKE_HELD, TAKE_SAY_HAVE},
-	    {TAKE_NONE, TAKE_ON_YOURS, TAKE_NONE, TAKE_NOTHING},
-	    {TAKE_NONE, TAKE_ON_BACK, TAKE_NONE, TAKE_NOTHING},
-	    {TAKE_NONE, TAKE_ON_GIVER_GONE, TAKE_NONE, TAKE_NOTHING},
-	    {TAKE_HELD, TAKE_ON_OFFER, TAKE_HELD, TAKE_NOTHING},
-	    {TAKE_HELD, TAKE_ON_YOURS, TAKE_OWNED, TAKE_SERVE},
-	    {TAKE_HELD, TAKE_ON_BACK, TAKE_NONE, TAKE_CLOSE},
-	    {TAKE_HELD, TAKE_ON_GIVER_GONE, TAKE_OWNED, TAKE_SERVE},
-	    {TAKE_OWNED, TAKE_ON_OFFER, TAKE_OWNED, TAKE_NOTHING},
-	    {TAKE_OWNED, TAKE_ON_YOURS, TAKE_OWNED, TAKE_NOTHING},
-	    {TAKE_OWNED, TAKE_ON_BACK, TAKE_OWNED, TAKE_NOTHING},
-	    {TAKE_OWNED, TAKE_ON_GIVER_GONE, TAKE_OWNED, TAKE_NOTHING},
-	};
-
-	(void)state;
-	assert_int_equal(COUNT(cells), TAKE_STATES * TAKE_EVENTS);
-	for (size_t i = 0; i < COUNT(cells); i++) {
-		struct take_step step = handover_take(cells[i].in, cells[i].on);
-
-		assert_int_equal(step.next, cells[i].next);
-		assert_int_equal(step.action, cells[i].action);
-	}
-}
-
-/*
- * All orders of events, up to eight: of a connection never two may read, whoever dies when.
- * The giver reads while it is kept, the taker when it is owned; a side that is gone does not.
- */
-static void
-never_may_two_read(void **state)
-{
-	(void)state;
-	for (int order = 0; order < 1 << 16; order++) {
-		enum give_state give = GIVE_OFFERED;
-		enum take_state take = TAKE_NONE;
-		bool have = false, yours = false, back = false;
-
-		take = handover_take(take, TAKE_ON_OFFER).next;
-		have = true;
-		for (int i = 0; i < 8; i++) {
-			int what = order >> (2 * i) & 3;
-
-			if (what == 0 && have) {
-				struct give_step s = handover_give(give, GIVE_ON_HAVE);
-
-				yours = yours || s.action == GIVE_SAY_YOURS;
-				give = s.next;
-				have = false;
-			} else if (what == 1) {
-				struct give_step s = handover_give(give, GIVE_ON_DEADLINE);
-
-				back = back || s.action == GIVE_SAY_BACK_AND_RESUME;
-				give = s.next;
-			} else if (what == 2 && yours) {
-				take = handover_take(take, TAKE_ON_YOURS).next;
-			} else if (what == 3 && back) {
-				take = handover_take(take, TAKE_ON_BACK).next;
-			}
-			assert_false(give == GIVE_KEPT && take == TAKE_OWNED);
-		}
-	}
-}
 
 /* ---- Messages ------------------------------------------------------------------------------------ */
 
@@ -325,9 +218,6 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    e2e_test(the_giver_knows_what_to_do_in_every_state),
-	    e2e_test(the_taker_knows_what_to_do_in_every_state),
-	    e2e_test(never_may_two_read),
 	    e2e_test(an_offer_arrives_as_it_was_sent),
 	    e2e_test(versions_understand_what_both_know),
 	    e2e_test(garbage_is_told_apart),

@@ -61,7 +61,6 @@ service_new_empty(struct deploy *d, const struct service_config *config)
 		return NULL;
 	}
 	s->deploy->room = d;
-	s->sup = d->sup;
 	s->all = d->all;
 	service_configure(s, config);
 	return s;

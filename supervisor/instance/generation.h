@@ -20,7 +20,6 @@ struct check;
 struct instance;
 struct instances;
 struct service;
-struct supervisor;
 
 /* The longest line of an instance's output that is kept whole. */
 #define OUTPUT_LINE_MAX_BYTES (1024UL * 1024)

@@ -22,7 +22,6 @@ struct instances;
 struct recent;
 struct service;
 struct state;
-struct supervisor;
 
 /* What is kept of the last lines of each instance. */
 #define RECENT_MAX_BYTES          (64U * 1024)
@@ -35,7 +34,6 @@ struct supervisor;
 #define RECENT_TOLD_MAX           5000
 
 struct instance {
-	struct supervisor *sup;
 	struct instances *all; /* with the others */
 	struct service *service;
 	unsigned index;

@@ -19,7 +19,6 @@ instance_new(struct service *service, unsigned index)
 	if (inst == NULL)
 		return NULL;
 	talloc_set_destructor(inst, instance_close);
-	inst->sup = service->sup;
 	inst->all = service->all;
 	inst->service = service;
 	inst->index = index;

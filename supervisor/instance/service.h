@@ -20,7 +20,6 @@ struct instances;
 struct logfile;
 struct service_deploy;
 struct state;
-struct supervisor;
 
 /* Those of one service. */
 struct spares {
@@ -35,7 +34,6 @@ struct spares {
 };
 
 struct service {
-	struct supervisor *sup;
 	struct instances *all;
 	struct logfile *out, *err; /* where lines go; NULL: not to a file */
 	const struct service_config *config;

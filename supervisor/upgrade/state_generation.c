@@ -80,7 +80,8 @@ notifications(struct state *s, struct generation *g)
 	if (state_saving(s))
 		notify_save(&sub, g->notify);
 	else
-		g->notify = notify_load(&sub, g, g->instance->sup->base.ev, generation_notified, g);
+		g->notify =
+		    notify_load(&sub, g, g->instance->all->base->ev, generation_notified, g);
 	if (g->notify == NULL)
 		state_fail(s, "notify", "there is no memory");
 	else

@@ -146,8 +146,10 @@ watch(struct http_conn *c)
 static void
 carry_out(struct http_conn *c, unsigned orders)
 {
-	if ((orders & CONN_TELL) != 0 && c->wire.current->ctx != NULL)
-		ctxi_soon_cancel(c->wire.current->ctx, &http_client_gone);
+	const struct http_request *req = c->wire.current;
+
+	if ((orders & CONN_TELL) != 0 && req != NULL && req->ctx != NULL)
+		ctxi_soon_cancel(req->ctx, &http_client_gone);
 	if ((orders & CONN_UNWATCH) != 0)
 		source_unwatch(c->net->epoll_fd, c->wire.fd);
 	if ((orders & CONN_WATCH) != 0)

@@ -32,7 +32,7 @@ open_all(struct http_server *s)
 
 	if (err != 0) {
 		why = s->setup_error;
-	} else if ((err = handover_inherit(&s->handover)) != 0 ||
+	} else if (handover_inherit(&s->handover) != 0 ||
 		   (s->wire.store = request_store_new(s)) == NULL) {
 		err = -ENOMEM;
 	} else {
@@ -65,7 +65,8 @@ close_all(struct http_server *s)
 {
 	take_close(&s->handover);
 	/* To stop it would shut down what was given away. */
-	if (s->wire.mhd != NULL && !(s->net.in_n[CONN_LIST_GIVEN] == 0 && s->net.in_n[CONN_LIST_OFFERED] == 0))
+	if (s->wire.mhd != NULL &&
+	    !(s->net.in_n[CONN_LIST_GIVEN] == 0 && s->net.in_n[CONN_LIST_OFFERED] == 0))
 		parser_abandon(&s->wire);
 	parser_stop(&s->wire);
 	files_close(&s->net);

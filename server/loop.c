@@ -159,7 +159,7 @@ run_timers(struct http_server *s)
 	if (s->handover.drain == DRAIN_NO && atomic_load(&s->drain_wanted))
 		drain_begin(&s->handover);
 	next = earlier(accept_expire(&s->net), conn_expire(&s->net));
-	next = earlier(next, earlier(linger_expire(&s->net), busy_expire(&s->net)));
+	next = earlier(next, earlier(linger_expire(&s->net), timeouts_expire(&s->net)));
 	next = earlier(next, watch_expire(&s->sched));
 	next = earlier(next, earlier(give_flush(&s->handover), take_flush(&s->handover)));
 	next = earlier(next, drain_step(&s->handover));

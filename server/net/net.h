@@ -82,7 +82,7 @@ struct net {
 	struct http_conns hups; /* those whose peer has sent its last, and nothing was made of it */
 	enum leave leave;
 	int64_t heard_ms; /* the last time the parser may have read something */
-	int64_t busy_look_ms;
+	int64_t timeouts_look_ms;
 	struct addresses *addresses; /* NULL: not counted */
 
 	struct lingerings lingers; /* the one that began first comes first */
@@ -210,10 +210,10 @@ int64_t conn_expire(struct net *net);
 /* From now on connections leave, or no more, or in another way: idle ones are looked at anew. */
 void conn_leave(struct net *net, enum leave leave);
 
-/* ---- busy.c: connections that have a request ----------------------------------------------------------- */
+/* ---- timeouts.c: connections that have a request ----------------------------------------------------------- */
 
 /* Ends what is too slow in the middle of something; returns when to look again. */
-int64_t busy_expire(struct net *net);
+int64_t timeouts_expire(struct net *net);
 
 /* ---- address.c: connections of each client address ----------------------------------------------------- */
 

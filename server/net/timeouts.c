@@ -77,18 +77,18 @@ check(struct http_conn *c)
 }
 
 int64_t
-busy_expire(struct net *net)
+timeouts_expire(struct net *net)
 {
 	struct http_conn *c, *next;
 
 	if (TAILQ_EMPTY(&net->in[CONN_LIST_BUSY]))
 		return INT64_MAX;
-	if (*net->now_ms < net->busy_look_ms)
-		return net->busy_look_ms;
+	if (*net->now_ms < net->timeouts_look_ms)
+		return net->timeouts_look_ms;
 	for (c = TAILQ_FIRST(&net->in[CONN_LIST_BUSY]); c != NULL; c = next) {
 		next = TAILQ_NEXT(c, list_entry);
 		check(c);
 	}
-	net->busy_look_ms = *net->now_ms + STEP_MS;
-	return net->busy_look_ms;
+	net->timeouts_look_ms = *net->now_ms + STEP_MS;
+	return net->timeouts_look_ms;
 }

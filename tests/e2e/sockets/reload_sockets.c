@@ -172,7 +172,8 @@ nobody_in_the_queue_is_lost(void **state)
 static const char *
 with_path(struct stage *s, bool after)
 {
-	return service(s, after ? "new" : "old", TEXT("listen = unix:%s/w", s->dir));
+	return service(s, after ? "new" : "old",
+	    TEXT("listen = unix:%s/w\nsocket_mode = %s", s->dir, after ? "0640" : "0600"));
 }
 
 static void
@@ -190,6 +191,7 @@ a_path_keeps_its_file(void **state)
 	wait_until("the old one is gone", !stage_matches(stage_status(s), "^old "));
 	assert_int_equal(stat(path, &after), 0);
 	assert_int_equal(before.st_ino, after.st_ino);
+	assert_int_equal(after.st_mode & 07777, 0640); /* … and is as its new service wants it */
 	c = client_open_unix(path);
 	client_send(c, "GET / HTTP/1.0\r\n\r\n");
 	assert_non_null(strstr(client_read(c, "GET")->body, "new 0 1 "));

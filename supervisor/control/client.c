@@ -103,6 +103,8 @@ flush(struct client *c)
 	c->moved_ms = timer_now_ms();
 	memmove(c->out, c->out + done, c->out_used - done);
 	c->out_used -= done;
+	if (c->out_used == 0)
+		TALLOC_FREE(c->out); /* it may have been large */
 }
 
 int
@@ -110,6 +112,18 @@ client_flush(struct client *c)
 {
 	flush(c);
 	return c->out_used > 0 ? c->fd : -1;
+}
+
+/* Room for LEN more bytes, and as much as half of what waits: so that what waits for a client who
+ * does not read is not copied for each message that is added. */
+static char *
+grow(struct client *c, size_t len)
+{
+	size_t need = c->out_used + len;
+
+	return need <= talloc_get_size(c->out)
+		   ? c->out
+		   : talloc_realloc_size(c, c->out, need + c->out_used / 2);
 }
 
 static void
@@ -126,7 +140,7 @@ put_json(struct client *c, json_t *line, bool whatever)
 	}
 	/* One message may have any length, but what is unread before it may not, unless WHATEVER. */
 	if (len > 0 && (whatever || c->out_used <= CLIENT_UNREAD_MAX_BYTES))
-		grown = talloc_realloc_size(c, c->out, c->out_used + len + 1);
+		grown = grow(c, len + 1);
 	if (grown == NULL) {
 		free(text);
 		give_up(c); /* it does not read and cannot be helped */

@@ -173,6 +173,10 @@ places_look(struct service *s)
 {
 	if (s->config->spares == 0 && s->spares.count == 0)
 		return;
+	/* A look that is due keeps its place before what else is: another start, say, of a spare
+	 * that is to be done without. */
+	if (s->spares.look != NULL && timer_due_ms(s->spares.look) <= timer_now_ms())
+		return;
 	talloc_free(s->spares.look);
 	s->spares.look = timer_after(s, s->all->base->timers, 0, fill, s);
 }

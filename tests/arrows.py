@@ -3,8 +3,9 @@
 """Holds the code against tests/arrows.txt: which folder uses which, by include and by symbol.
 
 arrows.py OBJECTS, the folder with the objects of a build. Writes a line for each arrow that the
-table does not have or has in vain, for each that runs up, and for each ring among the files of a
-folder. Writes nothing if all is well. --show writes the arrows that there are, with what makes them.
+table does not have or has in vain, for each that runs up, for each ring among the files of a folder,
+and for each structure of functions, in which an arrow could hide, whose line in the table is not
+true. Writes nothing if all is well. --show writes the arrows that there are, with what makes them.
 """
 import collections
 import os
@@ -30,29 +31,23 @@ def read(file):
 
 
 class Table:
-    """Rooms from the top down, what each may use, the tables of callbacks, and what is not yet as
-    it should be: arrows that run up, and rings."""
+    """Rooms from the top down, what each may use, and the tables of callbacks."""
 
     def __init__(self):
-        self.order, self.uses, self.callbacks, self.up, self.rings = [], {}, {}, set(), set()
+        self.order, self.uses, self.callbacks = [], {}, {}
         for n, line in enumerate(read(TABLE).split('\n'), 1):
             line = line.split('#')[0].rstrip()
-            callback = re.match(r'(\w+ \w+) in (\S+): installed by(?: (.+))?$', line)
+            callback = re.match(r'(\w+ \w+) in (\S+): installed by (.+), called by (.+)$', line)
             room = re.match(r'(\S+):((?: \S+)*)$', line)
-            up = re.match(r'up (\S+) -> (\S+)$', line)
-            ring = re.match(r'ring (\S+): (.+)$', line)
-            if up:
-                self.up.add((up[1], up[2]))
-            elif ring:
-                self.rings.add((ring[1], frozenset(ring[2].split())))
-            elif callback:
-                self.callbacks[callback[1]] = (callback[2], set((callback[3] or '').split()) - {'users'}, n)
+            if callback:
+                self.callbacks[callback[1]] = (callback[2], set(callback[3].split()) - {'users'},
+                                               set(callback[4].split()))
             elif room:
                 self.order.append(room[1])
                 self.uses[room[1]] = room[2].split()
             elif line:
                 sys.exit(f'{TABLE}:{n}: expected "room: rooms that it uses" or "struct NAME in '
-                         f'ROOM: installed by ROOMS": {line}')
+                         f'ROOM: installed by ROOMS, called by ROOMS": {line}')
 
     def faults(self, arrows):
         for room in sorted({a for a, _ in arrows} | {b for _, b in arrows}):
@@ -66,11 +61,8 @@ class Table:
                     yield f'{TABLE}: {room} uses {u}, which stands above it: arrows point down'
                 if (room, u) not in arrows:
                     yield f'{TABLE}: {room} does not use {u} any more'
-        for a, b in sorted(self.up):
-            if (a, b) not in arrows:
-                yield f'{TABLE}: {a} does not use {b} any more: take the line out'
         for (a, b), why in sorted(arrows.items()):
-            if b not in self.uses.get(a, []) and (a, b) not in self.up:
+            if b not in self.uses.get(a, []):
                 yield f'{a} uses {b}, which is not in {TABLE}: {", ".join(sorted(why)[:6])}'
 
 
@@ -152,23 +144,33 @@ def rings(graph):
     return found
 
 
-def callback_tables(files):
-    """Structures of functions: {"struct NAME": (room that declares it, rooms that fill one in)}."""
-    declared = {}
+def callback_tables(files, arrows):
+    """Structures of functions: {"struct NAME": (room that declares it, rooms that fill one in, rooms
+    that call what is in it, as far as they may know it)}."""
+    declared, calls, filled = {}, collections.defaultdict(set), collections.defaultdict(set)
     for f in files:
         for m in re.finditer(r'^struct (\w+) \{\n(.*?)^\};', read(f), re.M | re.S):
             members = re.sub(r'/\*.*?\*/', '', m[2], flags=re.S)
             kinds = [x for x in members.split(';') if x.strip()]
-            calls = [x for x in kinds if re.search(r'\(\*\w+\)\(', x)]
-            if calls and len(calls) >= len(kinds) - (len(calls) > 1):  # one of them may be data
-                declared['struct ' + m[1]] = room_of(f)
-    filled = collections.defaultdict(set)
+            functions = [x[1] for x in (re.search(r'\(\*(\w+)\)\(', k) for k in kinds) if x]
+            # One of them may be data.
+            if functions and len(functions) >= len(kinds) - 1:
+                declared['struct ' + m[1]] = room_of(f), '|'.join(functions)
     for f in files:
         text = read(f)
-        for name in declared:
+        for name, (room, functions) in declared.items():
             if re.search(rf'\b{name} \w+(?:\[\w*\])? = \{{|\({name}\)\{{', text):
                 filled[name].add(room_of(f))
-    return {name: (room, filled[name]) for name, room in declared.items()}
+            known = room_of(f) == room or (room_of(f), room) in arrows
+            if known and re.search(rf'(?:->|\.)(?:{functions})\(', text):
+                calls[name].add(room_of(f))
+    return {name: (room, filled[name], calls[name]) for name, (room, _) in declared.items()}
+
+
+def told(name, table):
+    room, filled, calls = table
+    return (f'{name} in {room}: installed by {" ".join(sorted(filled)) or "users"}, '
+            f'called by {" ".join(sorted(calls))}')
 
 
 def main():
@@ -188,26 +190,17 @@ def main():
             print(f'{a} -> {b}: {", ".join(sorted(why))}')
         for ring in rings(within):
             print('ring:', ' '.join(sorted(ring)))
-        for name, (room, by) in sorted(callback_tables(files).items()):
-            print(f'{name} in {room}: installed by {" ".join(sorted(by))}')
+        for name, known in sorted(callback_tables(files, arrows).items()):
+            print(told(name, known))
         return
     table = Table()
     for fault in table.faults(arrows):
         print(fault)
     for ring in rings(within):
-        room, names = room_of(min(ring)), frozenset(map(os.path.basename, ring))
-        # A ring that has become smaller is as well known as before.
-        known = [r for r in table.rings if r[0] == room and names <= r[1]]
-        if known:
-            table.rings -= {r for r in known if names == r[1]}
-        if not known or names not in [r[1] for r in known]:
-            print(f'{room}: a ring of {" ".join(sorted(names))}')
-    for room, names in table.rings:
-        print(f'{TABLE}: there is no such ring in {room} any more: {" ".join(sorted(names))}')
-    for name, (room, by) in sorted(callback_tables(files).items()):
-        known = table.callbacks.pop(name, None)
-        if known is None or known[:2] != (room, by):
-            print(f'{name} in {room}: installed by {" ".join(sorted(by))}: not so in {TABLE}')
+        print(f'{room_of(min(ring))}: a ring of {" ".join(sorted(map(os.path.basename, ring)))}')
+    for name, known in sorted(callback_tables(files, arrows).items()):
+        if table.callbacks.pop(name, None) != known:
+            print(f'{told(name, known)}: not so in {TABLE}')
     for name in table.callbacks:
         print(f'{TABLE}: there is no {name} any more')
 

@@ -165,7 +165,7 @@ void state_head(struct state *root);
 struct state_shared_kind {
 	const char *name; /* of the array */
 	/* Writes OBJECT, or reads one, which has one holder then: the document. NULL: no memory. */
-	void *(*state)(struct state *s, void *object);
+	void *(*transfer)(struct state *s, void *object);
 	void (*hold)(void *object);
 	void (*drop)(void *object);
 };

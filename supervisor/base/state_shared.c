@@ -79,7 +79,7 @@ state_shared_all(struct state *s, const struct state_shared_kind *kind)
 	for (unsigned i = 0; i < n && state_ok(s); i++) {
 		struct state sub = state_element(s, kind->name, i);
 
-		l->objects[i] = kind->state(&sub, l->objects[i]);
+		l->objects[i] = kind->transfer(&sub, l->objects[i]);
 		if (l->objects[i] == NULL)
 			state_fail(s, kind->name, "there is no memory");
 	}

@@ -76,8 +76,14 @@ every_arrow_that_is_added_is_told(void **state)
 	    /* And an arrow that hides in a table of functions. */
 	    {"printf 'struct events {\\n\\tvoid (*a)(void);\\n\\tvoid (*b)(void);\\n};\\n' "
 	     ">>server/net/net.h && "
-	     "echo 'static const struct events e = {0};' >>server/loop.c",
-		"struct events in server/net: installed by server: not so in tests/arrows.txt\n"},
+	     "echo 'static const struct events e = {0};' >>server/loop.c && "
+	     "printf '#include \"server/net/net.h\"\\nvoid n(struct events *e) { e->b(); }\\n' "
+	     ">>server/net/net.c",
+		"struct events in server/net: installed by server, called by server/net: "
+		"not so in tests/arrows.txt\n"},
+	    {"echo 'struct gone in server/net: installed by server, called by server/net' "
+	     ">>tests/arrows.txt",
+		"tests/arrows.txt: there is no struct gone any more\n"},
 	};
 
 	(void)state;

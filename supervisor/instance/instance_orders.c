@@ -29,22 +29,54 @@ spawn(struct instance *inst)
 	return g;
 }
 
+/* Whose word the main timer waits for; NULL: nobody's. */
+static struct generation *
+awaited(const struct instance *inst)
+{
+	switch (inst->life.state) {
+	case LIFE_STARTING:
+	case LIFE_BECOMING:
+		return inst->current;
+	case LIFE_REPLACING:
+	case LIFE_RELIEVING:
+		return inst->successor;
+	case LIFE_RECALLING:
+		return inst->old;
+	default:
+		return NULL;
+	}
+}
+
+/* What somebody has said is heard before his time is over: the loop may have been kept from that. */
+static void
+hear(struct generation *g)
+{
+	if (g != NULL)
+		notify_drain(g->notify);
+}
+
 static void
 timeout(void *data)
 {
 	struct instance *inst = talloc_get_type_abort(data, struct instance);
+	enum life_state was = inst->life.state;
 
 	inst->timer = NULL;
-	instance_event(inst, LIFE_EV_TIMEOUT);
+	hear(awaited(inst));
+	if (inst->life.state == was)
+		instance_event(inst, LIFE_EV_TIMEOUT);
 }
 
 static void
 old_timeout(void *data)
 {
 	struct instance *inst = talloc_get_type_abort(data, struct instance);
+	const struct generation *was = inst->old;
 
 	inst->old_timer = NULL;
-	instance_event(inst, LIFE_EV_OLD_TIMEOUT);
+	hear(inst->old);
+	if (inst->old == was)
+		instance_event(inst, LIFE_EV_OLD_TIMEOUT);
 }
 
 void

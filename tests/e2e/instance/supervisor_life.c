@@ -121,6 +121,30 @@ one_that_fails_does_not_keep_the_others_down(void **state)
 	stage_stop(s);
 }
 
+/* A busy machine is no fault of the program's. */
+static void
+readiness_that_baton_was_too_late_to_hear_of_counts(void **state)
+{
+	enum { TIMEOUT_MS = 3000 };
+	struct stage *s =
+	    stage_new(talloc_asprintf(harness_mem(), "start_timeout_ms = %d\n", TIMEOUT_MS));
+	int64_t began;
+
+	(void)state;
+	stage_mode(s, talloc_asprintf(harness_mem(), "hold %s/go", s->dir));
+	stage_run(s);
+	stage_wait_status(s, "^w +w\\.0 +1 +[0-9]+ +starting ");
+	began = harness_now_ms();
+	proc_signal(s->baton, SIGSTOP);
+	wait_until("its deadline has passed", harness_now_ms() > began + TIMEOUT_MS);
+	tempdir_write(s->dir, "go", "now\n");
+	assert_int_equal(stage_ask(s->port).generation, 1); /* it has said READY=1 before */
+	proc_signal(s->baton, SIGCONT);
+	proc_expect(s->baton, PROC_OUT, "^w\\.0 .* ready in [^ ]+ [^ ]+$");
+	assert_int_equal(stage_ask(s->port).generation, 1);
+	stage_stop(s);
+}
+
 static void
 one_that_ignores_sigterm_is_killed_at_the_deadline(void **state)
 {
@@ -332,6 +356,7 @@ main(void)
 	    e2e_test(a_crash_restarts_at_once_then_waits_longer),
 	    e2e_test(one_that_leaves_of_its_own_accord_is_started_again),
 	    e2e_test(one_that_fails_does_not_keep_the_others_down),
+	    e2e_test(readiness_that_baton_was_too_late_to_hear_of_counts),
 	    e2e_test(one_that_ignores_sigterm_is_killed_at_the_deadline),
 	    e2e_test(a_second_signal_ends_at_once),
 	    e2e_test(a_signal_that_comes_doubled_is_one),

@@ -133,6 +133,7 @@ readiness_that_baton_was_too_late_to_hear_of_counts(void **state)
 	(void)state;
 	stage_mode(s, talloc_asprintf(harness_mem(), "hold %s/go", s->dir));
 	stage_run(s);
+	wait_until("it listens", client_try(s->port) == 0);
 	stage_wait_status(s, "^w +w\\.0 +1 +[0-9]+ +starting ");
 	began = harness_now_ms();
 	proc_signal(s->baton, SIGSTOP);

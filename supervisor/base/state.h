@@ -166,8 +166,8 @@ struct state_shared_kind {
 	const char *name; /* of the array */
 	/* Writes OBJECT, or reads one, which has one holder then: the document. NULL: no memory. */
 	void *(*transfer)(struct state *s, void *object);
-	void (*hold)(void *object);
-	void (*drop)(void *object);
+	void (*ref)(void *object);
+	void (*unref)(void *object);
 };
 
 /* A holder's reference, or NULL; returns it, when reading with one holder more. */

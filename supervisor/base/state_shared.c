@@ -60,7 +60,7 @@ state_shared(struct state *s, const char *name, const struct state_shared_kind *
 		state_fail(s, name, "there is nothing at %lld of %s", (long long)place, kind->name);
 		return object;
 	}
-	kind->hold(l->objects[place]);
+	kind->ref(l->objects[place]);
 	return l->objects[place];
 }
 
@@ -92,7 +92,7 @@ state_shared_done(struct state_doc *doc)
 
 	SLIST_FOREACH(l, &doc->shared, entry) {
 		for (size_t i = 0; i < talloc_array_length(l->objects); i++)
-			l->kind->drop(l->objects[i]);
+			l->kind->unref(l->objects[i]);
 		TALLOC_FREE(l->objects);
 	}
 }

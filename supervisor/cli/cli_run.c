@@ -199,7 +199,7 @@ open_all(struct supervisor *sup, const char *control, TALLOC_CTX *mem, char **wh
 		error = logs_open_service(sup->all.services[i], mem, why);
 	if (error == 0) {
 		/* Owner and mode of Unix sockets that were given may be others by now. */
-		if (inherited_settle(sup->all.sockets) > 0)
+		if (inherited_report(sup->all.sockets) > 0)
 			sockets_own(sup->all.sockets);
 		store_update(sup->all.sockets);
 	}

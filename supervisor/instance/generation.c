@@ -201,9 +201,9 @@ static int
 generation_close(struct generation *g)
 {
 	LIST_REMOVE(g, entry);
-	channel_drop(&g->gives);
-	channel_drop(&g->takes);
-	channel_drop(&g->becomes);
+	channel_unref(&g->gives);
+	channel_unref(&g->takes);
+	channel_unref(&g->becomes);
 	ready_end(g);
 	TALLOC_FREE(g->pid_event); /* before the descriptor that it watches */
 	if (g->pidfd >= 0)
@@ -221,7 +221,7 @@ forget_giver(void *data)
 	if (g->takes != NULL && channel_has_unread(g->takes))
 		generation_giver_gone(g);
 	else
-		channel_drop(&g->takes);
+		channel_unref(&g->takes);
 }
 
 void

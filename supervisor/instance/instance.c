@@ -80,8 +80,8 @@ keep_what_is_left(struct instance *inst, const struct generation *g)
 	if (inst->successor != NULL || c == NULL || channel_give_fd(c) >= 0 ||
 	    !channel_has_unread(c))
 		return;
-	channel_drop(&inst->left);
-	inst->left = channel_hold(c);
+	channel_unref(&inst->left);
+	inst->left = channel_ref(c);
 }
 
 /* Whether it is not to be started again. What baton killed for being late has not ended by

@@ -7,7 +7,7 @@
 static int
 instance_close(struct instance *inst)
 {
-	channel_drop(&inst->left);
+	channel_unref(&inst->left);
 	return 0;
 }
 

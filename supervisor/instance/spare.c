@@ -136,13 +136,13 @@ move(struct instance *place, struct instance *inst, struct channel *gives)
 	g->number = ++inst->last_number;
 	g->started_ms = timer_now_ms();
 	g->ready_ms = -1;
-	g->gives = gives == NULL ? NULL : channel_hold(gives);
+	g->gives = gives == NULL ? NULL : channel_ref(gives);
 	start_move_group(g);
 	error = become_tell(g);
 	if (error < 0)
 		generation_kill(g, talloc_asprintf(g, "could not be told that it is %s: %s",
 				       inst->name, strerror(-error)));
-	channel_drop(&g->becomes);
+	channel_unref(&g->becomes);
 	return g;
 }
 

@@ -29,7 +29,7 @@ start_channels(struct generation *g)
 	if (g->gives == NULL)
 		return -errno;
 	if (giver != NULL && giver->gives != NULL) {
-		g->takes = channel_hold(giver->gives);
+		g->takes = channel_ref(giver->gives);
 		if (generation_lives(giver))
 			channel_renew(g->takes);
 	} else {

@@ -73,14 +73,14 @@ channel_new(void)
 }
 
 struct channel *
-channel_hold(struct channel *c)
+channel_ref(struct channel *c)
 {
 	c->holders++;
 	return c;
 }
 
 void
-channel_drop(struct channel **c)
+channel_unref(struct channel **c)
 {
 	if (*c != NULL && --(*c)->holders == 0)
 		talloc_free(*c);

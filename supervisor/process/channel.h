@@ -16,9 +16,9 @@ struct channel;
 struct channel *channel_new(void);
 
 /* One more holder; returns C. */
-struct channel *channel_hold(struct channel *c);
+struct channel *channel_ref(struct channel *c);
 /* One less; the last one closes what is left. *C becomes NULL; it may be NULL already. */
-void channel_drop(struct channel **c);
+void channel_unref(struct channel **c);
 
 /* The ends, close-on-exec; -1 for one that is closed. */
 int channel_give_fd(const struct channel *c);

@@ -235,7 +235,7 @@ tell(int exec_fd, struct report r, const char *why)
 
 /* Goes where it belongs and closes what is baton's; then there is time to look things up. */
 static int
-settle(const struct spawn *s, int *exec_fd, int *program, enum report_at *at)
+prepare_child(const struct spawn *s, int *exec_fd, int *program, enum report_at *at)
 {
 	setsid();
 	*at = AT_CGROUP;
@@ -267,7 +267,7 @@ child(const struct spawn *s, int exec_fd, pid_t supervisor)
 	int program = 0, error;
 
 	spawn_reset_signals();
-	error = settle(s, &exec_fd, &program, &r.at);
+	error = prepare_child(s, &exec_fd, &program, &r.at);
 	if (error == 0) {
 		r.at = AT_LOOK_UP;
 		error = s->look_up(talloc_new(NULL), s->data, &id, &envp, &why);

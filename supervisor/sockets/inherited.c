@@ -215,7 +215,7 @@ inherited_find(
 }
 
 size_t
-inherited_settle(struct sockets *all)
+inherited_report(struct sockets *all)
 {
 	struct inherited *in = all->inherited;
 	size_t used = 0;

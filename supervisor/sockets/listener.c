@@ -91,7 +91,7 @@ open_unix(struct listener *l, const struct service_config *c, TALLOC_CTX *mem, c
 void
 listener_close(struct listener *l)
 {
-	socket_file_drop(&l->file);
+	socket_file_unref(&l->file);
 	if (l->fd >= 0)
 		close(l->fd);
 	l->fd = -1;
@@ -112,7 +112,7 @@ share(struct listener *l, const struct listener *had)
 	l->given = had->given;
 	l->fd = fcntl(had->fd, F_DUPFD_CLOEXEC, 3);
 	if (l->fd >= 0 && had->file != NULL)
-		l->file = socket_file_hold(had->file);
+		l->file = socket_file_ref(had->file);
 	return l->fd < 0 ? -errno : 0;
 }
 

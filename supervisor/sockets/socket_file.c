@@ -322,14 +322,14 @@ socket_file_adopt(const struct address *a, unsigned long long number)
 }
 
 struct socket_file *
-socket_file_hold(struct socket_file *f)
+socket_file_ref(struct socket_file *f)
 {
 	f->users++;
 	return f;
 }
 
 void
-socket_file_drop(struct socket_file **f)
+socket_file_unref(struct socket_file **f)
 {
 	if (*f != NULL && --(*f)->users == 0)
 		talloc_free(*f);

@@ -25,8 +25,8 @@ int socket_file_bind(int fd, const struct address *a, const struct socket_owner 
     struct socket_file **out, TALLOC_CTX *mem, char **why);
 
 /* One more who uses it; the last one to drop it removes the file. */
-struct socket_file *socket_file_hold(struct socket_file *f);
-void socket_file_drop(struct socket_file **f);
+struct socket_file *socket_file_ref(struct socket_file *f);
+void socket_file_unref(struct socket_file **f);
 
 /* For a socket that is to outlive this process: by this number the next one finds out whether
  * the file is still its own, … */

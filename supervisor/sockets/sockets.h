@@ -148,7 +148,7 @@ int inherited_take(struct sockets *all);
 int inherited_find(
     const struct socket_set *set, const struct listen_config *c, int backlog, struct listener *l);
 /* All sets have their sockets: says which ones were not wanted. Returns how many were. */
-size_t inherited_settle(struct sockets *all);
+size_t inherited_report(struct sockets *all);
 void inherited_state(struct state *s, struct sockets *all);
 
 /* --- store.c: sockets in the manager's store ------------------------------------------------ */

@@ -22,17 +22,17 @@ channel_one(struct state *s, void *object)
 }
 
 static void
-channel_one_hold(void *object)
+channel_one_ref(void *object)
 {
-	channel_hold(object);
+	channel_ref(object);
 }
 
 static void
-channel_one_drop(void *object)
+channel_one_unref(void *object)
 {
 	struct channel *c = object;
 
-	channel_drop(&c);
+	channel_unref(&c);
 }
 
 static void *
@@ -45,23 +45,23 @@ file_one(struct state *s, void *object)
 }
 
 static void
-file_one_hold(void *object)
+file_one_ref(void *object)
 {
-	socket_file_hold(object);
+	socket_file_ref(object);
 }
 
 static void
-file_one_drop(void *object)
+file_one_unref(void *object)
 {
 	struct socket_file *f = object;
 
-	socket_file_drop(&f);
+	socket_file_unref(&f);
 }
 
 static const struct state_shared_kind channels = {
-    "channels", channel_one, channel_one_hold, channel_one_drop};
+    "channels", channel_one, channel_one_ref, channel_one_unref};
 static const struct state_shared_kind socket_files = {
-    "socket_files", file_one, file_one_hold, file_one_drop};
+    "socket_files", file_one, file_one_ref, file_one_unref};
 
 void
 state_channel(struct state *s, const char *name, struct channel **c)

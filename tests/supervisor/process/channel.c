@@ -74,18 +74,18 @@ static void
 the_last_holder_closes_it(void **state)
 {
 	int before = open_descriptors();
-	struct channel *c = channel_new(), *second = channel_hold(c);
+	struct channel *c = channel_new(), *second = channel_ref(c);
 
 	(void)state;
 	assert_ptr_equal(c, second);
 	assert_int_equal(open_descriptors(), before + 2);
 	assert_true((fcntl(channel_give_fd(c), F_GETFD) & FD_CLOEXEC) != 0);
 	assert_true((fcntl(channel_take_fd(c), F_GETFD) & FD_CLOEXEC) != 0);
-	channel_drop(&c);
+	channel_unref(&c);
 	assert_null(c);
 	assert_int_equal(open_descriptors(), before + 2);
-	channel_drop(&second);
-	channel_drop(&second);
+	channel_unref(&second);
+	channel_unref(&second);
 	assert_int_equal(open_descriptors(), before);
 }
 
@@ -113,7 +113,7 @@ a_dead_takers_answers_are_never_heard(void **state)
 	channel_renew(c);
 	assert_false(channel_has_unread(c));
 	assert_int_equal(open_descriptors(), before);
-	channel_drop(&c);
+	channel_unref(&c);
 }
 
 /* The giver may be told to end before it has read it: without it, it would close its doors. */
@@ -127,7 +127,7 @@ a_dead_takers_hello_stays(void **state)
 	assert_int_equal(channel_taker_gone(c), 0);
 	assert_int_equal(next_message(channel_give_fd(c)), BATON_HANDOVER_HELLO);
 	assert_int_equal(next_message(channel_give_fd(c)), BATON_HANDOVER_TAKER_GONE);
-	channel_drop(&c);
+	channel_unref(&c);
 }
 
 static void
@@ -146,7 +146,7 @@ a_dead_givers_offers_stay_to_be_read(void **state)
 	assert_false(channel_has_unread(c));
 	assert_int_equal(next_message(channel_take_fd(c)), BATON_HANDOVER_GIVER_GONE);
 	assert_int_equal(next_message(channel_take_fd(c)), 0);
-	channel_drop(&c);
+	channel_unref(&c);
 }
 
 /* A full window of offers, and the words about them, leave room for the supervisor's own. */
@@ -169,7 +169,7 @@ a_full_channel_takes_the_news(void **state)
 		    sizeof(state_bytes));
 	type = next_message(channel_take_fd(c));
 	assert_int_equal(type, BATON_HANDOVER_GIVER_GONE);
-	channel_drop(&c);
+	channel_unref(&c);
 }
 
 int

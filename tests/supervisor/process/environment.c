@@ -182,7 +182,7 @@ without_sockets_none_are_spoken_of(void **state)
 	start_number(g);
 	assert_int_equal(start_environment(mem, g, &nobody, &env, &why), 0);
 	assert_string_equal(value(env, "BATON_HANDOVER"), "3,4");
-	channel_drop(&g->takes);
+	channel_unref(&g->takes);
 	talloc_free(sup);
 }
 
@@ -252,7 +252,7 @@ a_given_number_is_kept_and_the_others_make_way(void **state)
 			assert_string_equal(value(env, "BATON_READY_FD"), numbers[i].number);
 		g->takes = takes;
 	}
-	channel_drop(&g->takes);
+	channel_unref(&g->takes);
 	talloc_free(sup);
 }
 

@@ -47,7 +47,7 @@ open_file(struct scene *s, const struct socket_owner *owner)
 static void
 end(struct scene *s)
 {
-	socket_file_drop(&s->file);
+	socket_file_unref(&s->file);
 	close(s->fd);
 }
 
@@ -109,8 +109,8 @@ it_is_made_and_removed(void **state)
 	assert_int_equal(open_file(&s, &anybody), 0);
 	assert_int_equal(knock(&s, NULL), 0);
 	assert_true(S_ISSOCK(file_of(&s).st_mode));
-	second = socket_file_hold(s.file);
-	socket_file_drop(&second);
+	second = socket_file_ref(s.file);
+	socket_file_unref(&second);
 	assert_int_equal(files_in(s.dir), 1);
 	end(&s);
 	assert_int_equal(files_in(s.dir), 0);
@@ -323,7 +323,7 @@ what_a_killed_one_left_is_cleared(void **state)
 	killed = s;
 	assert_int_equal(open_file(&s, &anybody), 0);
 	assert_int_equal(files_in(s.dir), 1);
-	socket_file_drop(&killed.file); /* finds nothing of its own */
+	socket_file_unref(&killed.file); /* finds nothing of its own */
 	assert_int_equal(knock(&s, NULL), 0);
 	end(&s);
 }

@@ -106,7 +106,7 @@ populate(struct supervisor *sup)
 
 	a->old = process(a);
 	a->current = process(a);
-	a->current->takes = channel_hold(a->old->gives);
+	a->current->takes = channel_ref(a->old->gives);
 	a->current->ready_ms = timer_now_ms();
 	a->old->told = a->old->stopping = true;
 	a->life = (struct life){.state = LIFE_READY, .alive = LIFE_CURRENT | LIFE_OLD, .total = 70};

@@ -106,7 +106,9 @@ thousands_move_at_once(void **state)
 		g = next;
 	}
 	wait_until("it has as many descriptors as others had", relay_fds(g) <= fds);
-	if (relay_memory_kb(g) > kb + kb / 4)
+	/* Beside 32 KiB for each connection there are 8 for each request that was there at the same
+	 * moment: in one process a few, in the next all of them. */
+	if (relay_memory_kb(g) > kb + kb / 2)
 		harness_fail("from %ld to %ld kB", kb, relay_memory_kb(g));
 	relay_kill(g);
 }

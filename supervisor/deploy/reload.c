@@ -236,7 +236,8 @@ try_it(struct plan *p, const char *owners, size_t n)
 		return no_memory;
 	fixed = config_fixed_change(d->config, p->config);
 	if (fixed != NULL)
-		config_error(p->config, "%s: [supervisor] %s: cannot be changed while baton runs",
+		config_error(p->config,
+		    "%s: [supervisor] %s: cannot be changed while baton runs; change it back, or stop baton and start it again",
 		    d->config->file, fixed->name);
 	if (p->config->nerrors > 0)
 		return reload_errors(p, p->config);
